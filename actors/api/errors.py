@@ -1,0 +1,160 @@
+"""One error tree, 1:1 with Kubernetes' `Status.reason` and HTTP code (apimachinery, pkg/api/errors).
+
+ApiError
+  BadRequest 400        Unauthorized 401      Forbidden 403       NotFound 404
+  MethodNotAllowed 405  NotAcceptable 406     AlreadyExists 409   Conflict 409
+  Expired 410           TooLarge 413          UnsupportedMediaType 415
+  Invalid 422           TooManyRequests 429   InternalError 500   Unavailable 503   Timeout 504
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One offending field of a request: `field` is its path, `reason` a CamelCase constant."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+
+class ApiError(Exception):
+    """A request refused, with Kubernetes' own answer. `causes` lists every offending field at once."""
+
+    code: ClassVar[int] = 500
+    reason: ClassVar[str] = "InternalError"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        name: str = "",
+        group: str = "",
+        kind: str = "",
+        uid: str = "",
+        causes: Sequence[Cause] = (),
+        retry_after_seconds: int = 0,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.name, self.group, self.kind, self.uid = name, group, kind, uid
+        self.causes = tuple(causes)
+        self.retry_after_seconds = retry_after_seconds
+
+    def to_status(self) -> dict[str, Any]:
+        """The `Status` object that goes to the client."""
+        details: dict[str, Any] = {
+            key: value
+            for key, value in (
+                ("name", self.name),
+                ("group", self.group),
+                ("kind", self.kind),
+                ("uid", self.uid),
+                ("causes", [msgspec.to_builtins(cause) for cause in self.causes]),
+                ("retryAfterSeconds", self.retry_after_seconds),
+            )
+            if value
+        }
+        status: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            "code": self.code,
+        }
+        if details:
+            status["details"] = details
+        return status
+
+
+class BadRequest(ApiError):
+    code, reason = 400, "BadRequest"
+
+
+class Unauthorized(ApiError):
+    code, reason = 401, "Unauthorized"
+
+
+class Forbidden(ApiError):
+    code, reason = 403, "Forbidden"
+
+
+class NotFound(ApiError):
+    code, reason = 404, "NotFound"
+
+
+class MethodNotAllowed(ApiError):
+    code, reason = 405, "MethodNotAllowed"
+
+
+class NotAcceptable(ApiError):
+    code, reason = 406, "NotAcceptable"
+
+
+class AlreadyExists(ApiError):
+    code, reason = 409, "AlreadyExists"
+
+
+class Conflict(ApiError):
+    code, reason = 409, "Conflict"
+
+
+class Expired(ApiError):
+    """The revision asked for is no longer retained: list again."""
+
+    code, reason = 410, "Expired"
+
+
+class TooLarge(ApiError):
+    code, reason = 413, "RequestEntityTooLarge"
+
+
+class UnsupportedMediaType(ApiError):
+    code, reason = 415, "UnsupportedMediaType"
+
+
+class Invalid(ApiError):
+    code, reason = 422, "Invalid"
+
+
+class TooManyRequests(ApiError):
+    code, reason = 429, "TooManyRequests"
+
+
+class InternalError(ApiError):
+    code, reason = 500, "InternalError"
+
+
+class Unavailable(ApiError):
+    """The part that must answer is restarting: nothing was done, or the idempotency key makes a repeat safe."""
+
+    code, reason = 503, "ServiceUnavailable"
+
+
+class Timeout(ApiError):
+    code, reason = 504, "Timeout"
+
+
+_BY_REASON: dict[str, type[ApiError]] = {cls.reason: cls for cls in ApiError.__subclasses__()}
+
+
+def from_status(status: dict[str, Any]) -> ApiError:
+    """The exception that `to_status` came from (an unknown reason becomes `InternalError`)."""
+    details = status.get("details") or {}
+    cls = _BY_REASON.get(str(status.get("reason")), InternalError)
+    return cls(
+        str(status.get("message", "")),
+        name=details.get("name", ""),
+        group=details.get("group", ""),
+        kind=details.get("kind", ""),
+        uid=details.get("uid", ""),
+        causes=msgspec.convert(details.get("causes", []), tuple[Cause, ...]),
+        retry_after_seconds=details.get("retryAfterSeconds", 0),
+    )

@@ -1,0 +1,114 @@
+"""Lenses over the workload kinds: Deployment, ReplicaSet (apps/v1), Job (batch/v1), Namespace (core/v1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.api.meta import Condition, LabelSelector, Lens, Resource
+
+
+class PodTemplate(Lens, frozen=True):
+    """`spec.template`, kept as dicts: pods are stamped out of it, nothing in it is interpreted here."""
+
+    metadata: dict[str, Any] = {}
+    spec: dict[str, Any] = {}
+
+
+class ReplicaSetSpec(Lens, frozen=True):
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+    replicas: int = 1
+    min_ready_seconds: int = 0
+
+
+class ReplicaSetStatus(Lens, frozen=True):
+    replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    fully_labeled_replicas: int = 0
+    observed_generation: int = 0
+    conditions: tuple[Condition, ...] | None = None
+
+
+class ReplicaSet(Resource, frozen=True):
+    spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class RollingUpdate(Lens, frozen=True):
+    max_unavailable: int | str = "25%"
+    max_surge: int | str = "25%"
+
+
+class DeploymentStrategy(Lens, frozen=True):
+    type: str = "RollingUpdate"
+    rolling_update: RollingUpdate | None = None
+
+
+class DeploymentSpec(Lens, frozen=True):
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+    replicas: int = 1
+    strategy: DeploymentStrategy = DeploymentStrategy()
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    progress_deadline_seconds: int = 600
+    paused: bool = False
+
+
+class DeploymentStatus(Lens, frozen=True):
+    replicas: int = 0
+    updated_replicas: int = 0
+    ready_replicas: int = 0
+    available_replicas: int = 0
+    unavailable_replicas: int = 0
+    observed_generation: int = 0
+    collision_count: int = 0
+    conditions: tuple[Condition, ...] | None = None
+
+
+class Deployment(Resource, frozen=True):
+    spec: DeploymentSpec = DeploymentSpec()
+    status: DeploymentStatus = DeploymentStatus()
+
+
+class JobSpec(Lens, frozen=True):
+    template: PodTemplate = PodTemplate()
+    selector: LabelSelector | None = None
+    parallelism: int = 1
+    completions: int | None = None
+    completion_mode: str = "NonIndexed"
+    backoff_limit: int = 6
+    active_deadline_seconds: int | None = None
+    ttl_seconds_after_finished: int | None = None
+    suspend: bool = False
+    manual_selector: bool = False
+
+
+class JobStatus(Lens, frozen=True):
+    active: int = 0
+    ready: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    start_time: str | None = None
+    completion_time: str | None = None
+    completed_indexes: str = ""
+    conditions: tuple[Condition, ...] | None = None
+
+
+class Job(Resource, frozen=True):
+    spec: JobSpec = JobSpec()
+    status: JobStatus = JobStatus()
+
+
+class NamespaceSpec(Lens, frozen=True):
+    finalizers: tuple[str, ...] | None = None
+
+
+class NamespaceStatus(Lens, frozen=True):
+    phase: str = "Active"
+
+
+class Namespace(Resource, frozen=True):
+    spec: NamespaceSpec = NamespaceSpec()
+    status: NamespaceStatus = NamespaceStatus()

@@ -1,0 +1,1 @@
+"""The runtime port (CRI v1 RuntimeService) and its implementations."""

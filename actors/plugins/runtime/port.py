@@ -1,0 +1,180 @@
+"""CRI v1's RuntimeService as raypod needs it: verbs, states and merging rules are CRI's, units are in the names.
+
+Containers outlive the caller: an implementation keeps specs, states, exit codes and logs outside the nodelet, so
+that a new instance over the same state finds everything with `list_*`. Every failure is a PluginError("runtime").
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from actors.api.clock import Millis
+from actors.plugins.device.port import DeviceEdits
+from actors.plugins.network.port import PortMapping
+
+
+class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod's shared part: its Linux namespaces and its cgroup. `id` is chosen by the caller and unique for ever."""
+
+    id: str
+    pod_name: str
+    pod_namespace: str
+    pod_uid: str
+    attempt: int = 0
+    hostname: str = ""
+    host_network: bool = False
+    host_pid: bool = False
+    host_ipc: bool = False
+    resolv_conf: str = ""
+    etc_hosts: str = ""
+    ports: tuple[PortMapping, ...] = ()
+    labels: dict[str, str] = {}
+
+
+class SandboxState(StrEnum):
+    READY = "READY"
+    NOT_READY = "NOT_READY"
+
+
+class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
+    spec: SandboxSpec
+    state: SandboxState
+    ips: tuple[str, ...] = ()
+    created_at_ms: Millis = 0
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """Bind `host_path` (a file or a directory that exists) at `container_path`, which is made if missing."""
+
+    host_path: str
+    container_path: str
+    read_only: bool = False
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits of one container; 0 is none. `cpu_request_millis` becomes shares (v1) or weight (v2)."""
+
+    cpu_request_millis: int = 0
+    cpu_limit_millis: int = 0
+    memory_limit_bytes: int = 0
+    pids_max: int = 0
+
+
+class Security(msgspec.Struct, frozen=True, kw_only=True):
+    """What the process may do. uid and gid < 0: the image's user. Capabilities without the prefix CAP_."""
+
+    uid: int = -1
+    gid: int = -1
+    groups: tuple[int, ...] = ()
+    privileged: bool = False
+    read_only_rootfs: bool = False
+    no_new_privileges: bool = False
+    run_as_non_root: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    seccomp: str = "RuntimeDefault"  # or "Unconfined"
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` is chosen by the caller and unique for ever. `image` is an id that the image port knows.
+
+    `command` replaces the image's Entrypoint, `args` its Cmd (given a command without args, Cmd is dropped);
+    `env`, `working_dir` and `security` lie over the image's. `log_path`: CRI log format, rotated beside itself.
+    """
+
+    id: str
+    sandbox_id: str
+    name: str
+    attempt: int = 0
+    image: str
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    working_dir: str = ""
+    mounts: tuple[Mount, ...] = ()
+    devices: DeviceEdits = DeviceEdits()
+    resources: Resources = Resources()
+    security: Security = Security()
+    log_path: str = ""
+    log_size_bytes_max: int = 10 << 20
+    log_files_max: int = 5
+    termination_message_path: str = ""
+    labels: dict[str, str] = {}
+
+
+class ContainerState(StrEnum):
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    EXITED = "EXITED"
+    UNKNOWN = "UNKNOWN"
+
+
+class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`reason` of an EXITED one: Completed (exit code 0), OOMKilled, Error. Killed by signal n: exit code 128 + n.
+
+    `message` is what the container wrote to its termination message path (at most 4096 bytes).
+    """
+
+    spec: ContainerSpec
+    state: ContainerState
+    pid: int = 0
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    created_at_ms: Millis = 0
+    started_at_ms: Millis = 0
+    finished_at_ms: Millis = 0
+
+
+class RuntimePort(Protocol):
+    async def run_pod_sandbox(self, spec: SandboxSpec) -> Sandbox:
+        """Make namespaces, cgroup and network. A second call with the same id answers the first's sandbox."""
+        ...
+
+    async def stop_pod_sandbox(self, sandbox_id: str) -> None:
+        """Kill what still runs in it and give its network back. A second call, or an unknown id, does nothing."""
+        ...
+
+    async def remove_pod_sandbox(self, sandbox_id: str) -> None:
+        """Stop it, then remove its containers and every trace but logs. A second call does nothing."""
+        ...
+
+    async def list_pod_sandboxes(self) -> list[Sandbox]: ...
+
+    async def create_container(self, spec: ContainerSpec) -> ContainerStatus:
+        """Prepare the root file system. A second call with the same id answers the first's container.
+
+        Fails with CreateContainerError, CreateContainerConfigError (runAsNonRoot, no command), not retryable.
+        """
+        ...
+
+    async def start_container(self, container_id: str) -> ContainerStatus:
+        """Run its process. A second call answers the status. Fails with RunContainerError (no such command: then
+        the container is EXITED with code 127 or 126 and reason StartError, as Kubernetes words it)."""
+        ...
+
+    async def stop_container(self, container_id: str, grace_ms: int) -> None:
+        """The image's stop signal (SIGTERM), then SIGKILL after the grace; returns when it has exited."""
+        ...
+
+    async def remove_container(self, container_id: str) -> None:
+        """Kill if it runs, then forget it; its logs stay. A second call does nothing."""
+        ...
+
+    async def container_status(self, container_id: str) -> ContainerStatus:
+        """Fails with NotFound, not retryable."""
+        ...
+
+    async def list_containers(self) -> list[ContainerStatus]: ...
+
+    def events(self) -> AsyncIterator[ContainerStatus]:
+        """A status for each start and exit from now on. May skip some when the runtime restarts: list then."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of sockets and tasks of the caller's. No container stops."""
+        ...

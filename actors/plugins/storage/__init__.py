@@ -1,0 +1,1 @@
+"""The storage port (CSI's node verbs) and its implementations."""

@@ -1,0 +1,108 @@
+"""Decisions as values. A core yields them; a shell carries them out, and every reply comes back as an event.
+
+`Create`, `Update`, `Patch` and `Delete` are also the store's whole write language: what a controller decides is
+what the store commits, fifty of them in one message. `Emit` and `RequeueAfter` are for the shell.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from actors.api.clock import Millis
+from actors.api.codec import Object
+from actors.api.key import Key, Stored
+
+
+class PatchType(StrEnum):
+    """How `Patch.patch` is read: a dict, for JSON (RFC 6902) a list of operations."""
+
+    MERGE = "merge"  # RFC 7386
+    JSON = "json"  # RFC 6902
+    STRATEGIC = "strategic"  # Kubernetes' strategic merge patch
+    APPLY = "apply"  # server-side apply
+
+
+class Propagation(StrEnum):
+    BACKGROUND = "Background"
+    FOREGROUND = "Foreground"
+    ORPHAN = "Orphan"
+
+
+class Write(msgspec.Struct, frozen=True, tag_field="op", tag=True, omit_defaults=True, kw_only=True):
+    """What all writes share. `dry_run`: answered as if committed, nothing stored. `manager`: fieldManager."""
+
+    dry_run: bool = False
+    manager: str = ""
+
+
+class Create(Write, frozen=True):
+    """AlreadyExists when the name is taken. `metadata.generateName` gets a suffix from the store."""
+
+    resource: str
+    namespace: str
+    object: Object
+
+
+class Update(Write, frozen=True):
+    """Replace. `object.metadata.resourceVersion`, when set, must be the current one (else Conflict)."""
+
+    key: Key
+    object: Object
+    subresource: str = ""
+
+
+class Patch(Write, frozen=True):
+    """Change some fields. `revision` > 0 and `uid` != "" are preconditions (else Conflict)."""
+
+    key: Key
+    patch: Any
+    type: PatchType = PatchType.MERGE
+    subresource: str = ""
+    revision: int = 0
+    uid: str = ""
+    force: bool = False
+
+
+class Delete(Write, frozen=True):
+    """Ask for the end of an object. Bound pods become Terminating until their node confirms with grace 0."""
+
+    key: Key
+    uid: str = ""
+    revision: int = 0
+    grace_period_seconds: int | None = None
+    propagation: Propagation | None = None
+
+
+class Emit(msgspec.Struct, frozen=True, tag_field="op", tag=True, kw_only=True):
+    """An Event about an object. The shell counts repeats into one Event (`count`, `lastTimestamp`)."""
+
+    regarding: Key
+    uid: str
+    reason: str
+    message: str
+    type: str = "Normal"
+
+
+class RequeueAfter(msgspec.Struct, frozen=True, tag_field="op", tag=True):
+    """Reconcile the same key again after `delay_ms`, even when nothing changes."""
+
+    delay_ms: Millis
+
+
+StoreWrite = Create | Update | Patch | Delete
+Action = StoreWrite | Emit | RequeueAfter
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one write: the object as it is now (for a removal, its last state), or a `Status` failure.
+
+    `removed` tells that the object is gone for good, `changed` is False for a write that changed nothing.
+    """
+
+    stored: Stored | None = None
+    error: dict[str, Any] | None = None
+    removed: bool = False
+    changed: bool = True

@@ -1,0 +1,81 @@
+"""What the store promises. Implemented by `store.local.LocalStore` (in process: simulator, tests) and, over Ray,
+by `cluster.handles.RayStore`; both pass tests/conformance/store.
+
+A commit is acknowledged only when it is durable. Revisions only grow; no resourceVersion or uid is used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from actors.api.key import Key, Stored
+from actors.reconcile.actions import Reply, StoreWrite
+
+
+class EventType(StrEnum):
+    ADDED = "ADDED"
+    MODIFIED = "MODIFIED"
+    DELETED = "DELETED"
+
+
+class WatchEvent(msgspec.Struct, frozen=True, array_like=True):
+    """One change. For DELETED `stored` is the last state, with the revision of the deletion."""
+
+    type: EventType
+    stored: Stored
+
+
+class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which objects. Empty means all. `labels` and `fields` are Kubernetes' selector texts.
+
+    With selectors an object that begins to match is ADDED and one that ceases to match is DELETED.
+    """
+
+    resources: tuple[str, ...] = ()
+    namespace: str = ""
+    labels: str = ""
+    fields: str = ""
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A consistent list at `revision`, sorted by key. `cursor` != "" continues it (at the same revision)."""
+
+    items: tuple[Stored, ...]
+    revision: int
+    cursor: str = ""
+    remaining: int = 0
+
+
+class WatchBatch(msgspec.Struct, frozen=True):
+    """Every matching change in (since, revision], in order; `events` may be empty. Go on from `revision`."""
+
+    events: tuple[WatchEvent, ...]
+    revision: int
+
+
+class StorePort(Protocol):
+    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
+        """Carry out the writes in order, each on its own (one that fails stops no other), in one durable commit.
+
+        A second call with the same key (any text unique to the caller and the call) answers what the first did,
+        also after a restart of the store; "" promises nothing of the kind.
+        """
+        ...
+
+    async def get(self, key: Key, revision: int = 0) -> Stored:
+        """The object now, or as it was at a retained revision. Raises NotFound, Expired."""
+        ...
+
+    async def list(
+        self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0
+    ) -> Page:
+        """One page now, or at a retained revision. Raises Expired, BadRequest (cursor, selector)."""
+        ...
+
+    async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
+        """The changes after `since`; waits for the first one at most `timeout_ms`. Raises Expired: list again."""
+        ...

@@ -1,0 +1,1 @@
+"""What users import: run images and Python functions on a Ray cluster."""
