@@ -51,9 +51,7 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True, ("deploy",), 
 REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ALL, ("status", "scale"))
 JOB = Kind("batch", "v1", "Job", "jobs", True, (), ALL, ("status",))
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
-PRIORITY_CLASS = Kind(
-    "scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",), has_spec=False
-)
+PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",), has_spec=False)
 
 KINDS: tuple[Kind, ...] = (
     NAMESPACE,

@@ -7,38 +7,13 @@ A commit is acknowledged only when it is durable. Revisions only grow; no resour
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Protocol
 
 import msgspec
 
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
-
-
-class EventType(StrEnum):
-    ADDED = "ADDED"
-    MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
-
-
-class WatchEvent(msgspec.Struct, frozen=True, array_like=True):
-    """One change. For DELETED `stored` is the last state, with the revision of the deletion."""
-
-    type: EventType
-    stored: Stored
-
-
-class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which objects. Empty means all. `labels` and `fields` are Kubernetes' selector texts.
-
-    With selectors an object that begins to match is ADDED and one that ceases to match is DELETED.
-    """
-
-    resources: tuple[str, ...] = ()
-    namespace: str = ""
-    labels: str = ""
-    fields: str = ""
+from actors.reconcile.watch import Selection, WatchBatch
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -48,13 +23,6 @@ class Page(msgspec.Struct, frozen=True):
     revision: int
     cursor: str = ""
     remaining: int = 0
-
-
-class WatchBatch(msgspec.Struct, frozen=True):
-    """Every matching change in (since, revision], in order; `events` may be empty. Go on from `revision`."""
-
-    events: tuple[WatchEvent, ...]
-    revision: int
 
 
 class StorePort(Protocol):
@@ -70,9 +38,7 @@ class StorePort(Protocol):
         """The object now, or as it was at a retained revision. Raises NotFound, Expired."""
         ...
 
-    async def list(
-        self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0
-    ) -> Page:
+    async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         """One page now, or at a retained revision. Raises Expired, BadRequest (cursor, selector)."""
         ...
 

@@ -67,9 +67,7 @@ ProgressSink = Callable[[Progress], None]
 
 
 class ImagePort(Protocol):
-    async def pull_image(
-        self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None
-    ) -> Image:
+    async def pull_image(self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None) -> Image:
         """Fetch and unpack. What is cached is not fetched again; two calls at once share one pull."""
         ...
 
