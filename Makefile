@@ -7,7 +7,7 @@ SEEDS ?= 200
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install check format sim bench unit durability lock clean
+.PHONY: help run test install check format sim bench unit durability schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: $(STAMP) ## NAME=launch|start|store|scheduler|footprint: figures beside t
 
 durability: $(STAMP) ## 500 kill -9 of the store while clients write
 	@$(BIN)/python -m pytest tests/e2e/test_store_durability.py --kills 500 --timeout 3600
+
+schemas: $(STAMP) ## derive actors/api/schema.json from Kubernetes' published schemas
+	@$(BIN)/python scripts/derive_schemas.py
 
 lock: ## derive requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header \

@@ -1,0 +1,222 @@
+"""Kubernetes' schemas as data: types, merge keys, list types and enums of the kinds that we serve, from schema.json.
+
+`scripts/derive_schemas.py` makes the table. Here it answers three questions: which fields does an object have that
+its kind does not know, which have a value of the wrong type, and how does a strategic merge patch merge a list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from actors.api.clock import parse_time
+from actors.api.codec import Object
+from actors.api.errors import Cause
+from actors.api.quantity import parse_millis
+
+_GROUPS = {
+    "": "core",
+    "apps": "apps",
+    "batch": "batch",
+    "coordination.k8s.io": "coordination",
+    "scheduling.k8s.io": "scheduling",
+    "autoscaling": "autoscaling",
+}
+_PARSED_ERRORS_MAX = 100
+
+
+class Field(msgspec.Struct, frozen=True):
+    """One field. `type` is a scalar, a definition's name, or one of these behind `[]` (list) and `map:` (by string).
+
+    `merge_key` is set for lists that merge by it, "" for lists of scalars that merge as sets, None for the others.
+    """
+
+    type: str
+    merge_key: str | None = None
+    retain_keys: bool = False
+    list_type: str = ""
+    map_keys: tuple[str, ...] = ()
+    map_type: str = ""
+    enum: tuple[str, ...] = ()
+
+    @property
+    def element(self) -> str:
+        """The type of what a list or map holds; of anything else its own."""
+        return self.type.removeprefix("[]").removeprefix("map:")
+
+
+class Definition(msgspec.Struct, frozen=True):
+    name: str
+    fields: dict[str, Field]
+    required: tuple[str, ...] = ()
+
+
+class _Row(msgspec.Struct, frozen=True):
+    fields: dict[str, str]
+    required: tuple[str, ...] = ()
+
+
+def _parse_field(row: str) -> Field:
+    type_name, *words = row.split(" ")
+    options = dict(word.split("=", 1) for word in words)
+    strategies = options.get("strategy", "").split(",")
+    return Field(
+        type=type_name,
+        merge_key=options.get("merge", "") if "merge" in strategies and type_name.startswith("[]") else None,
+        retain_keys="retainKeys" in strategies,
+        list_type=options.get("list", ""),
+        map_keys=tuple(filter(None, options.get("keys", "").split(","))),
+        map_type=options.get("map", ""),
+        enum=tuple(filter(None, options.get("enum", "").split("|"))),
+    )
+
+
+@lru_cache(maxsize=1)
+def _rows() -> dict[str, _Row]:
+    text = resources.files("actors.api").joinpath("schema.json").read_bytes()
+    return msgspec.json.decode(text, type=dict[str, _Row])
+
+
+@lru_cache(maxsize=1024)
+def definition(name: str) -> Definition | None:
+    """Of `core.v1.PodSpec`; None for scalars and unknown names."""
+    row = _rows().get(name)
+    if row is None:
+        return None
+    return Definition(name, {field: _parse_field(text) for field, text in row.fields.items()}, row.required)
+
+
+def definitions() -> Iterator[Definition]:
+    """All of them, by name."""
+    return (found for name in _rows() if (found := definition(name)) is not None)
+
+
+def definition_name(api_version: str, kind: str) -> str:
+    """`apps/v1`, `Deployment` -> `apps.v1.Deployment`."""
+    group, _, version = api_version.rpartition("/")
+    return f"{_GROUPS.get(group, group)}.{version}.{kind}"
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """`object` without the unknown fields; `unknown`: their paths; `problems`: values of the wrong type, by path."""
+
+    object: Object
+    unknown: tuple[str, ...] = ()
+    problems: tuple[Cause, ...] = ()
+
+
+def check_object(obj: Object, api_version: str, kind: str) -> Checked:
+    """Against the schema of the kind; an unknown kind has no schema and passes as it is."""
+    checker = _Checker()
+    name = definition_name(api_version, kind)
+    pruned = checker.walk(obj, name, "") if definition(name) else obj
+    return Checked(pruned, tuple(checker.unknown), tuple(checker.problems))
+
+
+class _Checker:
+    """Walks one object; collects what is wrong instead of stopping at the first."""
+
+    def __init__(self) -> None:
+        self.unknown: list[str] = []
+        self.problems: list[Cause] = []
+
+    def walk(self, value: Any, type_name: str, path: str) -> Any:
+        if value is None:
+            return None
+        if type_name.startswith("[]"):
+            if not isinstance(value, list):
+                return self._refuse(value, "an array", path)
+            return [self.walk(item, type_name[2:], f"{path}[{i}]") for i, item in enumerate(value)]
+        if type_name.startswith("map:"):
+            if not isinstance(value, dict):
+                return self._refuse(value, "an object", path)
+            return {key: self.walk(item, type_name[4:], f"{path}.{key}") for key, item in value.items()}
+        found = definition(type_name)
+        if found is not None:
+            return self._walk_object(value, found, path)
+        expected = _expected(value, type_name)
+        return value if expected is None else self._refuse(value, expected, path)
+
+    def _walk_object(self, value: Any, found: Definition, path: str) -> Any:
+        if not isinstance(value, dict):
+            return self._refuse(value, "an object", path)
+        pruned = {}
+        for key, item in value.items():
+            field = found.fields.get(key)
+            at = f"{path}.{key}" if path else key
+            if field is None:
+                self.unknown.append(at)
+            else:
+                pruned[key] = self.walk(item, field.type, at)
+        return pruned
+
+    def _refuse(self, value: Any, expected: str, path: str) -> Any:
+        if len(self.problems) < _PARSED_ERRORS_MAX:
+            shown = msgspec.json.encode(value).decode()[:80]
+            self.problems.append(Cause(path, f"Invalid value: {shown}: must be {expected}", "FieldValueTypeInvalid"))
+        return value
+
+
+_INT32 = range(-(2**63), 2**63)
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*$")
+
+
+def _is_quantity(value: Any) -> bool:
+    try:
+        parse_millis(value)
+    except ValueError:
+        return False
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        parse_time(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INT32
+
+
+def _expected(value: Any, type_name: str) -> str | None:
+    """What a scalar should have been, or None when it is that."""
+    right, words = {
+        "string": (isinstance(value, str), "a string"),
+        "int": (_is_int(value), "an integer"),
+        "bool": (isinstance(value, bool), "true or false"),
+        "number": (isinstance(value, int | float) and not isinstance(value, bool), "a number"),
+        "bytes": (isinstance(value, str) and _BASE64.match(value) is not None, "a base64 string"),
+        "api.resource.Quantity": (_is_quantity(value), "a quantity such as 500m, 2 or 1.5Gi"),
+        "util.intstr.IntOrString": (_is_int(value) or isinstance(value, str), "an integer or a string"),
+        "meta.v1.Time": (_is_time(value), "an RFC 3339 time such as 2026-11-23T10:20:30Z"),
+        "meta.v1.MicroTime": (_is_time(value), "an RFC 3339 time such as 2026-11-23T10:20:30.000000Z"),
+        "meta.v1.FieldsV1": (isinstance(value, dict), "an object"),
+    }.get(type_name, (True, ""))
+    return None if right else words
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """A place in an object, for the patch applier. `name` "" is a place that no schema knows: everything replaces."""
+
+    name: str = ""
+
+    def field(self, name: str) -> Field | None:
+        found = definition(self.name)
+        return found.fields.get(name) if found else None
+
+    def child(self, name: str) -> Shape:
+        """Of a field's value, or of the elements of its list."""
+        field = self.field(name)
+        return Shape(field.type.removeprefix("[]")) if field else Shape()
+
+    def merge_key(self, name: str) -> str | None:
+        field = self.field(name)
+        return field.merge_key if field else None

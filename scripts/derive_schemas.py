@@ -1,0 +1,112 @@
+"""Derive actors/api/schema.json, our compact table of Kubernetes' schemas: names, types, merge keys, list types, enums.
+
+Source: the definitions of Kubernetes 1.37 that the PyPI package kubernetes-validate 1.37.0 ships (Apache-2.0), a
+development dependency fetched for this run only. Run by `make schemas`; `--check` fails when the table has drifted.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+SOURCE = "kubernetes-validate==1.37.0"
+MEMBER = "kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json"
+TABLE = Path(__file__).parent.parent / "actors/api/schema.json"
+ROOTS = [
+    *(
+        f"core.v1.{k}"
+        for k in ("Namespace Node Pod ConfigMap Secret ServiceAccount Service Endpoints Event Binding").split()
+    ),
+    *(f"apps.v1.{k}" for k in ("Deployment", "ReplicaSet")),
+    "batch.v1.Job",
+    "coordination.v1.Lease",
+    "scheduling.v1.PriorityClass",
+    "autoscaling.v1.Scale",
+    "meta.v1.DeleteOptions",
+    "meta.v1.Status",
+]
+SCALARS = {"string": "string", "integer": "int", "boolean": "bool", "number": "number", "object": "any"}
+
+
+def short(name: str) -> str:
+    """`io.k8s.api.core.v1.Pod` -> `core.v1.Pod`."""
+    for prefix in ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg.", "io.k8s."):
+        if name.startswith(prefix):
+            return name.removeprefix(prefix)
+    return name
+
+
+def type_of(schema: dict[str, Any]) -> str:
+    if "$ref" in schema:
+        return short(schema["$ref"].rsplit("/", 1)[1])
+    kinds = schema.get("type", "object")
+    kind = next(k for k in ([kinds] if isinstance(kinds, str) else kinds) if k != "null")
+    if kind == "array":
+        return "[]" + type_of(schema["items"])
+    if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
+        return "map:" + type_of(schema["additionalProperties"])
+    return "bytes" if schema.get("format") == "byte" else SCALARS[kind]
+
+
+def field_row(schema: dict[str, Any]) -> str:
+    """`[]core.v1.ContainerPort merge=containerPort list=map keys=containerPort,protocol`."""
+    words = [type_of(schema)]
+    if schema.get("x-kubernetes-patch-strategy"):
+        words.append(f"strategy={schema['x-kubernetes-patch-strategy']}")
+    if schema.get("x-kubernetes-patch-merge-key"):
+        words.append(f"merge={schema['x-kubernetes-patch-merge-key']}")
+    if schema.get("x-kubernetes-list-type"):
+        words.append(f"list={schema['x-kubernetes-list-type']}")
+    if schema.get("x-kubernetes-list-map-keys"):
+        words.append("keys=" + ",".join(schema["x-kubernetes-list-map-keys"]))
+    if schema.get("x-kubernetes-map-type"):
+        words.append(f"map={schema['x-kubernetes-map-type']}")
+    values = [v for v in schema.get("enum", []) if isinstance(v, str)]
+    if values and all(" " not in v and "|" not in v for v in values):
+        words.append("enum=" + "|".join(values))
+    return " ".join(words)
+
+
+def reachable(definitions: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    table: dict[str, dict[str, Any]] = {}
+    pending = list(ROOTS)
+    while pending:
+        name = pending.pop()
+        schema = definitions.get(name)
+        if name in table or schema is None or "properties" not in schema:
+            continue
+        fields = {field: field_row(row) for field, row in sorted(schema["properties"].items())}
+        table[name] = {"fields": fields}
+        if required := schema.get("required"):
+            table[name]["required"] = sorted(required)
+        pending += [
+            row.split(" ")[0].removeprefix("[]").removeprefix("map:").removeprefix("[]") for row in fields.values()
+        ]
+    return dict(sorted(table.items()))
+
+
+def derive() -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, SOURCE], check=True)
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            definitions = json.loads(wheel.read(MEMBER))["$defs"]
+    table = reachable({short(name): schema for name, schema in definitions.items()})
+    rows = [f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in table.items()]
+    return "{\n" + ",\n".join(rows) + "\n}\n"
+
+
+def main() -> int:
+    text = derive()
+    if "--check" in sys.argv:
+        return 0 if TABLE.read_text() == text else sys.exit("actors/api/schema.json has drifted: run make schemas")
+    TABLE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
