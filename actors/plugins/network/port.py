@@ -5,6 +5,7 @@ Every failure is a PluginError("network") with reason NetworkSetupError.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -36,6 +37,13 @@ class NetworkResult(msgspec.Struct, frozen=True, kw_only=True):
     nameservers: tuple[str, ...] = ()
 
 
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """Another node: the address it is reached at and the range its pods are in."""
+
+    address: str
+    pod_cidr: str
+
+
 class NetworkPort(Protocol):
     async def setup(self, pod_cidr: str) -> None:
         """Once per start of the nodelet: bridge, NAT, forwarding. Repeating it changes nothing."""
@@ -51,6 +59,10 @@ class NetworkPort(Protocol):
 
     async def collect(self, sandbox_ids: frozenset[str]) -> None:
         """CNI's GC: give back what belongs to none of these sandboxes."""
+        ...
+
+    async def peers(self, nodes: Mapping[str, Peer]) -> None:
+        """Make the pods of exactly these nodes reachable, by node name; this node's own entry tells its address."""
         ...
 
     async def teardown(self) -> None:
