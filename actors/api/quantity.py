@@ -28,7 +28,7 @@ def _parse(text: str, millis: bool) -> int:
     mantissa *= _BINARY.get(suffix, 1)
     if sign == "-":
         mantissa = -mantissa
-    return mantissa * 10**power if power >= 0 else -(-mantissa // 10**-power)
+    return mantissa * int(10**power) if power >= 0 else -(-mantissa // int(10**-power))
 
 
 def parse_millis(quantity: Quantity) -> int:

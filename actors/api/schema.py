@@ -7,7 +7,7 @@ its kind does not know, which have a value of the wrong type, and how does a str
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -27,7 +27,7 @@ _GROUPS = {
     "scheduling.k8s.io": "scheduling",
     "autoscaling": "autoscaling",
 }
-_PARSED_ERRORS_MAX = 100
+_PROBLEMS_MAX = 100
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -156,13 +156,13 @@ class _Checker:
         return pruned
 
     def _refuse(self, value: Any, expected: str, path: str) -> Any:
-        if len(self.problems) < _PARSED_ERRORS_MAX:
+        if len(self.problems) < _PROBLEMS_MAX:
             shown = msgspec.json.encode(value).decode()[:80]
             self.problems.append(Cause(path, f"Invalid value: {shown}: must be {expected}", "FieldValueTypeInvalid"))
         return value
 
 
-_INT32 = range(-(2**63), 2**63)
+_INT64 = range(-(2**63), 2**63)
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*$")
 
 
@@ -183,24 +183,28 @@ def _is_time(value: Any) -> bool:
 
 
 def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value in _INT32
+    return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
+
+
+_TEXT_TIME = "an RFC 3339 time such as 2026-11-23T10:20:30Z"
+_SCALARS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "string": (lambda value: isinstance(value, str), "a string"),
+    "int": (_is_int, "an integer"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "number": (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
+    "bytes": (lambda value: isinstance(value, str) and _BASE64.match(value) is not None, "a base64 string"),
+    "api.resource.Quantity": (_is_quantity, "a quantity such as 500m, 2 or 1.5Gi"),
+    "util.intstr.IntOrString": (lambda value: isinstance(value, str) or _is_int(value), "an integer or a string"),
+    "meta.v1.Time": (_is_time, _TEXT_TIME),
+    "meta.v1.MicroTime": (_is_time, _TEXT_TIME),
+    "meta.v1.FieldsV1": (lambda value: isinstance(value, dict), "an object"),
+}
 
 
 def _expected(value: Any, type_name: str) -> str | None:
-    """What a scalar should have been, or None when it is that."""
-    right, words = {
-        "string": (isinstance(value, str), "a string"),
-        "int": (_is_int(value), "an integer"),
-        "bool": (isinstance(value, bool), "true or false"),
-        "number": (isinstance(value, int | float) and not isinstance(value, bool), "a number"),
-        "bytes": (isinstance(value, str) and _BASE64.match(value) is not None, "a base64 string"),
-        "api.resource.Quantity": (_is_quantity(value), "a quantity such as 500m, 2 or 1.5Gi"),
-        "util.intstr.IntOrString": (_is_int(value) or isinstance(value, str), "an integer or a string"),
-        "meta.v1.Time": (_is_time(value), "an RFC 3339 time such as 2026-11-23T10:20:30Z"),
-        "meta.v1.MicroTime": (_is_time(value), "an RFC 3339 time such as 2026-11-23T10:20:30.000000Z"),
-        "meta.v1.FieldsV1": (isinstance(value, dict), "an object"),
-    }.get(type_name, (True, ""))
-    return None if right else words
+    """What a scalar should have been, or None when it is that (or of a type without rules)."""
+    rule = _SCALARS.get(type_name)
+    return rule[1] if rule and not rule[0](value) else None
 
 
 class Shape(msgspec.Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Label and field selectors, from their text (`a in (b,c),!d`) and from `spec.selector` (apimachinery pkg/labels, fields).
+"""Label and field selectors, from text (`a in (b,c),!d`) and from `spec.selector` (apimachinery pkg/labels, fields).
 
 A matcher is a frozen value; an empty one matches everything. Unsupported or malformed text is a BadRequest.
 """

@@ -1,0 +1,58 @@
+"""What is refused, every bad field at once, in Kubernetes' words (pkg/apis/*/validation, apimachinery validation).
+
+`validate` answers causes; `check` raises them as one Invalid. One small validator per kind; the table at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.api.codec import Object
+from actors.api.errors import Cause, Invalid
+from actors.api.kinds import Kind, kind_for
+from actors.api.validation.causes import Causes
+from actors.api.validation.metadata import validate_metadata
+from actors.api.validation.objects import validate_files, validate_node, validate_service
+from actors.api.validation.pod import validate_pod
+from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
+
+Validator = Callable[[Object, Object | None], Causes]
+
+
+def validate(obj: Object, old: Object | None = None) -> list[Cause]:
+    """Every bad field of a defaulted object; `old` is what it replaces."""
+    causes = list(validate_metadata(obj))
+    validator = _VALIDATORS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    if validator is not None:
+        causes += validator(obj, old)
+    return causes
+
+
+def check(obj: Object, old: Object | None = None) -> None:
+    """Raises Invalid with all causes."""
+    causes = validate(obj, old)
+    if causes:
+        raise invalid(obj, causes)
+
+
+def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
+    """`Pod "x" is invalid: [spec.a: Required value, spec.b: Invalid value: ...]`."""
+    kind: Kind | None = kind_for(obj.get("apiVersion", ""), obj.get("kind", ""))
+    name = str((obj.get("metadata") or {}).get("name", ""))
+    sentences = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
+    shown, group = (kind.kind, kind.group) if kind else (str(obj.get("kind", "")), "")
+    qualified = f"{shown}.{group}" if group else shown
+    return Invalid(f'{qualified} "{name}" is invalid: {listed}', name=name, group=group, kind=shown, causes=causes)
+
+
+_VALIDATORS: dict[tuple[str, str], Validator] = {
+    ("v1", "Pod"): validate_pod,
+    ("v1", "ConfigMap"): validate_files,
+    ("v1", "Secret"): validate_files,
+    ("v1", "Node"): validate_node,
+    ("v1", "Service"): validate_service,
+    ("apps/v1", "Deployment"): validate_deployment,
+    ("apps/v1", "ReplicaSet"): validate_replicated,
+    ("batch/v1", "Job"): validate_job,
+}

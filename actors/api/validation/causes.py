@@ -1,0 +1,43 @@
+"""Causes in Kubernetes' words (apimachinery pkg/util/validation/field), and two questions that validators share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from actors.api.codec import Object
+from actors.api.errors import Cause
+
+Causes = Iterator[Cause]
+
+
+def required(path: str, hint: str = "") -> Cause:
+    return Cause(path, f"Required value{': ' + hint if hint else ''}", "FieldValueRequired")
+
+
+def wrong(path: str, value: Any, rule: str) -> Cause:
+    shown = f'"{value}"' if isinstance(value, str) else "null" if value is None else str(value)
+    return Cause(path, f"Invalid value: {shown}: {rule}", "FieldValueInvalid")
+
+
+def unsupported(path: str, value: Any, supported: Sequence[str]) -> Cause:
+    choices = ", ".join(f'"{choice}"' for choice in supported)
+    return Cause(path, f'Unsupported value: "{value}": supported values: {choices}', "FieldValueNotSupported")
+
+
+def duplicate(path: str, value: Any) -> Cause:
+    return Cause(path, f'Duplicate value: "{value}"', "FieldValueDuplicate")
+
+
+def forbidden(path: str, rule: str) -> Cause:
+    return Cause(path, f"Forbidden: {rule}", "FieldValueForbidden")
+
+
+def dicts_of(items: Any) -> list[Object]:
+    """The objects in a list; of anything else none."""
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def is_int(value: Any, low: int, high: int = 2**31 - 1) -> bool:
+    """An integer (true is none) between the bounds, both inclusive."""
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
