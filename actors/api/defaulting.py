@@ -140,12 +140,14 @@ def _default_tolerations(spec: Object) -> None:
 def qos_class(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort (KEP-753's predecessor, pkg/apis/core/v1/helper/qos)."""
     containers = [*_dicts(spec.get("initContainers")), *_dicts(spec.get("containers"))]
-    resources = [container.get("resources") or {} for container in containers]
+    resources = [found for c in containers if isinstance(found := c.get("resources"), dict)]
     limits = [{k: v for k, v in (r.get("limits") or {}).items() if k in ("cpu", "memory")} for r in resources]
     requests = [{k: v for k, v in (r.get("requests") or {}).items() if k in ("cpu", "memory")} for r in resources]
     if not any(limits) and not any(requests):
         return "BestEffort"
-    complete = all(len(limit) == 2 and limit == request for limit, request in zip(limits, requests, strict=True))
+    complete = len(resources) == len(containers) and all(
+        len(limit) == 2 and limit == request for limit, request in zip(limits, requests, strict=True)
+    )
     return "Guaranteed" if complete else "Burstable"
 
 

@@ -1,0 +1,109 @@
+import pytest
+
+from actors.api.defaulting import default, default_pull_policy, qos_class
+
+
+def pod(spec):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec}
+
+
+def job(**spec):
+    template = {"spec": {"containers": [{"name": "c", "image": "i"}], "restartPolicy": "Never"}}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "j", "uid": "u1"},
+        "spec": {"template": template, **spec},
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "policy"),
+    [
+        ("a", "Always"),
+        ("a:latest", "Always"),
+        ("a:1", "IfNotPresent"),
+        ("127.0.0.1:5000/a", "Always"),
+        ("127.0.0.1:5000/a:1", "IfNotPresent"),
+        ("a@sha256:00", "IfNotPresent"),
+        ("host", "IfNotPresent"),
+    ],
+)
+def test_pull_policy_by_tag(image, policy):
+    assert default_pull_policy(image) == policy
+
+
+def test_a_minimal_pod():
+    spec = default(pod({"containers": [{"name": "c", "image": "i:1", "ports": [{"containerPort": 80}]}]}))["spec"]
+    assert spec["restartPolicy"] == "Always"
+    assert spec["terminationGracePeriodSeconds"] == 30
+    assert spec["containers"][0]["terminationMessagePath"] == "/dev/termination-log"
+    assert spec["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
+    assert [t["tolerationSeconds"] for t in spec["tolerations"]] == [300, 300]
+
+
+def test_requests_come_from_limits():
+    resources = {"limits": {"cpu": "2", "nvidia.com/gpu": "1"}, "requests": {"cpu": "1"}}
+    container = default(pod({"containers": [{"name": "c", "image": "i", "resources": resources}]}))["spec"][
+        "containers"
+    ][0]
+    assert container["resources"]["requests"] == {"cpu": "1", "nvidia.com/gpu": "1"}
+    assert resources["requests"] == {"cpu": "1"}
+
+
+def test_an_own_toleration_is_respected():
+    own = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
+    tolerations = default(pod({"containers": [], "tolerations": [own]}))["spec"]["tolerations"]
+    assert [t["tolerationSeconds"] for t in tolerations] == [5, 300]
+
+
+def test_a_job_gets_its_selector_from_its_uid():
+    spec = default(job())["spec"]
+    assert (spec["completions"], spec["parallelism"], spec["backoffLimit"]) == (1, 1, 6)
+    assert spec["selector"] == {"matchLabels": {"batch.kubernetes.io/controller-uid": "u1"}}
+    assert spec["template"]["metadata"]["labels"]["job-name"] == "j"
+
+
+def test_a_work_queue_job_keeps_completions_unset():
+    assert "completions" not in default(job(parallelism=3))["spec"]
+
+
+def test_string_data_becomes_data():
+    secret = default({"apiVersion": "v1", "kind": "Secret", "metadata": {}, "stringData": {"a": "hi"}})
+    assert (secret["data"], secret["type"], "stringData" in secret) == ({"a": "aGk="}, "Opaque", False)
+
+
+def test_host_network_publishes_container_ports():
+    spec = default(
+        pod({"hostNetwork": True, "containers": [{"name": "c", "image": "i", "ports": [{"containerPort": 80}]}]})
+    )["spec"]
+    assert spec["containers"][0]["ports"][0]["hostPort"] == 80
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, "BestEffort"),
+        ({"requests": {"cpu": "1"}}, "Burstable"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}, "Guaranteed"),
+        ({"limits": {"nvidia.com/gpu": "1"}}, "BestEffort"),
+    ],
+)
+def test_qos(resources, expected):
+    assert qos_class({"containers": [{"resources": resources}]}) == expected
+
+
+@pytest.mark.parametrize(
+    "obj", [pod({"containers": [{"name": "c", "image": "i"}], "volumes": [{"name": "v"}]}), job(), {"kind": "Foo"}]
+)
+def test_defaulting_twice_changes_nothing(obj):
+    once = default(obj)
+    assert default(once) == once
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"containers": 3}, {"containers": [1]}, {"volumes": "x"}, {"tolerations": {}}, {"containers": [{"resources": 1}]}],
+)
+def test_nonsense_is_left_for_validation(spec):
+    default(pod(spec))
