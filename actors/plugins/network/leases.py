@@ -46,6 +46,14 @@ def check_ports(attachment: Attachment, leases: Iterable[Lease]) -> None:
                 raise port_in_use(mapping, f"pod {lease.pod}")
 
 
+def is_ipv4(text: str) -> bool:
+    """Dotted and without surprises, fit for a rule or a socket."""
+    try:
+        return str(ipaddress.IPv4Address(text)) == text
+    except ValueError:
+        return False
+
+
 def port_in_use(mapping: PortMapping, holder: str) -> PluginError:
     return PluginError(
         "network",
@@ -67,13 +75,6 @@ def _check_mapping(mapping: PortMapping) -> None:
     if not (0 < mapping.host_port < 65536 and 0 < mapping.container_port < 65536):
         message = f"host port {mapping.host_port} to {mapping.container_port}: ports are 1 to 65535"
         raise setup_error("add", message, retryable=False)
-    if mapping.host_ip not in _ANY and not _is_ipv4(mapping.host_ip):
+    if mapping.host_ip not in _ANY and not is_ipv4(mapping.host_ip):
         message = f"host port {mapping.host_port}: hostIP {mapping.host_ip!r} is no IPv4 address of this host"
         raise setup_error("add", message, retryable=False)
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        return str(ipaddress.IPv4Address(text)) == text
-    except ValueError:
-        return False

@@ -1,0 +1,97 @@
+"""The network port's embedded default: a bridge per node, a veth pair per pod, VXLAN between nodes. Needs root.
+
+A thin asynchronous shell: every call runs in one thread of its own, in the order of the calls, so the event loop never
+waits for the kernel and no two calls meet. What it does is in host.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from actors.plugins.errors import PluginError
+from actors.plugins.network.config import NetworkConfig
+from actors.plugins.network.host import HostNetwork
+from actors.plugins.network.leases import setup_error
+from actors.plugins.network.port import Attachment, NetworkResult, Peer
+
+T = TypeVar("T")
+
+
+class BridgeNetwork:
+    """`root` keeps the leases; it and `config.bridge` belong to one node. Safe to kill at any point."""
+
+    def __init__(self, root: Path, config: NetworkConfig | None = None) -> None:
+        self._root = root
+        self._config = config or NetworkConfig()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raypod-network")
+        self._opened: HostNetwork | None = None
+        self._leaving: deque[str] = deque()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What pods on this host must do without, in sentences; known after `setup`."""
+        return self._opened.warnings if self._opened else ()
+
+    async def setup(self, pod_cidr: str) -> None:
+        await self._run("setup", lambda host: host.setup(pod_cidr))
+
+    async def add(self, attachment: Attachment) -> NetworkResult:
+        return await self._run("add", lambda host: host.add(attachment))
+
+    async def delete(self, attachment: Attachment) -> None:
+        self._leaving.append(attachment.sandbox_id)
+        await self._run("delete", self._delete_leaving)
+
+    async def collect(self, sandbox_ids: frozenset[str]) -> None:
+        await self._run("collect", lambda host: host.collect(sandbox_ids))
+
+    async def peers(self, nodes: Mapping[str, Peer]) -> None:
+        await self._run("peers", lambda host: host.peers(nodes))
+
+    async def teardown(self) -> None:
+        await self._run("teardown", lambda host: host.teardown())
+
+    async def close(self) -> None:
+        """Let go of thread and sockets. The network stays as it is."""
+        await self._run("close", lambda host: host.close())
+        self._thread.shutdown(wait=False)
+
+    def _delete_leaving(self, host: HostNetwork) -> None:
+        """All that asked since the last time; the calls that find nothing left were served by an earlier one."""
+        leaving = [self._leaving.popleft() for _ in range(len(self._leaving))]
+        try:
+            host.delete(leaving)
+        except BaseException:
+            self._leaving.extend(leaving)
+            raise
+
+    async def _run(self, verb: str, function: Callable[[HostNetwork], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._thread, lambda: function(self._host()))
+        except PluginError:
+            raise
+        except OSError as error:
+            raise setup_error(verb, _explain(error)) from error
+
+    def _host(self) -> HostNetwork:
+        """Opened in its thread, whose Linux network namespace its sockets belong to."""
+        if self._opened is None:
+            self._opened = HostNetwork(self._root, self._config)
+        return self._opened
+
+
+def _explain(error: OSError) -> str:
+    if error.errno == errno.ENOENT and error.filename:
+        return f"the Linux network namespace {error.filename} is gone: the pod needs a new sandbox"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return f"{error}: raypod needs root (CAP_NET_ADMIN and CAP_SYS_ADMIN) to wire pods"
+    if error.errno == errno.ENOSPC:
+        return f"{error}: free some space on the disk that holds the node's state"
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"

@@ -1,0 +1,251 @@
+"""This node's pod network, synchronously: what the kernel, the rules and the files on disk must agree on.
+
+Kernel first, then the lease on disk: after a crash in between, the interface without a lease is removed by the next
+`setup`, and a lease without an interface is wired again by the next `add`. Everything runs in one thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+import socket
+import zlib
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from actors.plugins.network.cidr import derive_gateway, select_address
+from actors.plugins.network.config import NetworkConfig
+from actors.plugins.network.hostports import HeldPorts
+from actors.plugins.network.leases import Lease, check_ports, derive_pod, setup_error
+from actors.plugins.network.links import Links
+from actors.plugins.network.nat import Nft, format_elements, format_removal, format_table, open_nft
+from actors.plugins.network.netlink import (
+    Netlink,
+    NetlinkError,
+    open_in,
+    plan_group,
+    plan_inside,
+    plan_pair,
+    plan_remove,
+    plan_remove_group,
+)
+from actors.plugins.network.port import Attachment, NetworkResult, Peer
+from actors.plugins.network.records import LeaseFiles
+
+_log = logging.getLogger(__name__)
+_GONE = (errno.ENODEV, errno.ENOENT)
+_INTERFACE_PREFIX = "rp"
+
+
+def derive_interface(bridge: str, sandbox_id: str) -> str:
+    """The host's end of a sandbox's veth pair: 14 characters, the same in every life of the nodelet."""
+    return _INTERFACE_PREFIX + hashlib.sha256(f"{bridge}/{sandbox_id}".encode()).hexdigest()[:12]
+
+
+class HostNetwork:
+    """`warnings` says in sentences what pods must do without on this host."""
+
+    def __init__(self, root: Path, config: NetworkConfig) -> None:
+        self._config = config
+        self._files = LeaseFiles(root)
+        self._held = HeldPorts()
+        self._links = Links(config)
+        self._netlink = Netlink()
+        self._group = zlib.crc32(config.bridge.encode()) | 1
+        self._pod_cidr = ""
+        self._last = ""
+        self._leases: dict[str, Lease] = {}
+        self._bridge_index = self._mtu = 0
+        self._nft: Nft | None = None
+        self.warnings: tuple[str, ...] = ()
+
+    def setup(self, pod_cidr: str) -> None:
+        self._leases, self._last = self._files.load()
+        self._bridge_index = self._links.ensure_bridge(pod_cidr)
+        self._mtu = self._links.select_mtu()
+        self._pod_cidr = pod_cidr
+        known = {lease.interface for lease in self._leases.values()}
+        self._unwire(name for name in self._links.ports() if name.startswith(_INTERFACE_PREFIX) and name not in known)
+        warnings = [*self._setup_forwarding(), *self._setup_nat()]
+        for lease in self._leases.values():
+            self._hold_again(lease)
+        self.warnings = tuple(warnings)
+        for warning in warnings:
+            _log.warning("network: %s", warning)
+
+    def add(self, attachment: Attachment) -> NetworkResult:
+        if not self._pod_cidr:
+            raise setup_error("add", "the node's network is not set up yet; it is tried again")
+        lease = self._leases.get(attachment.sandbox_id)
+        if lease is None or not self._is_wired(lease):
+            lease = self._attach(attachment, lease)
+        return NetworkResult(
+            ips=(lease.address,), gateway=derive_gateway(self._pod_cidr), nameservers=self._config.nameservers
+        )
+
+    def delete(self, sandbox_ids: Iterable[str]) -> None:
+        """Many for the price of one: the kernel waits once for a whole group of links."""
+        leases = [lease for key in set(sandbox_ids) if (lease := self._leases.get(key)) is not None]
+        self._unwire(lease.interface for lease in leases)
+        for lease in leases:
+            self._forget_ports(lease)
+            self._files.remove(lease)
+            del self._leases[lease.sandbox_id]
+
+    def collect(self, sandbox_ids: frozenset[str]) -> None:
+        self.delete([key for key in self._leases if key not in sandbox_ids])
+
+    def peers(self, nodes: Mapping[str, Peer]) -> None:
+        own = next((peer.address for peer in nodes.values() if peer.pod_cidr == self._pod_cidr), "")
+        others = {peer.pod_cidr: peer.address for peer in nodes.values() if peer.pod_cidr != self._pod_cidr}
+        self._links.ensure_peers(own, self._pod_cidr, others)
+
+    def teardown(self) -> None:
+        """Also of what an earlier life left. Forwarding stays on: others may have come to rely on it."""
+        self._unwire(name for name in self._links.ports() if name.startswith(_INTERFACE_PREFIX))
+        self._links.remove()
+        nft = self._nft or open_nft()[0]
+        if nft:
+            nft(format_removal(self._config))
+        self._held.close()
+        self._files.clear()
+        self._leases.clear()
+        self._pod_cidr = self._last = ""
+
+    def close(self) -> None:
+        self._held.close()
+        self._links.close()
+        self._netlink.close()
+
+    def _attach(self, attachment: Attachment, former: Lease | None) -> Lease:
+        check_ports(attachment, self._leases.values())
+        if attachment.ports and self._nft is None:
+            raise setup_error("add", f"host ports need address translation: {'; '.join(self.warnings)}")
+        lease = Lease(
+            sandbox_id=attachment.sandbox_id,
+            address=self._select_address(former),
+            interface=derive_interface(self._config.bridge, attachment.sandbox_id),
+            pod=derive_pod(attachment),
+            ports=attachment.ports,
+        )
+        if former is not None:
+            self._forget_ports(former)
+        self._held.hold(lease.sandbox_id, lease.ports)
+        try:
+            self._wire(attachment, lease)
+            self._publish_ports(lease)
+            self._files.save(lease)
+        except BaseException:
+            self._detach(lease)
+            raise
+        self._leases[lease.sandbox_id], self._last = lease, lease.address
+        return lease
+
+    def _detach(self, lease: Lease) -> None:
+        """Undo what was done before an error; what cannot be undone is found by the next `setup`."""
+        with contextlib.suppress(OSError):
+            self._unwire([lease.interface])
+        with contextlib.suppress(OSError):
+            self._forget_ports(lease)
+        self._files.remove(lease)
+        self._leases.pop(lease.sandbox_id, None)
+
+    def _select_address(self, former: Lease | None) -> str:
+        taken = {lease.address for lease in self._leases.values() if lease is not former}
+        if former and former.address not in taken and IPv4Address(former.address) in IPv4Network(self._pod_cidr):
+            return former.address
+        try:
+            return select_address(self._pod_cidr, taken, self._last)
+        except ValueError as error:
+            raise setup_error("add", str(error)) from error
+
+    def _wire(self, attachment: Attachment, lease: Lease) -> None:
+        with open(attachment.netns_path, "rb") as netns:
+            inside = open_in(netns.fileno())
+            try:
+                self._make_pair(lease, attachment.ifname, netns.fileno())
+                index, prefix = inside.index_of(attachment.ifname), IPv4Network(self._pod_cidr).prefixlen
+                inside.send(plan_inside(index, lease.address, prefix, derive_gateway(self._pod_cidr)))
+            finally:
+                inside.close()
+
+    def _make_pair(self, lease: Lease, ifname: str, netns_fd: int) -> None:
+        plan = plan_pair(lease.interface, ifname, netns_fd, self._bridge_index, self._mtu, lease.address)
+        try:
+            self._netlink.send(plan)
+        except NetlinkError as error:
+            if error.errno != errno.EEXIST:
+                raise
+            self._unwire([lease.interface])
+            self._netlink.send(plan)
+
+    def _unwire(self, interfaces: Iterable[str]) -> None:
+        """Remove links that may be gone already."""
+        names = [name for name in interfaces if name]
+        if len(names) == 1:
+            self._send_unless_gone(plan_remove(names[0]))
+        elif names:
+            for name in names:
+                self._send_unless_gone(plan_group(name, self._group))
+            self._send_unless_gone(plan_remove_group(self._group))
+
+    def _send_unless_gone(self, message: tuple[str, bytes]) -> None:
+        try:
+            self._netlink.send([message])
+        except NetlinkError as error:
+            if error.errno not in _GONE:
+                raise
+
+    def _is_wired(self, lease: Lease) -> bool:
+        try:
+            return socket.if_nametoindex(lease.interface) > 0
+        except OSError:
+            return False
+
+    def _publish_ports(self, lease: Lease) -> None:
+        if lease.ports and self._nft:
+            self._nft(format_elements(self._config, "add", lease))
+
+    def _forget_ports(self, lease: Lease) -> None:
+        if lease.ports and self._nft and self._held.holds(lease.sandbox_id):
+            self._nft(format_elements(self._config, "delete", lease))
+        self._held.release(lease.sandbox_id)
+
+    def _hold_again(self, lease: Lease) -> None:
+        """After a restart. Should a process have taken the port meanwhile, the pod keeps its traffic."""
+        try:
+            self._held.hold(lease.sandbox_id, lease.ports)
+        except Exception as error:
+            _log.warning("network: pod %s keeps its host port, although: %s", lease.pod, error)
+
+    def _setup_nat(self) -> list[str]:
+        self._nft, reason = (self._nft, "") if self._nft else open_nft()
+        if self._nft is None:
+            return [f"no address translation, so pods reach this cluster only and get no host ports: {reason}"]
+        try:
+            self._nft(format_table(self._config, self._pod_cidr, self._leases.values()))
+            _write_sysctl(f"net/ipv4/conf/{self._config.bridge}/route_localnet", "1")
+        except OSError as error:
+            self._nft = None
+            return [f"no address translation, so pods reach this cluster only and get no host ports: {error.strerror}"]
+        if not self._links.has_default_route():
+            return ["this host has no default route: pods reach nodes and pods, nothing beyond"]
+        return []
+
+    def _setup_forwarding(self) -> list[str]:
+        try:
+            _write_sysctl("net/ipv4/ip_forward", "1")
+        except OSError as error:
+            return [f"IPv4 forwarding is off and cannot be turned on ({error.strerror}): pods reach only this node"]
+        return []
+
+
+def _write_sysctl(name: str, value: str) -> None:
+    """Of the calling thread's Linux network namespace. Does not write what is so already."""
+    path = Path("/proc/sys") / name
+    if path.read_text().strip() != value:
+        path.write_text(value + os.linesep)
