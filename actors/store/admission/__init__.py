@@ -1,0 +1,30 @@
+"""What the store does with a write before it commits it: one pure function from a write to an outcome.
+
+`admit` raises an ApiError for a write that is refused; `lookup` in its context shows the writes before it.
+"""
+
+from __future__ import annotations
+
+from actors.reconcile.actions import Create, Delete, Patch, PatchType, StoreWrite, Update
+from actors.store.admission.apply import admit_apply
+from actors.store.admission.create import admit_create
+from actors.store.admission.delete import admit_delete
+from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
+from actors.store.admission.update import admit_patch, admit_update
+
+__all__ = ["Context", "Keep", "Outcome", "Put", "Remove", "admit"]
+
+
+def admit(write: StoreWrite, context: Context) -> Outcome:
+    """Raises ApiError."""
+    match write:
+        case Create():
+            return admit_create(write, context)
+        case Update():
+            return admit_update(write, context)
+        case Patch(type=PatchType.APPLY):
+            return admit_apply(write, context)
+        case Patch():
+            return admit_patch(write, context)
+        case Delete():
+            return admit_delete(write, context)

@@ -1,0 +1,95 @@
+"""A new object: identity, defaults, validation; its API namespace must exist and not be terminating."""
+
+from __future__ import annotations
+
+from actors.api import kinds
+from actors.api.clock import format_time
+from actors.api.codec import Object, lens
+from actors.api.defaulting import default
+from actors.api.errors import BadRequest, Cause
+from actors.api.key import Key
+from actors.api.kinds import Kind
+from actors.api.validation import invalid, validate
+from actors.api.workloads import Namespace
+from actors.reconcile.actions import Create
+from actors.store.admission import metadata, refusals
+from actors.store.admission.fields import owned_by_create
+from actors.store.admission.outcome import Context, Put
+
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+NAMESPACE_FINALIZER = "kubernetes"
+_NAME_CHARS_MAX = 63
+_NAME_ATTEMPTS = 8
+#: Kinds whose creator also tells their status: a node registers itself with its capacity.
+_STATUS_ON_CREATE = frozenset({kinds.NODE})
+
+
+def admit_create(write: Create, context: Context) -> Put:
+    """Raises AlreadyExists, NotFound and Forbidden (namespace), Invalid, BadRequest."""
+    kind = kinds.kind_of(write.resource)
+    obj = metadata.check_type(write.object, kind)
+    namespace = _namespace_of(write, obj, kind)
+    key = _name_new(kind, namespace, obj, context)
+    _check_namespace(kind, key, context)
+    now = format_time(context.now)
+    obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.has_spec)
+    obj = default(_with_first_status(obj, kind))
+    if causes := validate(obj, None):
+        raise invalid(obj, causes)
+    if context.lookup(key) is not None:
+        raise refusals.already_exists(kind, key.name)
+    return Put(key, owned_by_create(obj, write.manager, now))
+
+
+def _namespace_of(write: Create, obj: Object, kind: Kind) -> str:
+    given = metadata.read_meta(obj).namespace
+    if not kind.namespaced:
+        if write.namespace or given:
+            raise BadRequest(f"{kind.resource} are cluster-scoped: a namespace may not be given")
+        return ""
+    if write.namespace and given and given != write.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    if not (namespace := write.namespace or given):
+        raise BadRequest("an empty namespace may not be set during creation")
+    return namespace
+
+
+def _name_new(kind: Kind, namespace: str, obj: Object, context: Context) -> Key:
+    """`metadata.name`, or `generateName` and a suffix that makes a free name."""
+    meta = metadata.read_meta(obj)
+    if meta.name:
+        return Key(kind.resource, namespace, meta.name)
+    if not meta.generate_name:
+        cause = Cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
+        raise invalid(obj, (cause,))
+    for _ in range(_NAME_ATTEMPTS):
+        suffix = context.ids.suffix()
+        key = Key(kind.resource, namespace, meta.generate_name[: _NAME_CHARS_MAX - len(suffix)] + suffix)
+        if context.lookup(key) is None:
+            return key
+    raise refusals.already_exists(kind, key.name)
+
+
+def _check_namespace(kind: Kind, key: Key, context: Context) -> None:
+    if not kind.namespaced:
+        return
+    stored = context.lookup(Key(kinds.NAMESPACE.resource, "", key.namespace))
+    if stored is None:
+        raise refusals.not_found(kinds.NAMESPACE, key.namespace)
+    found = lens(stored, Namespace)
+    if found.metadata.is_deleting or found.status.phase == "Terminating":
+        raise refusals.terminating(kind, key.name, key.namespace)
+
+
+def _with_first_status(obj: Object, kind: Kind) -> Object:
+    """Status is the controllers' to tell: what the creator says about it is dropped."""
+    if "status" not in kind.subresources or kind in _STATUS_ON_CREATE:
+        return obj
+    fresh = {name: value for name, value in obj.items() if name != "status"}
+    if kind is kinds.POD:
+        return {**fresh, "status": {"phase": "Pending"}}
+    if kind is not kinds.NAMESPACE:
+        return {**fresh, "status": {}}
+    labels = {**(fresh["metadata"].get("labels") or {}), NAMESPACE_LABEL: fresh["metadata"]["name"]}
+    spec = {**(fresh.get("spec") or {}), "finalizers": [NAMESPACE_FINALIZER]}
+    return {**fresh, "metadata": {**fresh["metadata"], "labels": labels}, "spec": spec, "status": {"phase": "Active"}}

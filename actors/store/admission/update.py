@@ -1,0 +1,131 @@
+"""A change of an existing object, by replacement or by patch: what may change, who may change it, what it becomes.
+
+Both end in `finish_update`, so no rule depends on the way in which a client words its change.
+"""
+
+from __future__ import annotations
+
+from actors.api import kinds
+from actors.api.clock import format_time
+from actors.api.codec import Object, decode
+from actors.api.defaulting import default
+from actors.api.errors import BadRequest, Invalid, UnsupportedMediaType
+from actors.api.key import Stored
+from actors.api.kinds import Kind
+from actors.api.patch import apply_json, apply_merge, apply_strategic
+from actors.api.validation import invalid, validate
+from actors.reconcile.actions import Patch, PatchType, Update
+from actors.store.admission import metadata, refusals
+from actors.store.admission.fields import owned_by_update
+from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
+from actors.store.admission.pod import bound, find_frozen_fields
+from actors.store.admission.subresource import SERVED, changed_part, scale_of
+
+
+def admit_update(write: Update, context: Context) -> Outcome:
+    """Raises NotFound, Conflict, Invalid, BadRequest."""
+    kind = kinds.kind_of(write.key.resource)
+    stored = context.lookup(write.key)
+    if stored is None:
+        raise refusals.not_found(kind, write.key.name)
+    check_subresource(kind, write.subresource)
+    if write.subresource == "scale":
+        return _finish_scale(write.object, stored, kind, write.manager, context)
+    return finish_update(
+        metadata.check_type(write.object, kind), stored, kind, write.subresource, write.manager, context
+    )
+
+
+def admit_patch(write: Patch, context: Context) -> Outcome:
+    """All kinds of patch but server-side apply. Raises NotFound, Conflict, Invalid, BadRequest."""
+    kind = kinds.kind_of(write.key.resource)
+    stored = context.lookup(write.key)
+    if stored is None:
+        raise refusals.not_found(kind, write.key.name)
+    check_subresource(kind, write.subresource)
+    metadata.check_preconditions(kind, stored, write.uid, write.revision, write.subresource)
+    old = decode(stored)
+    if write.subresource == "binding":
+        new = bound(old, write.patch, stored, kind, context.now)
+        return _finish(kind, stored, old, new, write.manager, context, write.subresource)
+    if write.subresource == "scale":
+        return _finish_scale(_patched(scale_of(old), write), stored, kind, write.manager, context)
+    patched = metadata.check_type(_patched(old, write), kind)
+    return finish_update(patched, stored, kind, write.subresource, write.manager, context)
+
+
+def check_subresource(kind: Kind, subresource: str) -> None:
+    if subresource and (subresource not in kind.subresources or subresource not in SERVED):
+        raise kinds_not_found(kind, subresource)
+
+
+def kinds_not_found(kind: Kind, subresource: str) -> BadRequest:
+    return BadRequest(f"{kind.resource} has no subresource {subresource!r} that can be written")
+
+
+def _patched(target: Object, write: Patch) -> Object:
+    if write.type is PatchType.JSON:
+        result = apply_json(target, write.patch)
+    elif write.type is PatchType.STRATEGIC:
+        result = apply_strategic(target, write.patch, target["apiVersion"], target["kind"])
+    elif write.type is PatchType.MERGE:
+        if not isinstance(write.patch, dict):
+            raise BadRequest("a merge patch is a JSON object")
+        result = apply_merge(target, write.patch)
+    else:
+        raise UnsupportedMediaType(f"{write.type} cannot be used here")
+    if not isinstance(result, dict):
+        raise BadRequest("the patch leaves no JSON object")
+    return result
+
+
+def finish_update(
+    given: Object, stored: Stored, kind: Kind, subresource: str, manager: str, context: Context
+) -> Outcome:
+    """From the object that a client wants to the one that it gets."""
+    old = decode(stored)
+    meta = metadata.read_meta(given)
+    metadata.check_target(given, stored.key)
+    metadata.check_preconditions(kind, stored, meta.uid, meta.resource_version, subresource)
+    if causes := metadata.find_immutable(old, given):
+        raise invalid(old, causes)
+    new = changed_part(old, metadata.carried_over(old, given), kind, subresource)
+    return _finish(kind, stored, old, new, manager, context, subresource)
+
+
+def _finish(
+    kind: Kind, stored: Stored, old: Object, new: Object, manager: str, context: Context, subresource: str = ""
+) -> Outcome:
+    """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
+    del old["metadata"]["resourceVersion"]
+    new["metadata"].pop("resourceVersion", None)
+    new = default(new)
+    causes = metadata.find_late_finalizers(old, new)
+    if kind is kinds.POD and not subresource:
+        causes += find_frozen_fields(old, new)
+    causes += validate(new, old)
+    if causes:
+        raise invalid(old, tuple(dict.fromkeys(causes)))
+    if new == old:
+        return Keep(stored)
+    new = owned_by_update(old, metadata.counted(old, new, kind), manager, subresource, format_time(context.now))
+    return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
+
+
+def is_released(obj: Object, kind: Kind) -> bool:
+    """Nothing holds a dying object any longer: no finalizer, no grace left for its node."""
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta or meta.get("finalizers") or meta.get("deletionGracePeriodSeconds", 0):
+        return False
+    return kind is not kinds.NAMESPACE or not (obj.get("spec") or {}).get("finalizers")
+
+
+def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, context: Context) -> Outcome:
+    spec = scale.get("spec") if isinstance(scale, dict) else None
+    replicas = (spec if isinstance(spec, dict) else {}).get("replicas", 0)
+    if not isinstance(replicas, int) or isinstance(replicas, bool):
+        raise Invalid(f'Scale "{stored.key.name}" is invalid: spec.replicas: must be an integer', kind="Scale")
+    obj = decode(stored)
+    given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
+    metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
+    return finish_update({**obj, "spec": {**obj["spec"], "replicas": replicas}}, stored, kind, "", manager, context)

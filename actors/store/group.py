@@ -1,0 +1,136 @@
+"""Group commit: requests that come while a write is under way share the next one, and its one fsync.
+
+A commit is acknowledged after its batch is durable, and only then shown, so nobody reads what a crash can take back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from actors.api.clock import Millis
+from actors.api.errors import Unavailable
+from actors.reconcile.actions import Reply, StoreWrite
+from actors.store.backend.port import BackendError
+from actors.store.engine import Engine, Request
+from actors.store.news import News
+
+_LOG = logging.getLogger(__name__)
+_GROUP_WRITES_MAX = 2000
+_COMPACTION_EVERY_MS = 10_000
+_RELOAD_WAIT_SECONDS = 0.5
+
+
+class _Waiting:
+    """A request and where its caller waits."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+
+
+class GroupWriter:
+    """The only one that changes the engine. Used within one event loop; `close` ends its thread."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], Millis], news: News) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._news = news
+        self._waiting: list[_Waiting] = []
+        self._writer: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raypod-store-write")
+        self._compacted_at = clock()
+        self._closed = False
+
+    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
+        """Raises Unavailable when the disk does not take it; nobody knows then, repeating with the key is safe."""
+        if self._closed:
+            raise Unavailable("the store is shutting down")
+        waiting = _Waiting(Request(tuple(writes), idempotency_key))
+        self._waiting.append(waiting)
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_groups(), name="store-writer")
+        return await waiting.replies
+
+    async def _write_groups(self) -> None:
+        """Until nobody waits. The next group collects while this one is being written."""
+        try:
+            while self._waiting:
+                await self._write_group(self._take_group())
+                await self._compact_sometimes()
+        finally:
+            self._writer = None
+
+    def _take_group(self) -> list[_Waiting]:
+        taken = writes = 0
+        for waiting in self._waiting:
+            writes += len(waiting.request.writes)
+            if taken and writes > _GROUP_WRITES_MAX:
+                break
+            taken += 1
+        group, self._waiting = self._waiting[:taken], self._waiting[taken:]
+        return group
+
+    async def _write_group(self, group: list[_Waiting]) -> None:
+        try:
+            plan = self._engine.plan([waiting.request for waiting in group], self._clock())
+            if plan.batch.records:
+                await self._run(self._engine.write, plan)
+            self._news.tell(self._engine.show(plan))
+        except Exception as error:
+            _LOG.exception("a commit of %d requests failed", len(group))
+            _fail(group, Unavailable(f"the store could not commit: {error}", retry_after_seconds=1))
+            await self._reload()
+        except BaseException:
+            _fail(group, Unavailable("the store stopped before it could commit"))
+            raise
+        else:
+            for waiting, replies in zip(group, plan.replies, strict=True):
+                if not waiting.replies.done():
+                    waiting.replies.set_result(list(replies))
+
+    async def _run(self, function: Callable[..., object], *args: object) -> None:
+        await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(function, *args))
+
+    async def _reload(self) -> None:
+        """Whether the failed batch is durable, only the disk knows."""
+        while not self._closed:
+            try:
+                await self._run(self._engine.reload)
+            except BackendError as error:
+                _LOG.error("the store cannot read its log: %s", error)
+                await asyncio.sleep(_RELOAD_WAIT_SECONDS)
+            else:
+                self._news.tell_all()
+                return
+
+    async def _compact_sometimes(self) -> None:
+        now = self._clock()
+        if now - self._compacted_at < _COMPACTION_EVERY_MS:
+            return
+        self._compacted_at = now
+        try:
+            compaction = self._engine.plan_compaction(now)
+            if compaction is not None:
+                await self._run(self._engine.backend.compact, compaction)
+                self._engine.log.apply_compaction(compaction)
+        except BackendError as error:
+            _LOG.error("history was not compacted: %s", error)
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Finish what waits, refuse what comes."""
+        self._closed = True
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+        self._thread.shutdown(wait=True)
+
+
+def _fail(group: list[_Waiting], error: Exception) -> None:
+    for waiting in group:
+        if not waiting.replies.done():
+            waiting.replies.set_exception(error)

@@ -1,0 +1,58 @@
+"""Waiting for changes, by topic: a change of one node's pod wakes that node's watcher and no other's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from actors.reconcile.watch import Selection, WatchBatch
+from actors.store.engine import Engine
+from actors.store.matching import matcher_of
+
+
+class News:
+    """Used within one event loop."""
+
+    def __init__(self) -> None:
+        self._events: dict[str, asyncio.Event] = {}
+        self._ended = False
+
+    def tell(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            event = self._events.pop(topic, None)
+            if event is not None:
+                event.set()
+
+    def tell_all(self) -> None:
+        self.tell(list(self._events))
+
+    def end(self) -> None:
+        """Nobody waits any longer."""
+        self._ended = True
+        self.tell_all()
+
+    async def wait_changes(self, engine: Engine, selection: Selection, since: int, timeout_ms: int) -> WatchBatch:
+        """The changes after `since`; waits for the first one. Raises Expired, BadRequest."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_ms / 1000
+        topic = matcher_of(selection).topic
+        while True:
+            batch = engine.changes(selection, since)
+            left = deadline - loop.time()
+            if batch.events or left <= 0 or self._ended:
+                return batch
+            if batch.revision < engine.revision:
+                await asyncio.sleep(0)
+            else:
+                await self._wait(topic, left)
+            since = batch.revision
+
+    async def _wait(self, topic: str, timeout_seconds: float) -> None:
+        event = self._events.get(topic)
+        if event is None:
+            event = self._events[topic] = asyncio.Event()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await event.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,98 @@
+"""Gets and lists, now and at a retained revision; a list's cursor goes on at the revision where it began."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import msgspec
+
+from actors.api.errors import BadRequest, Expired, NotFound
+from actors.api.key import Key, Stored
+from actors.api.kinds import kind_of
+from actors.reconcile.watch import Selection
+from actors.store.admission.refusals import not_found
+from actors.store.log import Log
+from actors.store.matching import Matcher, matcher_of
+from actors.store.port import Page
+
+
+class _Cursor(msgspec.Struct, frozen=True, array_like=True):
+    revision: int
+    after: Key
+
+
+def get(log: Log, key: Key, revision: int = 0) -> Stored:
+    """Raises NotFound, Expired, Timeout (a revision that has not come yet)."""
+    stored = log.find(key)
+    if revision:
+        log.check_retained(revision)
+        stored = log.undo_to(revision, key.resource).get(key, stored)
+    if stored is None:
+        raise _missing(key)
+    return stored
+
+
+def _missing(key: Key) -> NotFound:
+    return not_found(kind_of(key.resource), key.name)
+
+
+def select_page(log: Log, selection: Selection, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
+    """Raises Expired, BadRequest (cursor, selector), Timeout (a revision that has not come yet)."""
+    matcher = matcher_of(selection)
+    after: Key | None = None
+    if cursor:
+        revision, after = _parse_cursor(cursor, log)
+    at = revision or log.revision
+    log.check_retained(at)
+    undone = log.undo_to(at, matcher.topic) if at < log.revision else {}
+    keys = _candidates(log, matcher, undone, after)
+    found = _select(log, matcher, keys, undone)
+    items = tuple(islice(found, limit + 1)) if limit > 0 else tuple(found)
+    if limit <= 0 or len(items) <= limit:
+        return Page(items, at)
+    items = items[:limit]
+    remaining = 0 if selection.labels or selection.fields else 1 + sum(1 for _ in found)
+    return Page(items, at, _format_cursor(at, items[-1].key), remaining)
+
+
+def _candidates(log: Log, matcher: Matcher, undone: dict[Key, Stored | None], after: Key | None) -> Sequence[Key]:
+    """Sorted keys among which all matches are."""
+    if matcher.node is not None:
+        keys = log.keys_on_node(matcher.node)
+    elif len(matcher.resources) == 1 and matcher.namespace and matcher.name:
+        keys = [Key(matcher.resources[0], matcher.namespace, matcher.name)]
+    else:
+        resources = sorted(set(matcher.resources)) or log.resources()
+        shelves = [log.keys(resource, matcher.namespace, after) for resource in resources]
+        keys = shelves[0] if len(shelves) == 1 else [key for shelf in shelves for key in shelf]
+    if undone:
+        keys = sorted({*keys, *undone})
+    return keys if after is None else [key for key in keys if key > after]
+
+
+def _select(log: Log, matcher: Matcher, keys: Sequence[Key], undone: dict[Key, Stored | None]) -> Iterator[Stored]:
+    for key in keys:
+        stored = undone[key] if key in undone else log.find(key)
+        if stored is not None and matcher.matches(stored):
+            yield stored
+
+
+def _format_cursor(revision: int, after: Key) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(_Cursor(revision, after))).decode().rstrip("=")
+
+
+def _parse_cursor(text: str, log: Log) -> tuple[int, Key]:
+    try:
+        packed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        cursor = msgspec.json.decode(packed, type=_Cursor)
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        raise BadRequest(f"invalid continue token: continue key is not valid: {error}") from error
+    if cursor.revision < log.horizon:
+        raise Expired(
+            "The provided continue parameter is too old to display a consistent list result. "
+            "You must start a new list without the continue parameter."
+        )
+    return cursor.revision, cursor.after

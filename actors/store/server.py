@@ -1,0 +1,48 @@
+"""StorePort for a process of its own: group commit on one side, many readers and waiting watchers on the other.
+
+Everything but the disk's write runs in one event loop, so a reader sees a state between two commits, never within one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.api.clock import Millis
+from actors.api.key import Key, Stored
+from actors.reconcile.actions import Reply, StoreWrite
+from actors.reconcile.watch import Selection, WatchBatch
+from actors.store.engine import Engine
+from actors.store.group import GroupWriter
+from actors.store.news import News
+from actors.store.port import Page
+
+
+class StoreServer:
+    """Used within one event loop."""
+
+    def __init__(self, engine: Engine, clock: Callable[[], Millis]) -> None:
+        self._engine = engine
+        self._news = News()
+        self._writer = GroupWriter(engine, clock, self._news)
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
+        return await self._writer.commit(writes, idempotency_key)
+
+    async def get(self, key: Key, revision: int = 0) -> Stored:
+        return self._engine.get(key, revision)
+
+    async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
+        return self._engine.list(selection, limit, cursor, revision)
+
+    async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
+        return await self._news.wait_changes(self._engine, selection, since, timeout_ms)
+
+    async def close(self) -> None:
+        """Finish what is being written, wake all watchers, close the backend."""
+        await self._writer.close()
+        self._news.end()
+        self._engine.backend.close()
