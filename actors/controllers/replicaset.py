@@ -1,0 +1,111 @@
+"""ReplicaSet: keep `spec.replicas` pods that match the selector. Adopts matching orphans, lets go of strays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+from actors.api.clock import Millis
+from actors.api.key import Key
+from actors.api.kinds import REPLICA_SET
+from actors.api.meta import controller_of, key_in
+from actors.api.pod import Pod
+from actors.api.selector import LabelMatcher, from_selector
+from actors.api.workloads import ReplicaSet
+from actors.controllers.pods import adopt, available_at, free_names, is_active, is_ready, new_pod, pod_key, release
+from actors.reconcile.actions import Action, Create, Delete, Emit, Patch, RequeueAfter
+from actors.reconcile.controller import controller, owner
+from actors.reconcile.view import View
+
+_BURST = 500
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+_PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
+
+
+def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
+    """Its controller; for an orphan, whoever's selector matches it."""
+    if controller_of(pod.metadata):
+        return owner(key, pod, view)
+    sets = (rs for rs in view.all(ReplicaSet) if rs.metadata.namespace == key.namespace)
+    return [key_in(REPLICA_SET.resource, rs.metadata) for rs in sets if _matcher(rs).matches(pod.metadata.labels)]
+
+
+@controller(ReplicaSet, watches={Pod: interested})
+def reconcile(rs: ReplicaSet, view: View, now: Millis) -> Iterable[Action]:
+    matcher = _matcher(rs)
+    owned = view.owned_by(rs, Pod)
+    pods = [pod for pod in owned if is_active(pod) and matcher.matches(pod.metadata.labels)]
+    if not rs.metadata.is_deleting:
+        strays = [pod for pod in owned if is_active(pod) and not matcher.matches(pod.metadata.labels)]
+        yield from (release(pod_key(pod), pod, rs) for pod in strays)
+        orphans = [pod for pod in view.orphans(Pod, rs.metadata.namespace) if is_active(pod)]
+        adopted = [] if matcher.is_empty else [pod for pod in orphans if matcher.matches(pod.metadata.labels)]
+        yield from (adopt(pod_key(pod), pod, rs) for pod in adopted)
+        yield from _scale(rs, [*pods, *adopted], view)
+    yield from _report(rs, pods, now)
+
+
+def _matcher(rs: ReplicaSet) -> LabelMatcher:
+    return from_selector(rs.spec.selector)
+
+
+def _scale(rs: ReplicaSet, pods: Sequence[Pod], view: View) -> Iterable[Action]:
+    missing = min(rs.spec.replicas - len(pods), _BURST)
+    for name in islice(free_names(rs, view), max(missing, 0)):
+        yield Create(resource="pods", namespace=rs.metadata.namespace, object=new_pod(rs.spec.template, rs, name))
+        yield _told(rs, "SuccessfulCreate", f"Created pod: {name}")
+    for pod in select_victims(pods, -missing):
+        yield Delete(key=pod_key(pod), uid=pod.metadata.uid)
+        yield _told(rs, "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
+
+
+def _told(rs: ReplicaSet, reason: str, message: str) -> Emit:
+    key = key_in(REPLICA_SET.resource, rs.metadata)
+    return Emit(regarding=key, uid=rs.metadata.uid, reason=reason, message=message)
+
+
+def select_victims(pods: Sequence[Pod], count: int) -> list[Pod]:
+    """Whom to stop first, as Kubernetes ranks them: not yet bound, not ready, cheap, crowded together, young."""
+    crowd = Counter(pod.spec.node_name for pod in pods)
+
+    def rank(pod: Pod) -> tuple[Any, ...]:
+        phase = _PHASES.get(pod.status.phase, 1)
+        young = (-pod.metadata.created_ms, pod.metadata.name)
+        return bool(pod.spec.node_name), phase, is_ready(pod), _cost(pod), -crowd[pod.spec.node_name], *young
+
+    return sorted(pods, key=rank)[: max(count, 0)]
+
+
+def _cost(pod: Pod) -> int:
+    try:
+        return int(pod.metadata.annotation(_DELETION_COST) or 0)
+    except ValueError:
+        return 0
+
+
+def _report(rs: ReplicaSet, pods: Sequence[Pod], now: Millis) -> Iterable[Action]:
+    times = [at for pod in pods if (at := available_at(pod, rs.spec.min_ready_seconds)) is not None]
+    template_labels = (rs.spec.template.metadata.get("labels") or {}).items()
+    status = {
+        "replicas": len(pods),
+        "fullyLabeledReplicas": sum(template_labels <= (pod.metadata.labels or {}).items() for pod in pods),
+        "readyReplicas": sum(is_ready(pod) for pod in pods),
+        "availableReplicas": sum(at <= now for at in times),
+        "observedGeneration": rs.metadata.generation,
+    }
+    if status != _known(rs):
+        yield Patch(key=key_in(REPLICA_SET.resource, rs.metadata), patch={"status": status}, subresource="status")
+    yield from (RequeueAfter(at - now) for at in sorted(times) if at > now)
+
+
+def _known(rs: ReplicaSet) -> dict[str, int]:
+    status = rs.status
+    return {
+        "replicas": status.replicas,
+        "fullyLabeledReplicas": status.fully_labeled_replicas,
+        "readyReplicas": status.ready_replicas,
+        "availableReplicas": status.available_replicas,
+        "observedGeneration": status.observed_generation,
+    }
