@@ -7,10 +7,22 @@ import socket
 import subprocess
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
 PURE = ("unit", "property", "golden", "sim")
+
+# The machines are shared and slow at times: a property is judged by its truth, not by its speed. In CI the examples
+# are the same each time; elsewhere they are drawn anew.
+hypothesis.settings.register_profile(
+    "raypod",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.data_too_large],
+    derandomize=bool(os.environ.get("CI")),
+    database=None,
+)
+hypothesis.settings.load_profile("raypod")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
