@@ -31,12 +31,16 @@ class LeaseFiles:
         self._leases.mkdir(parents=True, exist_ok=True)
         found = (self._read(path) for path in sorted(self._leases.glob("*.json")))
         leases = {lease.sandbox_id: lease for lease in found if lease is not None}
-        last = self._last.read_text() if self._last.exists() else ""
+        last = self._last.read_text().strip() if self._last.exists() else ""
         return leases, last if is_ipv4(last) else ""
 
     def save(self, lease: Lease) -> None:
-        _replace(self._last, lease.address.encode())
-        _replace(self._path(lease), msgspec.json.encode(lease))
+        path = self._path(lease)
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode(lease))
+        os.replace(fresh, path)
+        with open(self._last, "r+b" if self._last.exists() else "w+b", buffering=0) as last:
+            last.write(lease.address.ljust(15).encode())
 
     def remove(self, lease: Lease) -> None:
         self._path(lease).unlink(missing_ok=True)
@@ -54,9 +58,3 @@ class LeaseFiles:
             _log.warning("the network lease %s cannot be read (%s): set aside", path, error)
             path.rename(path.with_suffix(".bad"))
             return None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(content)
-    os.replace(fresh, path)
