@@ -20,6 +20,6 @@ class DevicesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         if self.fake_gpus < 0 or self.fake_gpus > 256:
-            raise ValueError(f"fakeGpus {self.fake_gpus}: between 0 and 256")
+            raise ValueError(f"fake_gpus {self.fake_gpus}: between 0 and 256")
         if self.check_interval_ms < 100:
-            raise ValueError(f"checkIntervalMs {self.check_interval_ms}: at least 100")
+            raise ValueError(f"check_interval_ms {self.check_interval_ms}: at least 100")

@@ -31,8 +31,8 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         if not 1 <= len(self.bridge) <= 13 or not self.bridge.replace("-", "").isalnum():
             raise ValueError(f"bridge {self.bridge!r}: 1 to 13 letters, digits and dashes")
         if not network.prefixlen <= self.pod_cidr_prefix <= 30:
-            raise ValueError(f"podCidrPrefix {self.pod_cidr_prefix}: between {network.prefixlen} and 30")
+            raise ValueError(f"pod_cidr_prefix {self.pod_cidr_prefix}: between {network.prefixlen} and 30")
         if not 0 <= self.vxlan_id < 1 << 24 or not 0 < self.vxlan_port < 1 << 16:
-            raise ValueError("vxlanId must fit in 24 bits and vxlanPort in 16")
+            raise ValueError("vxlan_id must fit in 24 bits and vxlan_port in 16")
         if self.mtu and not 576 <= self.mtu <= 65535:
             raise ValueError(f"mtu {self.mtu}: 0 (automatic) or between 576 and 65535")

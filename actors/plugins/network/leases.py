@@ -37,8 +37,11 @@ def overlap(a: PortMapping, b: PortMapping) -> bool:
 
 def check_ports(attachment: Attachment, leases: Iterable[Lease]) -> None:
     """PortInUse when another sandbox holds one of the host ports; NetworkSetupError for a port that cannot be."""
-    for mapping in attachment.ports:
+    for index, mapping in enumerate(attachment.ports):
         _check_mapping(mapping)
+        if any(overlap(mapping, other) for other in attachment.ports[:index]):
+            message = f"host port {mapping.host_port}/{mapping.protocol} is asked for twice by the same pod"
+            raise setup_error("add", message, retryable=False)
     held = [(lease, taken) for lease in leases if lease.sandbox_id != attachment.sandbox_id for taken in lease.ports]
     for mapping in attachment.ports:
         for lease, taken in held:
