@@ -110,11 +110,14 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[Cause, ...] = ()
 
 
-def check_object(obj: Object, api_version: str, kind: str) -> Checked:
-    """Against the schema of the kind; an unknown kind has no schema and passes as it is."""
+def check_object(obj: Object, api_version: str, kind: str, old: Object | None = None) -> Checked:
+    """Against the schema of the kind; an unknown kind has no schema and passes as it is.
+
+    What `obj` has in common with `old`, which has passed before, is not looked at again.
+    """
     checker = _Checker()
     name = definition_name(api_version, kind)
-    pruned = checker.walk(obj, name, "") if definition(name) else obj
+    pruned = checker.walk(obj, name, "", old) if definition(name) else obj
     return Checked(pruned, tuple(checker.unknown), tuple(checker.problems))
 
 
@@ -125,9 +128,9 @@ class _Checker:
         self.unknown: list[str] = []
         self.problems: list[Cause] = []
 
-    def walk(self, value: Any, type_name: str, path: str) -> Any:
-        if value is None:
-            return None
+    def walk(self, value: Any, type_name: str, path: str, old: Any = None) -> Any:
+        if value is None or value == old:
+            return old if value is not None else None  # `old`, for 0 == False
         if type_name.startswith("[]"):
             if not isinstance(value, list):
                 return self._refuse(value, "an array", path)
@@ -138,11 +141,11 @@ class _Checker:
             return {key: self.walk(item, type_name[4:], f"{path}.{key}") for key, item in value.items()}
         found = definition(type_name)
         if found is not None:
-            return self._walk_object(value, found, path)
+            return self._walk_object(value, found, path, old if isinstance(old, dict) else {})
         expected = _expected(value, type_name)
         return value if expected is None else self._refuse(value, expected, path)
 
-    def _walk_object(self, value: Any, found: Definition, path: str) -> Any:
+    def _walk_object(self, value: Any, found: Definition, path: str, old: Object) -> Any:
         if not isinstance(value, dict):
             return self._refuse(value, "an object", path)
         pruned = {}
@@ -152,7 +155,7 @@ class _Checker:
             if field is None:
                 self.unknown.append(at)
             else:
-                pruned[key] = self.walk(item, field.type, at)
+                pruned[key] = self.walk(item, field.type, at, old.get(key))
         return pruned
 
     def _refuse(self, value: Any, expected: str, path: str) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from actors.api.codec import Object
 from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
+from actors.api.schema import check_object
 from actors.api.validation.causes import Causes
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.objects import validate_files, validate_node, validate_service
@@ -26,6 +27,17 @@ def validate(obj: Object, old: Object | None = None) -> list[Cause]:
     if validator is not None:
         causes += validator(obj, old)
     return causes
+
+
+def typed(obj: Object, old: Object | None = None) -> Object:
+    """The object without fields that its kind does not have. Raises Invalid for values of the wrong type.
+
+    Everything else here may rely on the types: a patch can make anything of an object.
+    """
+    checked = check_object(obj, obj.get("apiVersion", ""), obj.get("kind", ""), old)
+    if checked.problems:
+        raise invalid(obj, checked.problems)
+    return checked.object
 
 
 def check(obj: Object, old: Object | None = None) -> None:

@@ -9,7 +9,7 @@ from actors.api.defaulting import default
 from actors.api.errors import BadRequest, Cause
 from actors.api.key import Key
 from actors.api.kinds import Kind
-from actors.api.validation import invalid, validate
+from actors.api.validation import invalid, typed, validate
 from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
 from actors.store.admission import metadata, refusals
@@ -33,7 +33,7 @@ def admit_create(write: Create, context: Context) -> Put:
     _check_namespace(kind, key, context)
     now = format_time(context.now)
     obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.has_spec)
-    obj = default(_with_first_status(obj, kind))
+    obj = default(typed(_with_first_status(obj, kind)))
     if causes := validate(obj, None):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:

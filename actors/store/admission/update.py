@@ -13,7 +13,7 @@ from actors.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge, apply_strategic
-from actors.api.validation import invalid, validate
+from actors.api.validation import invalid, typed, validate
 from actors.reconcile.actions import Patch, PatchType, Update
 from actors.store.admission import metadata, refusals
 from actors.store.admission.fields import owned_by_update
@@ -99,7 +99,7 @@ def _finish(
     """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
-    new = default(new)
+    new = default(typed(new, old))
     causes = metadata.find_late_finalizers(old, new)
     if kind is kinds.POD and not subresource:
         causes += find_frozen_fields(old, new)

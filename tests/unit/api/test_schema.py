@@ -62,3 +62,11 @@ def test_merge_keys():
     assert spec.merge_key("tolerations") is None
     assert Shape("meta.v1.ObjectMeta").merge_key("finalizers") == ""
     assert Shape().child("anything").merge_key("x") is None
+
+
+def test_what_was_there_before_is_not_looked_at_again():
+    old = pod(containers=[{"name": "a", "odd": 1}])
+    new = {**old, "spec": {**old["spec"], "nodeName": 3}}
+    checked = check_object(new, "v1", "Pod", old)
+    assert checked.unknown == ()
+    assert [cause.field for cause in checked.problems] == ["spec.nodeName"]
