@@ -81,7 +81,6 @@ class Engine:
 
     def compact(self, now: Millis) -> None:
         """Drop the history that retention no longer asks for."""
-        compaction = self.plan_compaction(now)
-        if compaction is not None:
+        while (compaction := self.plan_compaction(now)) is not None:
             self.backend.compact(compaction)
             self.log.apply_compaction(compaction)

@@ -20,7 +20,6 @@ from actors.store.news import News
 
 _LOG = logging.getLogger(__name__)
 _GROUP_WRITES_MAX = 2000
-_COMPACTION_EVERY_MS = 10_000
 _RELOAD_WAIT_SECONDS = 0.5
 
 
@@ -42,7 +41,6 @@ class GroupWriter:
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raypod-store-write")
-        self._compacted_at = clock()
         self._closed = False
 
     async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
@@ -60,9 +58,10 @@ class GroupWriter:
         try:
             while self._waiting:
                 await self._write_group(self._take_group())
-                await self._compact_sometimes()
         finally:
             self._writer = None
+            _fail(self._waiting, Unavailable("the store stopped before it could commit"))
+            self._waiting = []
 
     def _take_group(self) -> list[_Waiting]:
         taken = writes = 0
@@ -107,18 +106,15 @@ class GroupWriter:
                 self._news.tell_all()
                 return
 
-    async def _compact_sometimes(self) -> None:
-        now = self._clock()
-        if now - self._compacted_at < _COMPACTION_EVERY_MS:
-            return
-        self._compacted_at = now
-        try:
-            compaction = self._engine.plan_compaction(now)
-            if compaction is not None:
+    async def compact(self) -> None:
+        """Drop what retention no longer asks for, in steps between which commits go on."""
+        while (compaction := self._engine.plan_compaction(self._clock())) is not None:
+            try:
                 await self._run(self._engine.backend.compact, compaction)
-                self._engine.log.apply_compaction(compaction)
-        except BackendError as error:
-            _LOG.error("history was not compacted: %s", error)
+            except BackendError as error:
+                _LOG.error("history was not compacted: %s", error)
+                return
+            self._engine.log.apply_compaction(compaction)
 
     # --- the end ------------------------------------------------------------------------------------------------
 

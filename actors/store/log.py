@@ -21,6 +21,8 @@ from actors.store.shelf import Shelf
 
 #: History and answers younger than this stay, whatever their number: a client that repeats a commit finds its answer.
 RETENTION_MS_MIN = 60_000
+#: One compaction drops no more changes than this, for the disk is busy meanwhile.
+_DROPPED_MAX = 5000
 
 
 class Change(NamedTuple):
@@ -140,7 +142,7 @@ class Log:
     # --- forgetting ---------------------------------------------------------------------------------------------
 
     def plan_compaction(self, now: Millis) -> Compaction | None:
-        """What the retention bounds no longer ask to keep; None when that is nothing."""
+        """The next step of what the retention bounds no longer ask to keep; None when that is nothing."""
         horizon, dropped = self._plan_drop(now)
         answers = tuple(self._old_answers(horizon, now))
         if horizon == self.horizon and not answers:
@@ -154,7 +156,7 @@ class Log:
         for position, change in enumerate(changes):
             crowded = len(changes) - position > config.retention_revisions or bytes_left > config.retention_bytes
             at = change.record.at
-            if not (at < oldest or (crowded and at < now - RETENTION_MS_MIN)):
+            if position == _DROPPED_MAX or not (at < oldest or (crowded and at < now - RETENTION_MS_MIN)):
                 break
             horizon = change.revision
             bytes_left -= len(change.record.stored.body)

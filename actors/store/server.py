@@ -5,16 +5,24 @@ Everything but the disk's write runs in one event loop, so a reader sees a state
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Sequence
 
 from actors.api.clock import Millis
+from actors.api.errors import ApiError
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.reconcile.watch import Selection, WatchBatch
 from actors.store.engine import Engine
+from actors.store.expiry import plan_expiry
 from actors.store.group import GroupWriter
 from actors.store.news import News
 from actors.store.port import Page
+
+_LOG = logging.getLogger(__name__)
+_HOUSEKEEPING_SECONDS = 20.0
+_EXPIRED_AT_ONCE = 500
 
 
 class StoreServer:
@@ -22,6 +30,7 @@ class StoreServer:
 
     def __init__(self, engine: Engine, clock: Callable[[], Millis]) -> None:
         self._engine = engine
+        self._clock = clock
         self._news = News()
         self._writer = GroupWriter(engine, clock, self._news)
 
@@ -40,6 +49,21 @@ class StoreServer:
 
     async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
         return await self._news.wait_changes(self._engine, selection, since, timeout_ms)
+
+    async def run(self) -> None:
+        """Housekeeping, for ever: history that retention no longer asks for, Events that nobody needs."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            try:
+                await self._writer.compact()
+                await self._expire_events()
+            except ApiError as error:
+                _LOG.warning("the store could not tidy up: %s", error)
+
+    async def _expire_events(self) -> None:
+        deletes = plan_expiry(self._engine.log, self._clock())
+        for start in range(0, len(deletes), _EXPIRED_AT_ONCE):
+            await self._writer.commit(deletes[start : start + _EXPIRED_AT_ONCE])
 
     async def close(self) -> None:
         """Finish what is being written, wake all watchers, close the backend."""

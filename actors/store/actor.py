@@ -1,0 +1,92 @@
+"""The store as an actor: blobs in, blobs out, over a StoreServer on SQLite. One per cluster, on the head node.
+
+kill -9 at any time loses nothing that was acknowledged: a new one on the same path goes on from the last commit. Long
+polls only wait, so they hold up no commit; run it as an async actor with room for all watchers (max_concurrency).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable
+
+from actors.api.errors import ApiError, InternalError
+from actors.store import wire
+from actors.store.backend.port import Backend
+from actors.store.backend.sqlite import SqliteBackend
+from actors.store.bootstrap import bootstrap_writes
+from actors.store.config import StoreConfig
+from actors.store.draft import Request
+from actors.store.engine import Engine
+from actors.store.ids import RandomIds
+from actors.store.local import read_clock
+from actors.store.server import StoreServer
+
+
+class StoreActor:
+    def __init__(self, config: StoreConfig, path: str, backend: Backend | None = None) -> None:
+        """`path`: of the SQLite file; its directory is made. Fails with BackendError when it cannot be opened."""
+        os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
+        engine = Engine(backend or SqliteBackend(path), RandomIds(), config)
+        engine.commit(bootstrap_writes(config.api_port), read_clock())
+        self._config = config
+        self._path = path
+        self._server = StoreServer(engine, read_clock)
+
+    async def run(self) -> None:
+        """Housekeeping, for ever: old history, expired Events."""
+        await self._server.run()
+
+    async def commit(self, blob: bytes) -> bytes:
+        """tuple[Request, ...] -> tuple[Committed, ...]: the commits of many callers in one blob."""
+        return await _answered(self._commit(blob))
+
+    async def _commit(self, blob: bytes) -> object:
+        return await asyncio.gather(*map(self._commit_one, wire.split_requests(blob)))
+
+    async def _commit_one(self, blob: bytes) -> wire.Committed:
+        try:
+            request = wire.decode_call(blob, Request)
+            return wire.Committed(tuple(await self._server.commit(request.writes, request.idempotency_key)))
+        except ApiError as error:
+            return wire.Committed(error=error.to_status())
+
+    async def get(self, blob: bytes) -> bytes:
+        """GetCall -> Stored."""
+        return await _answered(self._get(blob))
+
+    async def _get(self, blob: bytes) -> object:
+        call = wire.decode_call(blob, wire.GetCall)
+        return await self._server.get(call.key, call.revision)
+
+    async def list(self, blob: bytes) -> bytes:
+        """ListCall -> Page."""
+        return await _answered(self._list(blob))
+
+    async def _list(self, blob: bytes) -> object:
+        call = wire.decode_call(blob, wire.ListCall)
+        return await self._server.list(call.selection, limit=call.limit, cursor=call.cursor, revision=call.revision)
+
+    async def watch(self, blob: bytes) -> bytes:
+        """WatchCall -> WatchBatch."""
+        return await _answered(self._watch(blob))
+
+    async def _watch(self, blob: bytes) -> object:
+        call = wire.decode_call(blob, wire.WatchCall)
+        return await self._server.watch(call.selection, call.since, call.timeout_ms)
+
+    async def health(self) -> dict[str, object]:
+        log = self._server.engine.log
+        return {"pid": os.getpid(), "path": self._path, "revision": log.revision, "objects": log.count()}
+
+    async def close(self) -> None:
+        await self._server.close()
+
+
+async def _answered(result: Awaitable[object]) -> bytes:
+    try:
+        return wire.encode_result(await result)
+    except ApiError as error:
+        return wire.encode_error(error)
+    except (TypeError, ValueError, KeyError, RecursionError) as error:
+        return wire.encode_error(InternalError(f"the store failed: {type(error).__name__}: {error}"))
