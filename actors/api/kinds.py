@@ -40,7 +40,7 @@ ALL = ("all",)
 
 NAMESPACE = Kind("", "v1", "Namespace", "namespaces", False, ("ns",), (), ("status", "finalize"))
 NODE = Kind("", "v1", "Node", "nodes", False, ("no",), (), ("status",))
-POD = Kind("", "v1", "Pod", "pods", True, ("po",), ALL, ("status", "log", "binding"))
+POD = Kind("", "v1", "Pod", "pods", True, ("po",), ALL, ("status", "log", "binding", "eviction"))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",), has_spec=False)
 SECRET = Kind("", "v1", "Secret", "secrets", has_spec=False)
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), has_spec=False)

@@ -1,0 +1,214 @@
+"""Kubernetes' protobuf bodies to JSON-shaped dicts, by the table in protobuf.json. Decoding only: replies are JSON.
+
+kubectl's `create KIND` generators send nothing else. The wire is `k8s\\0` and a runtime.Unknown that carries kind,
+apiVersion and the message (apimachinery pkg/runtime/serializer/protobuf). What Go's JSON would omit is omitted.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import msgspec
+
+from actors.api.clock import format_micro_time, format_time
+from actors.api.codec import Object
+from actors.api.errors import BadRequest
+from actors.api.schema import definition_name
+
+MAGIC = b"k8s\0"
+_DEPTH_MAX = 64
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_INTEGERS = frozenset({"int32", "int64", "bool"})
+
+
+class _Field(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+    label: str  # "", "[]" or "map:"
+    absent_when_zero: bool
+
+
+def _parse_row(row: str) -> _Field:
+    name, type_name = row.split(" ")
+    label = next((prefix for prefix in ("[]", "map:") if type_name.startswith(prefix)), "")
+    return _Field(name, type_name.removeprefix(label).rstrip("!"), label, type_name.endswith("!"))
+
+
+@lru_cache(maxsize=1)
+def _messages() -> dict[str, dict[int, _Field]]:
+    text = resources.files("actors.api").joinpath("protobuf.json").read_bytes()
+    table = msgspec.json.decode(text, type=dict[str, dict[int, str]])
+    return {name: {number: _parse_row(row) for number, row in rows.items()} for name, rows in table.items()}
+
+
+def decode(body: bytes) -> Object:
+    """The object, kind and apiVersion filled in. Raises BadRequest for anything malformed or unknown."""
+    if not body.startswith(MAGIC):
+        raise BadRequest("the request body is not Kubernetes protobuf: it does not start with the prefix k8s\\0")
+    try:
+        return _decode_envelope(body[len(MAGIC) :])
+    except (ValueError, IndexError, OverflowError, OSError, msgspec.MsgspecError) as error:
+        raise BadRequest(f"the request body is not valid protobuf: {error}") from error
+
+
+def _decode_envelope(body: bytes) -> Object:
+    type_meta: Object = {}
+    raw = b""
+    for number, value in _fields(body):
+        if number == 1 and isinstance(value, bytes):
+            type_meta = _message(value, "runtime.TypeMeta", 0)
+        elif number == 2 and isinstance(value, bytes):
+            raw = value
+    api_version, kind = str(type_meta.get("apiVersion", "")), str(type_meta.get("kind", ""))
+    name = _message_name(api_version, kind)
+    return {"kind": kind, "apiVersion": api_version, **_message(raw, name, 0)}
+
+
+def _message_name(api_version: str, kind: str) -> str:
+    if kind == "DeleteOptions":
+        return "meta.v1.DeleteOptions"
+    name = definition_name(api_version.replace(".k8s.io/", "/"), kind)
+    if name not in _messages():
+        raise BadRequest(f'no kind "{kind}" is registered for version "{api_version}"')
+    return name
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    position = 0
+    while position < len(data):
+        tag, position = _varint(data, position)
+        number, wire = tag >> 3, tag & 7
+        if wire == _VARINT:
+            value, position = _varint(data, position)
+            yield number, value
+            continue
+        size, position = _varint(data, position) if wire == _BYTES else (_fixed_size(wire), position)
+        if position + size > len(data):
+            raise ValueError("a field ends after the message")
+        yield number, data[position : position + size]
+        position += size
+
+
+def _fixed_size(wire: int) -> int:
+    if wire not in (_FIXED64, _FIXED32):
+        raise ValueError(f"wire type {wire} is not used by Kubernetes")
+    return 8 if wire == _FIXED64 else 4
+
+
+def _varint(data: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while shift < 70:
+        if position >= len(data):
+            raise ValueError("the message is cut short")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & (2**64 - 1), position
+        shift += 7
+    raise ValueError("a varint is longer than 10 bytes")
+
+
+def _message(data: bytes, name: str, depth: int) -> Object:
+    if depth > _DEPTH_MAX:
+        raise ValueError(f"messages are nested more than {_DEPTH_MAX} deep")
+    rows, result = _messages()[name], {}
+    for number, wire in _fields(data):
+        field = rows.get(number)
+        if field is not None:
+            _put(result, field, wire, depth)
+    return result
+
+
+def _put(result: Object, field: _Field, wire: bytes | int, depth: int) -> None:
+    if field.label == "map:":
+        key, value = _map_entry(wire, field.type, depth)
+        result.setdefault(field.name, {})[key] = value
+        return
+    if field.label == "[]" and field.type in _INTEGERS and isinstance(wire, bytes):
+        result.setdefault(field.name, []).extend(_packed(wire, field.type))
+        return
+    value = _value(wire, field.type, depth)
+    if field.label == "[]":
+        result.setdefault(field.name, []).append(value)
+    elif value is not None and (value or not field.absent_when_zero or isinstance(value, dict)):
+        result[field.name] = value
+    else:
+        result.pop(field.name, None)
+
+
+def _map_entry(wire: bytes | int, type_name: str, depth: int) -> tuple[str, Any]:
+    entry = dict(_fields(_expect_bytes(wire)))
+    empty: bytes | int = 0 if type_name in _INTEGERS else b""
+    return _text(entry.get(1, b"")), _value(entry.get(2, empty), type_name, depth)
+
+
+def _packed(data: bytes, type_name: str) -> Iterator[Any]:
+    position = 0
+    while position < len(data):
+        value, position = _varint(data, position)
+        yield _integer(value, type_name)
+
+
+def _value(wire: bytes | int, type_name: str, depth: int) -> Any:
+    if type_name in _INTEGERS:
+        if not isinstance(wire, int):
+            raise ValueError(f"a {type_name} has another wire type")
+        return _integer(wire, type_name)
+    if type_name == "string":
+        return _text(wire)
+    if type_name == "bytes":
+        return base64.b64encode(_expect_bytes(wire)).decode()
+    message = _message(_expect_bytes(wire), type_name, depth + 1)
+    special = _SPECIAL.get(type_name)
+    return message if special is None else special(message)
+
+
+def _integer(value: int, type_name: str) -> int | bool:
+    if type_name == "bool":
+        return value != 0
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _expect_bytes(wire: bytes | int) -> bytes:
+    if not isinstance(wire, bytes):
+        raise ValueError("a message or text has another wire type")
+    return wire
+
+
+def _text(wire: bytes | int) -> str:
+    return _expect_bytes(wire).decode("utf-8")
+
+
+def _time(message: Object) -> str | None:
+    return format_time(message.get("seconds", 0) * 1000) if message else None
+
+
+def _micro_time(message: Object) -> str | None:
+    millis = message.get("nanos", 0) // 1_000_000
+    return format_micro_time(message.get("seconds", 0) * 1000 + millis) if message else None
+
+
+def _int_or_string(message: Object) -> int | str:
+    found: int | str = message.get("strVal", "") if message.get("type") else message.get("intVal", 0)
+    return found
+
+
+def _fields_v1(message: Object) -> Any:
+    return msgspec.json.decode(base64.b64decode(message.get("-", "e30=")))
+
+
+#: Messages whose JSON is not an object of their fields.
+_SPECIAL: dict[str, Callable[[Object], Any]] = {
+    "api.resource.Quantity": lambda message: message.get("string", "0"),
+    "util.intstr.IntOrString": _int_or_string,
+    "meta.v1.Time": _time,
+    "meta.v1.MicroTime": _micro_time,
+    "meta.v1.FieldsV1": _fields_v1,
+    "authentication.v1.ExtraValue": lambda message: message.get("items", []),
+    "authorization.v1.ExtraValue": lambda message: message.get("items", []),
+}

@@ -1,0 +1,128 @@
+"""From an HTTP request to its handler, and from every failure to a Status. The one place that catches Exception.
+
+Order: path and query are read, the client is authenticated and authorized, then routed by the table of kinds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
+from actors.api.kinds import Kind
+from actors.gateway import auth, extras
+from actors.gateway.call import JSON_TYPE, Backend, Call
+from actors.gateway.deleting import delete_collection, delete_object
+from actors.gateway.documents import read_document
+from actors.gateway.logs import read_pod_log
+from actors.gateway.options import flag_of, parse_query
+from actors.gateway.pods import create_binding, create_eviction
+from actors.gateway.reading import get_object, list_objects
+from actors.gateway.render import encode
+from actors.gateway.reviews import create_review
+from actors.gateway.served import REVIEWS, SUBRESOURCES, kind_at, verbs_of
+from actors.gateway.target import Target, parse_target
+from actors.gateway.watching import watch_objects
+from actors.gateway.writing import create_object, patch_object, update_object
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Call, Kind], Awaitable[web.StreamResponse]]
+_NO_RESOURCE = "the server could not find the requested resource"
+_NO_METHOD = "the server does not allow this method on the requested resource"
+_OBJECT: dict[str, Handler] = {
+    "get": get_object,
+    "list": list_objects,
+    "watch": watch_objects,
+    "create": create_object,
+    "update": update_object,
+    "patch": patch_object,
+    "delete": delete_object,
+    "deletecollection": delete_collection,
+}
+_SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamResponse]]] = {
+    ("log", "get"): read_pod_log,
+    ("binding", "create"): create_binding,
+    ("eviction", "create"): create_eviction,
+}
+
+
+class App:
+    """The request handler of the server. `failures` counts what should never happen."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.requests = 0
+        self.failures = 0
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests += 1
+        try:
+            return await route(self._call(request))
+        except ApiError as error:
+            return answer_error(error)
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            self.failures += 1
+            log.exception("%s %s", request.method, request.path_qs[:500])
+            return answer_error(InternalError("an internal error occurred: the gateway's log tells more"))
+
+    def _call(self, request: web.BaseRequest) -> Call:
+        raw_path, _, raw_query = request.raw_path.partition("?")
+        query = parse_query(raw_query)
+        target = parse_target(request.method, raw_path, flag_of(query, "watch"))
+        user = auth.user_of(peer_certificate(request))
+        auth.check(user, target)
+        return Call(self.backend, request, target, query, user)
+
+
+def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:
+    transport = request.transport
+    return transport.get_extra_info("peercert") if transport is not None else None
+
+
+async def route(call: Call) -> web.StreamResponse:
+    target = call.target
+    if target.segments[:2] == extras.PREFIX:
+        return await extras.serve_extra(call)
+    if not target.plural:
+        if target.verb != "get":
+            raise MethodNotAllowed(_NO_METHOD)
+        return await read_document(call)
+    kind = kind_at(target.group, target.version, target.plural)
+    check_scope(kind, target)
+    if target.subresource:
+        return await _route_subresource(call, kind)
+    if target.verb not in verbs_of(kind) or (target.verb == "create" and target.name):
+        raise MethodNotAllowed(_NO_METHOD)
+    return await (create_review if kind in REVIEWS else _OBJECT[target.verb])(call, kind)
+
+
+async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:
+    target = call.target
+    if target.subresource not in kind.subresources:
+        raise NotFound(_NO_RESOURCE)
+    if target.verb not in SUBRESOURCES[target.subresource].verbs:
+        raise MethodNotAllowed(_NO_METHOD)
+    special = _SUBRESOURCE.get((target.subresource, target.verb))
+    return await (special(call) if special else _OBJECT[target.verb](call, kind))
+
+
+def check_scope(kind: Kind, target: Target) -> None:
+    """Raises NotFound for a namespace where there is none, and for a name without the namespace it needs."""
+    if bool(target.namespace) and not kind.namespaced:
+        raise NotFound(_NO_RESOURCE)
+    if kind.namespaced and target.name and not target.namespace:
+        raise NotFound(_NO_RESOURCE)
+
+
+def answer_error(error: ApiError) -> web.Response:
+    response = web.Response(body=encode(error.to_status()), status=error.code, headers={"Content-Type": JSON_TYPE})
+    response.headers["Cache-Control"] = "no-cache, private"
+    if error.retry_after_seconds:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response

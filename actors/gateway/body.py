@@ -1,0 +1,116 @@
+"""A request's bytes to a JSON value: JSON, YAML or protobuf; hostile input is a BadRequest, never a traceback.
+
+Pure. What comes out is nested at most DEPTH_MAX deep and has only str keys, so that nothing behind it
+recurses too far.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from actors.api import protobuf
+from actors.api.errors import BadRequest
+from actors.gateway.media import Body
+
+DEPTH_MAX = 100
+_JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
+
+
+class _YamlLoader(yaml.CSafeLoader):
+    """YAML as JSON has it: times stay text."""
+
+
+_YamlLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP]
+    for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def parse_value(text: bytes, body: Body) -> Any:
+    """The JSON value of `text`. Raises BadRequest."""
+    try:
+        value = _parse(text, body)
+        check_depth(value)
+        return value
+    except RecursionError as error:
+        raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep") from error
+    except UnicodeError as error:
+        raise BadRequest("the request body is not UTF-8") from error
+
+
+def _parse(text: bytes, body: Body) -> Any:
+    if body is Body.PROTOBUF:
+        return protobuf.decode(text)
+    if body is Body.YAML or (body is Body.APPLY and text.lstrip()[:1] != b"{"):
+        return _parse_yaml(text)
+    try:
+        return _JSON.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"the request body is not JSON: {error}") from error
+
+
+def _parse_yaml(text: bytes) -> Any:
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise BadRequest("the request body is YAML with aliases, which are not accepted")
+        return _from_yaml(yaml.load(text, Loader=_YamlLoader))
+    except (yaml.YAMLError, ValueError) as error:
+        raise BadRequest(f"the request body is not YAML: {error}") from error
+
+
+def _from_yaml(value: Any) -> Any:
+    """With str keys; what JSON cannot say is refused."""
+    if isinstance(value, dict):
+        return {_key(key): _from_yaml(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_from_yaml(item) for item in value]
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise BadRequest(f"the request body is YAML with a {type(value).__name__}, which JSON does not have")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool):
+        return str(key).lower()
+    if isinstance(key, str | int | float):
+        return str(key)
+    raise BadRequest("the request body is YAML with a key that is not text")
+
+
+def check_depth(value: Any, depth: int = 0) -> None:
+    if depth > DEPTH_MAX:
+        raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(item, dict | list):
+            check_depth(item, depth + 1)
+
+
+def duplicate_fields(text: bytes, body: Body) -> list[str]:
+    """Names that a JSON object has more than once; the last value counts (sigs.k8s.io/json, strict mode)."""
+    if body not in (Body.JSON, Body.MERGE, Body.STRATEGIC):
+        return []
+    found: dict[str, None] = {}
+
+    def pairs(items: list[tuple[str, Any]]) -> None:
+        found.update(_repeated(items))
+
+    try:
+        json.loads(text, object_pairs_hook=pairs)
+    except (ValueError, RecursionError):
+        return []
+    return list(found)
+
+
+def _repeated(items: list[tuple[str, Any]]) -> Iterator[tuple[str, None]]:
+    seen = set()
+    for name, _ in items:
+        if name in seen:
+            yield name, None
+        seen.add(name)

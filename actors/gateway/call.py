@@ -1,0 +1,157 @@
+"""One request on its way: who asks for what in which form, and how an answer is sent. The handlers' only argument."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from aiohttp import web
+
+from actors.api.clock import Millis
+from actors.api.errors import BadRequest, TooLarge, from_status
+from actors.gateway.auth import User
+from actors.gateway.config import GatewayConfig
+from actors.gateway.media import Body, Form, body_type, choose_form
+from actors.gateway.options import Query, text_of
+from actors.gateway.port import ClusterPort, NodesPort
+from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
+from actors.gateway.target import Target
+from actors.reconcile.actions import Reply, StoreWrite
+from actors.store.port import StorePort
+
+JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """What the gateway stands on. `clock` and `new_id` are the only sources of time and randomness."""
+
+    config: GatewayConfig
+    store: StorePort
+    nodes: NodesPort
+    cluster: ClusterPort
+    clock: Callable[[], Millis]
+    new_id: Callable[[], str]
+
+
+@dataclass
+class Call:
+    backend: Backend
+    request: web.BaseRequest
+    target: Target
+    query: Query
+    user: User
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def store(self) -> StorePort:
+        return self.backend.store
+
+    @property
+    def now(self) -> Millis:
+        return self.backend.clock()
+
+    @cached_property
+    def include(self) -> str:
+        """`includeObject` of a Table request. Raises BadRequest."""
+        include = text_of(self.query, "includeObject") or INCLUDE_METADATA
+        if include not in (INCLUDE_NONE, INCLUDE_METADATA, INCLUDE_OBJECT):
+            raise BadRequest(f'unrecognized includeObject value: "{include[:50]}"')
+        return include
+
+    @property
+    def manager(self) -> str:
+        """fieldManager, else the first word of the User-Agent, as kube-apiserver names who has sent none."""
+        agent = self.request.headers.get("User-Agent", "unknown").split("/", 1)[0].strip()
+        named = text_of(self.query, "fieldManager") or agent
+        return "".join(char for char in named if char.isprintable())[:128] or "unknown"
+
+    def form(self, offered: frozenset[Form]) -> Form:
+        return choose_form(self.request.headers.get("Accept", ""), offered)
+
+    def body_type(self, allowed: frozenset[Body]) -> Body:
+        return body_type(self.request.headers.get("Content-Type", ""), allowed)
+
+    async def read_body(self) -> bytes:
+        """Raises TooLarge; BadRequest when the client does not send what it announced in time."""
+        bytes_max = self.backend.config.body_bytes_max
+        too_large = TooLarge(f"Request entity too large: limit is {bytes_max}")
+        if (self.request.content_length or 0) > bytes_max:
+            raise too_large
+        chunks, size = [], 0
+        try:
+            async with asyncio.timeout(self.backend.config.body_seconds):
+                while chunk := await self.request.content.readany():
+                    chunks.append(chunk)
+                    size += len(chunk)
+                    if size > bytes_max:
+                        raise too_large
+        except TimeoutError as error:
+            raise BadRequest("the request body did not arrive in time") from error
+        return b"".join(chunks)
+
+    async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
+        """One durable commit, safe to repeat by whatever carries it to the store."""
+        return await self.store.commit(writes, idempotency_key=self.backend.new_id())
+
+    async def commit_one(self, write: StoreWrite) -> Reply:
+        """Raises the ApiError that the store answered."""
+        reply = (await self.commit([write]))[0]
+        if reply.error is not None:
+            raise from_status(reply.error)
+        return reply
+
+    def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
+        response = web.Response(body=body, status=code, headers={"Content-Type": content_type})
+        response.headers["Cache-Control"] = "no-cache, private"
+        for text in self.warnings:
+            response.headers.add("Warning", format_warning(text))
+        return response
+
+    def answer_value(self, value: Any, code: int = 200) -> web.Response:
+        return self.answer(encode(value), code)
+
+    def stream(self, content_type: str) -> Stream:
+        return Stream(self.request, content_type, self.backend.config.write_stall_seconds)
+
+
+class Stream:
+    """A reply of unknown length. A client that does not read for `stall_seconds` is cut off."""
+
+    def __init__(self, request: web.BaseRequest, content_type: str, stall_seconds: int) -> None:
+        self._request = request
+        self._stall_seconds = stall_seconds
+        headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private"}
+        self.response = web.StreamResponse(headers=headers)
+
+    async def open(self) -> None:
+        if not self.response.prepared:
+            await self.response.prepare(self._request)
+
+    async def write(self, chunks: Iterable[bytes]) -> None:
+        await self.open()
+        data = b"".join(chunks)
+        if not data:
+            return
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self.response.write(data)
+        except TimeoutError:
+            self.abort()
+            raise ConnectionResetError("the client does not read") from None
+
+    def abort(self) -> None:
+        """End so that the client knows that something is missing."""
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+
+def format_warning(text: str) -> str:
+    """RFC 7234: `299 - "text"`; never more than a header may hold."""
+    clean = "".join(char if char.isprintable() and ord(char) < 128 else "?" for char in text[:512])
+    escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{escaped}"'

@@ -1,0 +1,36 @@
+"""What an operator may set of the gateway. A typo is an error with its path; every default works."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`address` is what kubeconfigs name (default: the loopback address); `sans` are further names of the server.
+
+    `home` is where pki/ and kubeconfig live (default: $RAYPOD_HOME, else ~/.raypod). `port` 0 takes a free one.
+    """
+
+    host: str = "0.0.0.0"
+    port: int = 6443
+    address: str = ""
+    home: str = ""
+    sans: tuple[str, ...] = ()
+    body_bytes_max: int = 3 * 1024 * 1024
+    request_head_seconds: int = 15
+    body_seconds: int = 60
+    idle_seconds: int = 300
+    write_stall_seconds: int = 60
+    watch_seconds_max: int = 3600
+    connections_max: int = 4096
+
+    @property
+    def home_path(self) -> Path:
+        return Path(self.home or os.environ.get("RAYPOD_HOME") or Path.home() / ".raypod")
+
+    @property
+    def advertised_address(self) -> str:
+        return self.address or ("127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host)

@@ -1,0 +1,123 @@
+"""Discovery documents (/api, /apis and below), plain and aggregated (KEP-3352), and /version. Pure: data to data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.api.errors import NotFound
+from actors.api.kinds import Kind
+from actors.gateway.served import GROUPS, Subresource, subresources_of, verbs_of
+
+AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+VERSION = {
+    "major": "1",
+    "minor": "37",
+    "gitVersion": "v1.37.1+raypod",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "2026-11-01T00:00:00Z",
+    "goVersion": "go1.26",
+    "compiler": "gc",
+    "platform": "linux/amd64",
+}
+Document = dict[str, Any]
+
+
+def api_versions(server: str) -> Document:
+    """`/api`."""
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": server}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
+
+
+def group_list() -> Document:
+    """`/apis`."""
+    groups = [_group(group) for group in _group_names() if group]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+
+
+def group_document(group: str) -> Document:
+    """`/apis/apps`. Raises NotFound."""
+    if group not in _group_names() or not group:
+        raise NotFound("the server could not find the requested resource")
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+
+
+def _group_names() -> list[str]:
+    return list(dict.fromkeys(group for group, _ in GROUPS))
+
+
+def _group(group: str) -> Document:
+    versions = [{"groupVersion": f"{g}/{v}", "version": v} for g, v in GROUPS if g == group]
+    return {"name": group, "versions": versions, "preferredVersion": versions[0]}
+
+
+def resource_list(group: str, version: str) -> Document:
+    """`/api/v1`, `/apis/apps/v1`. Raises NotFound."""
+    kinds = GROUPS.get((group, version))
+    if kinds is None:
+        raise NotFound("the server could not find the requested resource")
+    resources = [row for kind in kinds for row in _plain_rows(kind)]
+    group_version = f"{group}/{version}" if group else version
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}
+
+
+def _plain_rows(kind: Kind) -> list[Document]:
+    row: Document = {
+        "name": kind.plural,
+        "singularName": kind.singular,
+        "namespaced": kind.namespaced,
+        "kind": kind.kind,
+        "verbs": list(verbs_of(kind)),
+    }
+    if kind.short_names:
+        row["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        row["categories"] = list(kind.categories)
+    return [row, *(_plain_subresource(kind, name, sub) for name, sub in subresources_of(kind))]
+
+
+def _plain_subresource(kind: Kind, name: str, sub: Subresource) -> Document:
+    row: Document = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced}
+    if sub.version and sub.group:
+        row |= {"group": sub.group, "version": sub.version}
+    return {**row, "kind": sub.kind or kind.kind, "verbs": list(sub.verbs)}
+
+
+def aggregated(core: bool) -> Document:
+    """`/api` (core) or `/apis` in the v2 form."""
+    items = [_aggregated_group(group) for group in _group_names() if (group == "") == core]
+    return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def _aggregated_group(group: str) -> Document:
+    versions = [
+        {"version": v, "freshness": "Current", "resources": [_aggregated_row(kind) for kind in kinds]}
+        for (g, v), kinds in GROUPS.items()
+        if g == group
+    ]
+    return {"metadata": {"name": group} if group else {}, "versions": versions}
+
+
+def _aggregated_row(kind: Kind) -> Document:
+    row: Document = {
+        "resource": kind.plural,
+        "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        "scope": "Namespaced" if kind.namespaced else "Cluster",
+        "singularResource": kind.singular,
+        "verbs": list(verbs_of(kind)),
+    }
+    if kind.short_names:
+        row["shortNames"] = list(kind.short_names)
+    if kind.categories:
+        row["categories"] = list(kind.categories)
+    below = [_aggregated_subresource(kind, name, sub) for name, sub in subresources_of(kind)]
+    return {**row, "subresources": below} if below else row
+
+
+def _aggregated_subresource(kind: Kind, name: str, sub: Subresource) -> Document:
+    shape = {
+        "group": sub.group if sub.kind else kind.group,
+        "version": sub.version or kind.version,
+        "kind": sub.kind or kind.kind,
+    }
+    return {"subresource": name, "responseKind": shape, "verbs": list(sub.verbs)}

@@ -1,0 +1,137 @@
+"""Paths that name no resource: discovery, OpenAPI, version, health. Documents are made once, gzipped and tagged."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from actors.api.errors import ApiError, NotFound
+from actors.gateway import discovery, openapi
+from actors.gateway.call import JSON_TYPE, TEXT_TYPE, YAML_TYPE, Call
+from actors.gateway.media import DISCOVERY_FORMS, PLAIN_FORMS, Form
+from actors.gateway.render import encode, yaml_bytes
+from actors.reconcile.watch import Selection
+
+_NOT_FOUND = "the server could not find the requested resource"
+_CHECK_SECONDS = 3
+_GZIP_BYTES_MIN = 16 * 1024
+
+
+class Document(NamedTuple):
+    body: bytes
+    zipped: bytes
+    etag: str
+
+
+@cache
+def _document(make: Callable[..., Any], *args: str) -> Document:
+    body = encode(make(*args))
+    return Document(body, gzip.compress(body, 6, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:32].upper()}"')
+
+
+async def read_document(call: Call) -> web.StreamResponse:
+    """Raises NotFound for every other path."""
+    segments = call.target.segments
+    match segments:
+        case ():
+            return call.answer_value({"paths": _paths()})
+        case ("version",):
+            return call.answer_value(discovery.VERSION)
+        case ("healthz" | "livez" | "readyz", *rest):
+            return await _health(call, segments[0], rest)
+        case ("api",):
+            return _discover(call, _document(discovery.api_versions, ""), core=True)
+        case ("apis",):
+            return _discover(call, _document(discovery.group_list), core=False)
+        case ("apis", group):
+            return _plain(call, _document(discovery.group_document, group))
+        case ("api", version):
+            return _plain(call, _document(discovery.resource_list, "", version))
+        case ("apis", group, version):
+            return _plain(call, _document(discovery.resource_list, group, version))
+        case ("openapi", "v2"):
+            return _plain(call, _document(openapi.v2_document))
+        case ("openapi", "v3"):
+            return _plain(call, _document(openapi.v3_root))
+        case ("openapi", "v3", *rest):
+            return _plain(call, _document(openapi.v3_document, "/".join(rest)))
+    raise NotFound(_NOT_FOUND)
+
+
+def _paths() -> list[str]:
+    fixed = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    served = [f"/{path}" for path in openapi.v3_paths()]
+    groups = {"/".join(path.split("/")[:3]) for path in served if path.startswith("/apis/")}
+    return sorted({*fixed, *served, *groups})
+
+
+def _discover(call: Call, plain: Document, *, core: bool) -> web.StreamResponse:
+    form = call.form(DISCOVERY_FORMS)
+    if form is not Form.DISCOVERY:
+        return _send(call, plain, form)
+    document = _document(_aggregated_core if core else _aggregated_groups)
+    return _send(call, document, form, discovery.AGGREGATED_TYPE)
+
+
+def _aggregated_core() -> discovery.Document:
+    return discovery.aggregated(core=True)
+
+
+def _aggregated_groups() -> discovery.Document:
+    return discovery.aggregated(core=False)
+
+
+def _plain(call: Call, document: Document) -> web.StreamResponse:
+    return _send(call, document, call.form(PLAIN_FORMS))
+
+
+def _send(call: Call, document: Document, form: Form, content_type: str = JSON_TYPE) -> web.StreamResponse:
+    headers = call.request.headers
+    if document.etag in headers.get("If-None-Match", ""):
+        response = web.Response(status=304)
+    elif form is Form.YAML:
+        response = call.answer(yaml_bytes(document.body), content_type=YAML_TYPE)
+    elif "gzip" in headers.get("Accept-Encoding", "") and len(document.body) > _GZIP_BYTES_MIN:
+        response = call.answer(document.zipped, content_type=content_type)
+        response.headers["Content-Encoding"] = "gzip"
+    else:
+        response = call.answer(document.body, content_type=content_type)
+    response.headers["ETag"] = document.etag
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    return response
+
+
+async def _health(call: Call, name: str, rest: list[str]) -> web.StreamResponse:
+    """As kube-apiserver's: `ok`, or with `?verbose` every check; 500 when one fails. livez asks nobody else."""
+    checks = {"ping": _ping} if name == "livez" else {"ping": _ping, "store": _check_store}
+    if rest:
+        if len(rest) > 1 or rest[0] not in checks:
+            raise NotFound(_NOT_FOUND)
+        checks = {rest[0]: checks[rest[0]]}
+    failures = {check: why for check, ask in checks.items() if (why := await ask(call))}
+    if not failures and "verbose" not in call.query:
+        return call.answer(b"ok", content_type=TEXT_TYPE)
+    lines = [f"[-]{check} failed: {failures[check]}" if check in failures else f"[+]{check} ok" for check in checks]
+    lines.append(f"{name} check {'failed' if failures else 'passed'}")
+    return call.answer("\n".join(lines).encode() + b"\n", 500 if failures else 200, TEXT_TYPE)
+
+
+async def _ping(call: Call) -> str:
+    return ""
+
+
+async def _check_store(call: Call) -> str:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await call.store.list(Selection(("namespaces",)), limit=1)
+    except TimeoutError:
+        return "the store does not answer"
+    except ApiError as error:
+        return error.message
+    return ""

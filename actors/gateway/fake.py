@@ -1,0 +1,98 @@
+"""NodesPort and ClusterPort in memory, for tests and for a gateway without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from actors.api.clock import parse_time
+from actors.api.errors import NotFound, Unavailable
+from actors.api.images import ImageProgress, ImageReply, ImageRequest, ImageSummary
+from actors.api.logs import LogChunk, LogRequest
+from actors.gateway.port import ActorHealth
+
+_POLL_SECONDS = 0.01
+
+
+class FakeLog(msgspec.Struct):
+    """One container's log: CRI lines, and whether the container has ended."""
+
+    lines: list[bytes] = msgspec.field(default_factory=list)
+    ended: bool = False
+
+
+class FakeNodes:
+    """Logs by (node, namespace, pod, container); images by node. `away` names nodes that do not answer."""
+
+    def __init__(self) -> None:
+        self.logs: dict[tuple[str, str, str, str], FakeLog] = {}
+        self.images: dict[str, dict[str, ImageSummary]] = {}
+        self.away: set[str] = set()
+        self.requests: list[LogRequest] = []
+        self._pulls: set[tuple[str, str]] = set()
+
+    def log(self, node: str, namespace: str, pod: str, container: str) -> FakeLog:
+        return self.logs.setdefault((node, namespace, pod, container), FakeLog())
+
+    async def read_log(self, node: str, request: LogRequest) -> LogChunk:
+        self._check_there(node)
+        self.requests.append(request)
+        log = self._find(node, request)
+        first = self._first(log, request)
+        for _ in range(max(request.wait_ms // 10, 1)):
+            self._check_there(node)
+            if len(log.lines) > first or log.ended or not request.wait_ms:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        lines = [line for line in log.lines[first:] if _is_since(line, request.since_ms)]
+        return LogChunk(lines=b"".join(lines), cursor=str(len(log.lines)), ended=log.ended)
+
+    def _find(self, node: str, request: LogRequest) -> FakeLog:
+        for (at, namespace, pod, container), log in self.logs.items():
+            named = (at, namespace, pod) == (node, request.namespace, request.pod)
+            if named and request.container in ("", container):
+                return log
+        raise NotFound(f"no log of container {request.container!r}")
+
+    @staticmethod
+    def _first(log: FakeLog, request: LogRequest) -> int:
+        if request.cursor:
+            return int(request.cursor)
+        return max(len(log.lines) - request.tail_lines, 0) if request.tail_lines >= 0 else 0
+
+    async def image(self, node: str, request: ImageRequest) -> ImageReply:
+        self._check_there(node)
+        here = self.images.setdefault(node, {})
+        if request.verb == "list":
+            return ImageReply(images=tuple(here.values()))
+        if request.verb == "remove":
+            if here.pop(request.reference, None) is None:
+                raise NotFound(f"image {request.reference!r} is not on node {node}")
+            return ImageReply()
+        return self._fetch(node, request.reference or request.path)
+
+    def _fetch(self, node: str, reference: str) -> ImageReply:
+        """The first question finds it under way, the second done."""
+        if (node, reference) not in self._pulls:
+            self._pulls.add((node, reference))
+            return ImageReply(done=False, progress=ImageProgress(phase="pulling", layers_total=1))
+        image = ImageSummary(id=f"sha256:{reference}", tags=(reference,), size_bytes=1)
+        self.images[node][reference] = image
+        return ImageReply(images=(image,))
+
+    def _check_there(self, node: str) -> None:
+        if node in self.away:
+            raise Unavailable(f"node {node} does not answer")
+
+
+def _is_since(line: bytes, since_ms: int) -> bool:
+    return not since_ms or parse_time(line.split(b" ", 1)[0].decode()) >= since_ms
+
+
+class FakeCluster:
+    def __init__(self, *actors: ActorHealth) -> None:
+        self.healths = list(actors)
+
+    async def actors(self) -> tuple[ActorHealth, ...]:
+        return tuple(self.healths)

@@ -1,0 +1,127 @@
+"""fieldValidation: unknown fields are dropped and, by the client's wish, refused, warned of or passed over (KEP-2885).
+
+Pure. Objects and patches alike are held against the schema before the store sees them; values of a wrong type are
+always refused, all of them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from actors.api.codec import Object
+from actors.api.errors import BadRequest
+from actors.api.kinds import Kind
+from actors.api.schema import Definition, check_object, definition, definition_name
+
+_SHOWN_MAX = 20
+
+
+class Admitted(NamedTuple):
+    """What goes on to the store, and `Warning` texts for the client."""
+
+    value: Any
+    warnings: tuple[str, ...] = ()
+
+
+def admit_object(obj: Object, api_version: str, kind: str, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
+    """A whole object. Raises BadRequest in kube-apiserver's form."""
+    checked = check_object(obj, api_version, kind)
+    where = f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {kind}: '
+    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
+    return Admitted(checked.object, _judge(where, checked.unknown, duplicates, validation))
+
+
+def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
+    """A merge or strategic merge patch: as an object, but null removes and `$` directives are kept."""
+    if not isinstance(patch, dict):
+        raise BadRequest("the patch is not a JSON object")
+    checked = check_object(patch, kind.api_version, kind.kind)
+    where = f'"" is invalid: patch of {kind.kind} in version "{kind.version}": '
+    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
+    unknown = [path for path in checked.unknown if not path.rpartition(".")[2].startswith("$")]
+    warnings = _judge(where, unknown, duplicates, validation)
+    return Admitted(_prune(patch, definition_name(kind.api_version, kind.kind)), warnings)
+
+
+def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
+    """A JSON patch: `add` and `replace` below a field that the kind does not know are dropped."""
+    if not isinstance(operations, list):
+        raise BadRequest("a JSON patch is a list of operations")
+    unknown, kept, problems = [], [], []
+    for operation in operations:
+        path = operation.get("path") if isinstance(operation, dict) else None
+        if not isinstance(path, str) or operation.get("op") not in ("add", "replace"):
+            kept.append(operation)
+            continue
+        obj = _object_with(path, operation.get("value"), kind)
+        checked = check_object(obj, kind.api_version, kind.kind) if obj is not None else None
+        if checked is None or checked.unknown:
+            unknown.append(path.lstrip("/").replace("/", "."))
+            continue
+        problems += [f"{path}: {cause.message}" for cause in checked.problems]
+        kept.append(operation)
+    where = f'"" is invalid: patch of {kind.kind} in version "{kind.version}": '
+    _refuse_problems(where, problems)
+    return Admitted(kept, _judge(where, unknown, (), validation))
+
+
+def _refuse_problems(where: str, problems: Iterable[str]) -> None:
+    shown = list(problems)[:_SHOWN_MAX]
+    if shown:
+        raise BadRequest(where + ", ".join(shown))
+
+
+def _judge(where: str, unknown: Sequence[str], duplicates: Sequence[str], validation: str) -> tuple[str, ...]:
+    found = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{name}"' for name in duplicates]
+    if not found or validation == "Ignore":
+        return ()
+    if validation == "Strict":
+        raise BadRequest(f"{where}strict decoding error: {', '.join(found[:_SHOWN_MAX])}")
+    return tuple(found[:_SHOWN_MAX])
+
+
+def _prune(value: Any, type_name: str) -> Any:
+    """Without the fields that the schema does not know; directives and what has no schema stay."""
+    if isinstance(value, list):
+        return [_prune(item, type_name.removeprefix("[]")) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if type_name.startswith("map:"):
+        return {name: _prune(item, type_name.removeprefix("map:")) for name, item in value.items()}
+    found = definition(type_name)
+    return value if found is None else dict(_known_items(value, found))
+
+
+def _known_items(value: Object, found: Definition) -> Iterable[tuple[str, Any]]:
+    for name, item in value.items():
+        field = found.fields.get(name)
+        if field is not None:
+            yield name, _prune(item, field.type)
+        elif name.startswith("$"):
+            yield name, item
+
+
+def _object_with(pointer: str, value: Any, kind: Kind) -> Object | None:
+    """An object that holds only `value`, at a JSON pointer; list indices become the first item. None: no such place."""
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    types = [definition_name(kind.api_version, kind.kind)]
+    for part in parts:
+        below = _type_below(types[-1], part)
+        if below is None:
+            return None
+        types.append(below)
+    for part, type_name in zip(reversed(parts), reversed(types[:-1]), strict=True):
+        value = [value] if type_name.startswith("[]") else {part: value}
+    return value if isinstance(value, dict) else {}
+
+
+def _type_below(type_name: str, part: str) -> str | None:
+    for prefix in ("[]", "map:"):
+        if type_name.startswith(prefix):
+            return type_name.removeprefix(prefix)
+    found = definition(type_name)
+    if found is None:
+        return "any"
+    field = found.fields.get(part)
+    return field.type if field else None

@@ -1,0 +1,57 @@
+"""A pod's subresources that are POSTed: `binding` puts it on a node, `eviction` asks for its end politely."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from actors.api.errors import BadRequest, Cause, Invalid
+from actors.api.kinds import POD, Kind
+from actors.gateway.call import Call
+from actors.gateway.deleting import delete_of, parse_options
+from actors.gateway.options import parse_write
+from actors.gateway.reading import key_of
+from actors.gateway.writing import read_object
+from actors.reconcile.actions import Patch
+
+_BINDING = Kind("", "v1", "Binding", "bindings")
+_EVICTION = Kind("policy", "v1", "Eviction", "evictions")
+_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
+
+async def create_binding(call: Call) -> web.StreamResponse:
+    """Conflict when the pod already has a node."""
+    options = parse_write(call.query)
+    obj = await read_object(call, _BINDING, options)
+    target = obj.get("target") or {}
+    if target.get("kind") not in (None, "", "Node"):
+        cause = Cause("target.kind", 'Unsupported value: supported values: "Node"', "FieldValueNotSupported")
+        raise Invalid(f'Binding "{call.target.name}" is invalid: target.kind: {cause.message}', causes=[cause])
+    if not target.get("name"):
+        cause = Cause("target.name", "Required value", "FieldValueRequired")
+        raise Invalid(f'Binding "{call.target.name}" is invalid: target.name: Required value', causes=[cause])
+    patch = {"spec": {"nodeName": target["name"]}}
+    annotations = obj["metadata"].get("annotations")
+    if annotations:
+        patch["metadata"] = {"annotations": annotations}
+    write = Patch(
+        key=key_of(POD, call.target),
+        patch=patch,
+        subresource="binding",
+        uid=obj["metadata"].get("uid", ""),
+        dry_run=options.dry_run,
+        manager=call.manager,
+    )
+    await call.commit_one(write)
+    return call.answer_value({**_SUCCESS, "code": 201}, 201)
+
+
+async def create_eviction(call: Call) -> web.StreamResponse:
+    """There are no disruption budgets to hold it up: it deletes the pod with its grace period."""
+    options = parse_write(call.query)
+    obj = await read_object(call, _EVICTION, options)
+    name = obj["metadata"].get("name") or call.target.name
+    if name != call.target.name:
+        raise BadRequest("name in URL does not match name in Eviction object")
+    asked = parse_options(obj.get("deleteOptions"), call.query)
+    await call.commit_one(delete_of(key_of(POD, call.target), asked, call.manager))
+    return call.answer_value({**_SUCCESS, "code": 201}, 201)

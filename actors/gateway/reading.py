@@ -1,0 +1,68 @@
+"""GET of one object and of a collection, with Kubernetes' meaning of resourceVersion, limit and continue."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from actors.api.codec import decode
+from actors.api.errors import Cause, Timeout
+from actors.api.key import Key
+from actors.api.kinds import Kind
+from actors.gateway import render
+from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
+from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
+from actors.gateway.options import ListOptions, parse_list
+from actors.gateway.target import Target
+from actors.reconcile.watch import Selection
+from actors.store.admission.subresource import scale_of
+from actors.store.port import Page
+
+
+def key_of(kind: Kind, target: Target) -> Key:
+    return Key(kind.resource, target.namespace, target.name)
+
+
+def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
+    return Selection((kind.resource,), target.namespace, options.labels, options.fields)
+
+
+async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
+    stored = await call.store.get(key_of(kind, call.target))
+    if call.target.subresource == "scale":
+        call.form(PLAIN_FORMS)
+        return call.answer_value(scale_of(decode(stored)))
+    form = call.form(OBJECT_FORMS)
+    return call.answer(render.single(kind, stored, form, call.now, call.include), content_type=content_type(form))
+
+
+def content_type(form: Form) -> str:
+    return YAML_TYPE if form is Form.YAML else JSON_TYPE
+
+
+async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
+    options = parse_list(call.query)
+    form = call.form(OBJECT_FORMS)
+    page = await read_page(call, kind, options)
+    metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
+    chunks = render.collection(kind, page.items, metadata, form, call.now, call.include)
+    return call.answer(b"".join(chunks), content_type=content_type(form))
+
+
+async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
+    """Raises Timeout for a resourceVersion that the store has not reached, Expired for one it no longer has."""
+    selection = selection_of(kind, call.target, options)
+    wanted = options.revision
+    exact = options.match == "Exact" or (wanted > 0 and options.limit > 0 and not options.match)
+    if exact or options.cursor:
+        revision = wanted if exact else 0
+        return await call.store.list(selection, limit=options.limit, cursor=options.cursor, revision=revision)
+    page = await call.store.list(selection, limit=options.limit)
+    if page.revision < wanted:
+        raise too_large_revision(wanted, page.revision)
+    return page
+
+
+def too_large_revision(wanted: int, current: int) -> Timeout:
+    message = f"Too large resource version: {wanted}, current: {current}"
+    cause = Cause("", "Too large resource version", "ResourceVersionTooLarge")
+    return Timeout(message, causes=[cause], retry_after_seconds=1)

@@ -1,0 +1,168 @@
+"""The gateway as a server: certificates, the TLS listener, its limits, and the renewal of what expires.
+
+`start` returns when requests are answered; `stop` lets those under way finish for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import secrets
+import socket
+import ssl
+import time
+from datetime import UTC, datetime
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from actors.gateway import pki
+from actors.gateway.app import App
+from actors.gateway.call import Backend
+from actors.gateway.config import GatewayConfig
+from actors.gateway.kubeconfig import server_url, write_kubeconfig
+from actors.gateway.port import ClusterPort, NodesPort
+from actors.store.port import StorePort
+
+log = logging.getLogger(__name__)
+_RENEW_EVERY_SECONDS = 6 * 3600
+_STOP_SECONDS = 2.0
+_HEAD_BYTES_MAX = 128 * 1024
+
+
+class GatewayError(Exception):
+    """The gateway cannot start. The message says what to do."""
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Gateway:
+    """`port` 0 in the configuration takes a free one; `url` and `kubeconfig` are known after `start`."""
+
+    def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
+        self.config = config
+        backend = Backend(config, store, nodes, cluster, now_ms, lambda: f"gateway-{secrets.token_hex(16)}")
+        self.app = App(backend)
+        self.port = config.port
+        self.kubeconfig = config.home_path / "kubeconfig"
+        self._context: ssl.SSLContext | None = None
+        self._web: web.Server | None = None
+        self._listener: asyncio.Server | None = None
+        self._renewal: asyncio.Task[None] | None = None
+
+    @property
+    def url(self) -> str:
+        return server_url(self.config.advertised_address, self.port)
+
+    async def start(self) -> None:
+        """Raises GatewayError, pki.PkiError."""
+        certificates = self._ensure_certificates()
+        self._context = make_context(certificates)
+        self._web = make_web_server(self.app, self.config)
+        self._listener = await self._listen(self._web, self._context)
+        self.port = self._listener.sockets[0].getsockname()[1]
+        self.kubeconfig = write_kubeconfig(self.config.home_path, certificates, self.url)
+        self._renewal = asyncio.create_task(self._renew_forever())
+
+    async def stop(self) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._renewal
+        if self._listener is not None:
+            self._listener.close()
+        if self._web is not None:
+            self._web.pre_shutdown()
+            await self._web.shutdown(_STOP_SECONDS)
+
+    async def _listen(self, server: web.Server, context: ssl.SSLContext) -> asyncio.Server:
+        limits = self.config
+        factory = LimitedFactory(server, limits)
+        try:
+            return await asyncio.get_running_loop().create_server(
+                factory,
+                limits.host or None,
+                limits.port,
+                ssl=context,
+                ssl_handshake_timeout=limits.request_head_seconds,
+                backlog=1024,
+            )
+        except OSError as error:
+            raise GatewayError(_listen_failure(limits, error)) from error
+
+    def _ensure_certificates(self) -> pki.Pki:
+        name = socket.gethostname()
+        addresses = (self.config.advertised_address, self.config.host if self.config.host != "0.0.0.0" else "")
+        sans = pki.server_sans((name, socket.getfqdn()), addresses, self.config.sans)
+        return pki.ensure(self.config.home_path, sans, datetime.now(UTC))
+
+    async def _renew_forever(self) -> None:
+        """Certificates that near their end are replaced under the running listener."""
+        while True:
+            await asyncio.sleep(_RENEW_EVERY_SECONDS)
+            try:
+                certificates = self._ensure_certificates()
+                assert self._context is not None
+                self._context.load_cert_chain(certificates.server.certificate, certificates.server.key)
+                write_kubeconfig(self.config.home_path, certificates, self.url)
+            except (pki.PkiError, OSError, ssl.SSLError):
+                log.exception("certificates could not be renewed; trying again later")
+
+
+def _listen_failure(config: GatewayConfig, error: OSError) -> str:
+    where = f"{config.host or '*'}:{config.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"port {config.port} is taken by another program: stop it, or set another gateway port"
+    return f"cannot listen on {where}: {error.strerror or error}"
+
+
+def make_context(certificates: pki.Pki) -> ssl.SSLContext:
+    """TLS 1.2 or newer; a client certificate is optional but, when shown, must be of our CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificates.server.certificate, certificates.server.key)
+    context.load_verify_locations(certificates.ca.certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def make_web_server(app: App, config: GatewayConfig) -> web.Server:
+    return web.Server(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        keepalive_timeout=config.idle_seconds,
+        max_line_size=_HEAD_BYTES_MAX,
+        max_field_size=_HEAD_BYTES_MAX,
+        lingering_time=2.0,
+    )
+
+
+class LimitedFactory:
+    """Protocols for new connections: no more than allowed at once, none that never finishes its first request head."""
+
+    def __init__(self, server: web.Server, config: GatewayConfig) -> None:
+        self._server, self._config = server, config
+
+    def __call__(self) -> asyncio.Protocol:
+        if len(self._server.connections) >= self._config.connections_max:
+            return _Refusal()
+        protocol = self._server()
+        asyncio.get_running_loop().call_later(self._config.request_head_seconds, self._check, protocol)
+        return protocol
+
+    def _check(self, protocol: RequestHandler) -> None:
+        """Closes a connection that has not begun a request by now."""
+        if protocol in self._server.connections and not protocol._request_count:
+            protocol.force_close()
+
+
+class _Refusal(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()

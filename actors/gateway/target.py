@@ -1,0 +1,99 @@
+"""What a request is about, read from its method and path alone (apiserver pkg/endpoints/request/requestinfo.go).
+
+Pure. The path is the raw one of the request line: segments are split before they are unquoted, so an encoded
+slash or dot-dot never becomes a separator.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+
+from actors.api.errors import BadRequest, NotFound
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_NO_RESOURCE = "the server could not find the requested resource"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """`plural` "" is a path that names no resource (discovery, health, ...), then `segments` is the whole path.
+
+    `verb` is RBAC's: get, list, watch, create, update, patch, delete, deletecollection.
+    """
+
+    verb: str
+    path: str
+    segments: tuple[str, ...] = ()
+    group: str = ""
+    version: str = ""
+    namespace: str = ""
+    plural: str = ""
+    name: str = ""
+    subresource: str = ""
+
+    @property
+    def resource(self) -> str:
+        """GroupResource as text, as in Key.resource."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
+    """Of `GET`, `/api/v1/namespaces/x/pods`. Raises BadRequest, NotFound for paths that cannot name anything."""
+    segments = _segments(raw_path)
+    head, rest = _split_group(segments)
+    if head is None or not rest:
+        verb = "get" if method in ("GET", "HEAD") else _VERBS.get(method, method.lower())
+        return Target(verb=verb, path="/" + "/".join(segments), segments=segments)
+    namespace, parts = _split_namespace(rest)
+    if len(parts) > 3:
+        raise NotFound(_NO_RESOURCE)
+    plural, name, subresource = (*parts, "", "", "")[:3]
+    return Target(
+        verb=_verb(method, name, is_watch),
+        path="/" + "/".join(segments),
+        segments=segments,
+        group=head[0],
+        version=head[1],
+        namespace=namespace,
+        plural=plural,
+        name=name,
+        subresource=subresource,
+    )
+
+
+def _segments(raw_path: str) -> tuple[str, ...]:
+    parts = [part for part in raw_path.split("?", 1)[0].split("/") if part]
+    try:
+        segments = tuple(unquote_to_bytes(part).decode("utf-8") for part in parts)
+    except UnicodeDecodeError as error:
+        raise BadRequest("the path is not UTF-8") from error
+    for segment in segments:
+        if segment in (".", "..") or "/" in segment or "%" in segment or not segment.isprintable():
+            raise BadRequest(f"invalid path segment {segment!r}: may not be '.' or '..' or contain '/' or '%'")
+    return segments
+
+
+def _split_group(segments: tuple[str, ...]) -> tuple[tuple[str, str] | None, tuple[str, ...]]:
+    if len(segments) >= 2 and segments[0] == "api":
+        return ("", segments[1]), segments[2:]
+    if len(segments) >= 3 and segments[0] == "apis":
+        return (segments[1], segments[2]), segments[3:]
+    return None, ()
+
+
+def _split_namespace(rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """`namespaces/x` alone is the namespace; `namespaces/x/status` its subresource; else x holds the resource."""
+    if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in ("status", "finalize"):
+        return rest[1], rest[2:]
+    return "", rest
+
+
+def _verb(method: str, name: str, is_watch: bool) -> str:
+    if method in ("GET", "HEAD"):
+        if is_watch:
+            return "watch"
+        return "get" if name else "list"
+    if method == "DELETE" and not name:
+        return "deletecollection"
+    return _VERBS.get(method, method.lower())

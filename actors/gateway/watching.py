@@ -1,0 +1,122 @@
+"""Watches: newline-delimited events over one chunked reply, until the client goes or its time is up.
+
+Nothing is kept per watcher but the revision it has seen; a client that stops reading is cut off, not buffered for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+from aiohttp import web
+
+from actors.api.codec import Object
+from actors.api.errors import ApiError, Unavailable
+from actors.api.key import Stored
+from actors.api.kinds import Kind
+from actors.gateway import render
+from actors.gateway.call import JSON_TYPE, Call
+from actors.gateway.media import OBJECT_FORMS, Form
+from actors.gateway.options import ListOptions, parse_list
+from actors.gateway.reading import read_page, selection_of
+from actors.reconcile.watch import EventType, WatchBatch
+
+INITIAL_EVENTS_END = "k8s.io/initial-events-end"
+_POLL_MS = 25_000
+_BOOKMARK_EVERY_MS = 60_000
+_RETRY_SECONDS = 0.5
+_UNAVAILABLE_MAX = 60
+_OFFERED = OBJECT_FORMS - {Form.YAML}
+
+
+async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
+    options = parse_list(call.query, call.target.name)
+    watcher = _Watcher(call, kind, options)
+    initial, since = await _start(call, kind, options)
+    stream = call.stream(JSON_TYPE)
+    await stream.open()
+    await stream.write(watcher.event("ADDED", stored) for stored in initial)
+    if options.initial_events and options.bookmarks:
+        await stream.write([watcher.bookmark(since, initial_end=True)])
+    async for lines in watcher.lines(since):
+        await stream.write(lines)
+    return stream.response
+
+
+async def _start(call: Call, kind: Kind, options: ListOptions) -> tuple[Sequence[Stored], int]:
+    """What is shown first, and from where to go on: a state when none is named, nothing from a named revision."""
+    if options.revision > 0 and not options.initial_events:
+        return (), options.revision
+    page = await read_page(call, kind, msgspec.structs.replace(options, limit=0, match="", cursor=""))
+    return () if options.initial_events is False else page.items, page.revision
+
+
+class _Watcher:
+    """Renders one client's events. Tables carry their columns in the first event only."""
+
+    def __init__(self, call: Call, kind: Kind, options: ListOptions) -> None:
+        self.call, self.kind, self.options = call, kind, options
+        self.form = call.form(_OFFERED)
+        self.include = call.include
+        self.columns_sent = False
+        seconds_max = call.backend.config.watch_seconds_max
+        self.ends_ms = call.now + 1000 * min(options.timeout_seconds or seconds_max, seconds_max)
+        self.marked_ms = call.now
+
+    async def lines(self, since: int) -> AsyncIterator[list[bytes]]:
+        """Batches of lines. Ends cleanly when the time is up, or after an ERROR event."""
+        failures = 0
+        selection = selection_of(self.kind, self.call.target, self.options)
+        while (left_ms := self.ends_ms - self.call.now) > 0:
+            try:
+                batch = await self.call.store.watch(selection, since, min(left_ms, _POLL_MS))
+            except Unavailable:
+                failures += 1
+                if failures > _UNAVAILABLE_MAX:
+                    return
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            except ApiError as error:
+                yield [self.line("ERROR", render.encode(error.to_status()))]
+                return
+            failures, since = 0, batch.revision
+            yield self.batch(batch)
+
+    def batch(self, batch: WatchBatch) -> list[bytes]:
+        lines = [self.event(event.type, event.stored) for event in batch.events]
+        if self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_EVERY_MS:
+            lines.append(self.bookmark(batch.revision))
+        return lines
+
+    def event(self, kind: EventType | str, stored: Stored) -> bytes:
+        return self.line(str(kind), self.object(stored))
+
+    def object(self, stored: Stored) -> bytes:
+        if self.form is Form.TABLE:
+            metadata, columns = render.list_metadata(stored.revision), not self.columns_sent
+            self.columns_sent = True
+            return render.table_bytes(
+                self.kind, [stored], metadata, self.call.now, include=self.include, columns=columns
+            )
+        return render.partial_bytes(stored) if self.form is Form.METADATA else render.object_bytes(stored)
+
+    def bookmark(self, revision: int, *, initial_end: bool = False) -> bytes:
+        self.marked_ms = self.call.now
+        annotations = {"annotations": {INITIAL_EVENTS_END: "true"}} if initial_end else {}
+        obj: Object = {
+            "kind": self.kind.kind,
+            "apiVersion": self.kind.api_version,
+            "metadata": {"resourceVersion": str(revision), "creationTimestamp": None, **annotations},
+        }
+        if self.form is Form.METADATA:
+            obj |= {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+        if self.form is Form.TABLE:
+            row = {"cells": [], "object": obj | {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}}
+            table = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": []}
+            obj = {**table, "metadata": render.list_metadata(revision), "rows": [row]}
+        return self.line("BOOKMARK", render.encode(obj))
+
+    @staticmethod
+    def line(kind: str, obj: bytes) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), obj)

@@ -1,0 +1,170 @@
+"""POST, PUT, PATCH, DELETE: bodies become store writes. What the write means is the store's to decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from actors.api.codec import Object, decode
+from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
+from actors.api.key import Stored
+from actors.api.kinds import Kind
+from actors.gateway import render
+from actors.gateway.body import duplicate_fields, parse_value
+from actors.gateway.call import Call
+from actors.gateway.fields import Admitted, admit_object, admit_operations, admit_patch
+from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS, PATCH_BODIES, PLAIN_FORMS, Body
+from actors.gateway.options import WriteOptions, parse_write
+from actors.gateway.reading import content_type, key_of
+from actors.gateway.served import SUBRESOURCES
+from actors.reconcile.actions import Create, Patch, PatchType, Update
+from actors.store.admission.subresource import scale_of
+
+SCALE = Kind("autoscaling", "v1", "Scale", "scales")
+_PATCH_TYPES = {
+    Body.MERGE: PatchType.MERGE,
+    Body.JSON_PATCH: PatchType.JSON,
+    Body.STRATEGIC: PatchType.STRATEGIC,
+    Body.APPLY: PatchType.APPLY,
+}
+
+
+async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
+    if kind.namespaced and not call.target.namespace:
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+    call.form(OBJECT_FORMS)
+    options = parse_write(call.query)
+    obj = await read_object(call, kind, options)
+    metadata = obj["metadata"]
+    if metadata.get("resourceVersion"):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    if not metadata.get("name") and not metadata.get("generateName"):
+        raise _name_required(kind)
+    _check_namespace(call, kind, metadata)
+    write = Create(
+        resource=kind.resource,
+        namespace=call.target.namespace,
+        object=obj,
+        dry_run=options.dry_run,
+        manager=call.manager,
+    )
+    reply = await call.commit_one(write)
+    return answer_stored(call, kind, reply.stored, 201)
+
+
+async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
+    call.form(OBJECT_FORMS)
+    options = parse_write(call.query)
+    subresource = call.target.subresource
+    obj = await read_object(call, SCALE if subresource == "scale" else kind, options)
+    metadata = obj["metadata"]
+    name = metadata.setdefault("name", call.target.name)
+    if name != call.target.name:
+        raise BadRequest(
+            f"the name of the object ({str(name)[:253]}) does not match the name on the URL ({call.target.name})"
+        )
+    _check_namespace(call, kind, metadata)
+    write = Update(
+        key=key_of(kind, call.target),
+        object=obj,
+        subresource=subresource,
+        dry_run=options.dry_run,
+        manager=call.manager,
+    )
+    reply = await call.commit_one(write)
+    return answer_stored(call, kind, reply.stored, 200)
+
+
+async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
+    body = call.body_type(PATCH_BODIES)
+    call.form(OBJECT_FORMS)
+    options = parse_write(call.query)
+    if body is Body.APPLY and not options.manager:
+        cause = Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
+        message = f'PatchOptions.meta.k8s.io "" is invalid: fieldManager: {cause.message}'
+        raise Invalid(message, group="meta.k8s.io", kind="PatchOptions", causes=[cause])
+    text = await call.read_body()
+    shape = SCALE if call.target.subresource == "scale" else kind
+    admitted = _admit_patch(call, shape, text, body, options)
+    call.warnings += admitted.warnings
+    write = Patch(
+        key=key_of(kind, call.target),
+        patch=admitted.value,
+        type=_PATCH_TYPES[body],
+        subresource=call.target.subresource,
+        force=options.force,
+        dry_run=options.dry_run,
+        manager=call.manager,
+    )
+    reply = await call.commit_one(write)
+    stored = reply.stored
+    created = stored is not None and body is Body.APPLY and stored.created_revision == stored.revision and reply.changed
+    return answer_stored(call, kind, stored, 201 if created else 200)
+
+
+def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: WriteOptions) -> Admitted:
+    value = parse_value(text, body)
+    if body is Body.JSON_PATCH:
+        return admit_operations(value, kind, options.validation)
+    duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
+    if body is not Body.APPLY:
+        return admit_patch(value, kind, options.validation, duplicates)
+    obj = identify(value, kind)
+    _check_namespace(call, kind, obj["metadata"])
+    return admit_object(obj, kind.api_version, kind.kind, options.validation)
+
+
+async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
+    """The body as an object of `kind`, without unknown fields. Raises BadRequest and its like."""
+    body = call.body_type(OBJECT_BODIES)
+    text = await call.read_body()
+    obj = identify(parse_value(text, body), kind)
+    duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
+    admitted = admit_object(obj, kind.api_version, kind.kind, options.validation, duplicates)
+    call.warnings += admitted.warnings
+    read: Object = admitted.value
+    return read
+
+
+def identify(value: Any, kind: Kind) -> Object:
+    """With kind, apiVersion and metadata, filled in from the URL when the client left them out."""
+    if not isinstance(value, dict):
+        raise BadRequest(f"the object provided is unrecognized (must be of type {kind.kind}): not an object")
+    named = (value.get("apiVersion") or kind.api_version, value.get("kind") or kind.kind)
+    if named != (kind.api_version, kind.kind):
+        raise BadRequest(
+            f'{str(named[1])[:100]} in version "{str(named[0])[:100]}" cannot be handled as a {kind.kind}: '
+            f"the path is that of {kind.api_version}, Kind={kind.kind}"
+        )
+    metadata = value.get("metadata")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise BadRequest(
+            f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: metadata: not an object'
+        )
+    return {**value, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": dict(metadata or {})}
+
+
+def _check_namespace(call: Call, kind: Kind, metadata: Object) -> None:
+    expected = call.target.namespace
+    if not kind.namespaced:
+        metadata.pop("namespace", None)
+    elif (metadata.get("namespace") or expected) != expected:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    else:
+        metadata["namespace"] = expected
+
+
+def _name_required(kind: Kind) -> Invalid:
+    cause = Cause("metadata.name", "Required value: name or generateName is required", "FieldValueRequired")
+    message = f'{kind.kind} "" is invalid: metadata.name: {cause.message}'
+    return Invalid(message, group=kind.group, kind=kind.kind, causes=[cause])
+
+
+def answer_stored(call: Call, kind: Kind, stored: Stored | None, code: int) -> web.Response:
+    if stored is None:
+        return call.answer_value({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, code)
+    if call.target.subresource == "scale":
+        return call.answer_value(scale_of(decode(stored)), code)
+    form = call.form(OBJECT_FORMS if call.target.subresource in ("", *SUBRESOURCES) else PLAIN_FORMS)
+    return call.answer(render.single(kind, stored, form, call.now, call.include), code, content_type(form))
