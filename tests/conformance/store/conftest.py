@@ -1,0 +1,70 @@
+"""Every implementation of StorePort and of Backend. `pods` are made small: the suites are about the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.store.actor import StoreActor
+from actors.store.backend.memory import MemoryBackend
+from actors.store.backend.port import Backend
+from actors.store.backend.sqlite import SqliteBackend
+from actors.store.client import StoreClient
+from actors.store.config import StoreConfig
+from actors.store.engine import Engine
+from actors.store.ids import RandomIds
+from actors.store.local import LocalStore, read_clock
+from actors.store.server import StoreServer
+
+
+class ActorCall:
+    """A transport in this process: what Ray's actor handle is elsewhere."""
+
+    def __init__(self, actor: StoreActor) -> None:
+        self._actor = actor
+
+    async def __call__(self, method: str, blob: bytes, timeout_ms: int) -> bytes:
+        answer: bytes = await getattr(self._actor, method)(blob)
+        return answer
+
+
+@pytest.fixture(params=["local-memory", "local-sqlite", "server-memory", "client-of-actor"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
+    path = str(tmp_path / "log.db")
+    if request.param.startswith("local"):
+        local = LocalStore(MemoryBackend() if request.param == "local-memory" else SqliteBackend(path))
+        yield local
+        local.close()
+    elif request.param == "server-memory":
+        engine = LocalStore(MemoryBackend()).engine
+        server = StoreServer(Engine(engine.backend, RandomIds()), read_clock)
+        yield server
+        await server.close()
+    else:
+        actor = StoreActor(StoreConfig(), path)
+        yield StoreClient(ActorCall(actor))
+        await actor.close()
+
+
+Reopen = Callable[[], Backend]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
+    """A backend on the same disk each time it is called; the one before is closed."""
+    opened: list[Any] = []
+
+    def open_again() -> Backend:
+        disk = bytes(opened[-1].disk) if opened and request.param == "memory" else b""
+        if opened:
+            opened[-1].close()
+        backend = MemoryBackend(disk) if request.param == "memory" else SqliteBackend(str(tmp_path / "log.db"))
+        opened.append(backend)
+        return backend
+
+    yield open_again
+    for backend in opened:
+        backend.close()

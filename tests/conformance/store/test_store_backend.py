@@ -1,0 +1,121 @@
+"""What actors/store/backend/port.py promises, of every backend: seen through the engine that trusts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from actors.api.errors import Expired
+from actors.api.key import Key
+from actors.reconcile.actions import Create, Delete, Patch
+from actors.reconcile.watch import Selection
+from actors.store.backend.port import Backend
+from actors.store.bootstrap import bootstrap_writes
+from actors.store.config import StoreConfig
+from actors.store.engine import Engine
+from actors.store.ids import SeededIds
+
+ALL = Selection()
+MINUTE = 60_000
+Reopen = Callable[[], Backend]
+
+
+def start(backend: Backend, config: StoreConfig | None = None) -> Engine:
+    engine = Engine(backend, SeededIds(1), config)
+    engine.commit(bootstrap_writes(6443), 0)
+    return engine
+
+
+def new_map(name: str) -> Create:
+    return Create(resource="configmaps", namespace="default", object={"metadata": {"name": name}})
+
+
+def patch_of(name: str, value: int) -> Patch:
+    return Patch(key=Key("configmaps", "default", name), patch={"data": {"n": str(value)}})
+
+
+def everything(engine: Engine, since: int) -> tuple[Any, ...]:
+    return engine.list(ALL), engine.changes(ALL, since), engine.revision
+
+
+def test_a_new_one_begins_at_revision_zero(reopen: Reopen) -> None:
+    recovered = reopen().load()
+    assert (recovered.records, recovered.answers, recovered.horizon, recovered.revision) == ((), (), 0, 0)
+
+
+def test_what_was_appended_is_loaded_with_its_history(reopen: Reopen) -> None:
+    engine = start(reopen())
+    since = engine.revision
+    engine.commit([new_map("a"), new_map("b")], 1)
+    engine.commit([patch_of("a", 1), Delete(key=Key("configmaps", "default", "b"))], 2)
+    before = everything(engine, since)
+    assert len(before[1].events) == 4
+    assert everything(start(reopen()), since) == before
+
+
+def test_answers_survive(reopen: Reopen) -> None:
+    engine = start(reopen())
+    writes = [new_map("a"), new_map("a"), patch_of("a", 1), patch_of("a", 1), Delete(key=Key("pods", "default", "x"))]
+    told = engine.commit(writes, 1, "once")
+    engine.commit([Delete(key=Key("configmaps", "default", "a"))], 2)
+    again = start(reopen())
+    assert again.commit(writes, 3, "once") == told
+    assert again.list(Selection(("configmaps",))).items == ()
+
+
+def test_compaction_keeps_the_present_and_the_answers(reopen: Reopen) -> None:
+    config = StoreConfig(retention_minutes=1, reply_retention_minutes=10)
+    engine = start(reopen(), config)
+    engine.commit([new_map("a"), new_map("b"), new_map("c")], MINUTE)
+    for n in range(20):
+        engine.commit([patch_of("a", n)], 2 * MINUTE, f"k{n}")
+    engine.commit([Delete(key=Key("configmaps", "default", "b"))], 2 * MINUTE)
+    middle = engine.revision
+    engine.commit([patch_of("c", 1)], 5 * MINUTE, "recent")
+    engine.compact(5 * MINUTE)
+    before = everything(engine, middle)
+    assert engine.log.horizon == middle
+    with pytest.raises(Expired):
+        engine.changes(ALL, middle - 1)
+    with pytest.raises(Expired):
+        engine.get(Key("configmaps", "default", "a"), middle - 1)
+
+    backend = reopen()
+    loaded = backend.load()
+    live = {stored.key for stored in engine.list(ALL).items}
+    assert {record.stored.key for record in loaded.records} == live
+    assert [answer.key for answer in loaded.answers] == ["recent"]
+    again = start(backend, config)
+    assert everything(again, middle) == before
+    [reply] = again.commit([patch_of("c", 2)], 5 * MINUTE, "recent")
+    assert reply.stored == again.get(Key("configmaps", "default", "c")) and again.revision == before[2]
+
+
+def test_no_revision_is_used_twice_when_the_last_records_are_compacted(reopen: Reopen) -> None:
+    config = StoreConfig(retention_minutes=1)
+    engine = start(reopen(), config)
+    engine.commit([new_map("a")], 1)
+    engine.commit([Delete(key=Key("configmaps", "default", "a"))], 2)
+    last = engine.revision
+    engine.compact(100 * MINUTE)
+    assert engine.log.horizon == last
+    again = start(reopen(), config)
+    assert again.revision == last
+    [reply] = again.commit([new_map("a")], 100 * MINUTE)
+    assert reply.stored is not None and reply.stored.revision == last + 1
+
+
+def test_history_younger_than_a_minute_is_never_dropped(reopen: Reopen) -> None:
+    config = StoreConfig(retention_revisions=1, reply_retention_count=1)
+    engine = start(reopen(), config)
+    now = 100 * MINUTE
+    engine.commit([new_map("a")], now, "k1")
+    engine.commit([patch_of("a", 1)], now, "k2")
+    engine.compact(now + 59_000)
+    again = start(reopen(), config)
+    assert len(again.changes(ALL, engine.revision - 2).events) == 2
+    assert [answer.key for answer in again.backend.load().answers] == ["k1", "k2"]
+    again.compact(now + 61_000)
+    assert again.log.horizon == again.revision - 1
