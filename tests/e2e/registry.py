@@ -1,7 +1,7 @@
 """A real registry for tests: Debian's docker-registry on a free loopback port, and images made of a dict of files.
 
     with start_registry(tmp_path) as registry:
-        image = registry.push("train", files={"bin/sh": Path("/bin/sh")} | host_programs("cat"), cmd=["cat", "/etc/motd"])
+        image = registry.push("train", files=host_programs("sh", "cat"), cmd=["cat", "/etc/motd"])
 
 `push` speaks the distribution spec's upload API with urllib, so nothing but docker-registry is needed. The registry
 process is killed by its pid when the `with` block ends.

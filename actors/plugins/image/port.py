@@ -40,9 +40,14 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rootfs(msgspec.Struct, frozen=True):
-    """Directories for overlayfs' lowerdir, the topmost first. Read-only for the caller."""
+    """Directories for overlayfs' lowerdir, the topmost first. Read-only for the caller.
+
+    `masked`: absolute paths (files or directories) in it that the container must not see; the runtime covers them, as
+    it does /proc/kcore, before it mounts volumes. Only the host image has any.
+    """
 
     layers: tuple[str, ...]
+    masked: tuple[str, ...] = ()
 
 
 class Auth(msgspec.Struct, frozen=True):

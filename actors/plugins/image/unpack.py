@@ -1,0 +1,348 @@
+"""A layer's tar to a directory that overlayfs can use as a lower layer. Nothing is ever written outside of it.
+
+Parents are resolved with openat2 within the layer, every object is made with O_EXCL or its like and without following
+links. Whiteouts become what overlayfs wants (a 0:0 device, trusted.overlay.opaque). Refused: `..` in a name or in a
+hard link's target, and what a file system cannot hold. Made harmless: absolute names (the layer is their root), devices
+other than null, zero, full, random, urandom and tty (an empty file of mode 0), xattrs that mean something to the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable
+
+import msgspec
+
+from actors.plugins.image.faults import Corrupt
+from actors.plugins.image.tar import Entry, Read, TarReader
+from actors.plugins.image.tree import is_directory, open_in_root, remove_entry
+
+_WHITEOUT, _OPAQUE, _AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
+OPAQUE_XATTR = "trusted.overlay.opaque"
+_CHARACTER_DEVICES = frozenset(((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)))
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_ID_MAX = 2**32 - 2
+_TIME_MAX_NS = (2**34 - 1) * 10**9
+#: What a name can be that a file system refuses: the tar's fault and not the machine's.
+_TAR_ERRNOS = frozenset(
+    (
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOENT,
+        errno.EMLINK,
+        errno.EFBIG,
+        errno.EXDEV,
+    )
+)
+
+
+class Unpacked(msgspec.Struct):
+    """What a layer holds: its size, and the directories that the tar used without describing them."""
+
+    size_bytes: int = 0
+    entries: int = 0
+    implicit: list[str] = []
+
+
+def unpack(read: Read, root_fd: int, entries_max: int, result: Unpacked) -> None:
+    """Unpack the tar into the empty directory, up to the tar's end, counting in `result` from the first byte on.
+
+    Raises Corrupt; an OSError is the disk's.
+    """
+    with contextlib.closing(_Unpacker(root_fd, result)) as unpacker:
+        reader = TarReader(read)
+        for entry in reader:
+            result.entries += 1
+            if result.entries > entries_max:
+                raise Corrupt(f"the layer has more than {entries_max} entries: refused")
+            try:
+                unpacker.add(entry, reader)
+            except OSError as error:
+                if error.errno in _TAR_ERRNOS:
+                    raise Corrupt(f"the layer's entry {os.fsdecode(entry.name)!r} is refused: {error}") from error
+                raise
+        unpacker.finish()
+
+
+def split_name(name: bytes) -> tuple[bytes, bytes]:
+    """(parent, last part) within the layer; ("", "") is the layer's root. Raises Corrupt for `..` and NUL."""
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts or b"\0" in name:
+        raise Corrupt(f"the layer's entry {os.fsdecode(name)!r} leads out of the layer: refused")
+    return (b"/".join(parts[:-1]), parts[-1]) if parts else (b"", b"")
+
+
+class _Unpacker:
+    """The state of one layer's unpacking: the last parent (kept open), directories' times, whiteouts seen."""
+
+    def __init__(self, root_fd: int, result: Unpacked) -> None:
+        self._root, self._result = root_fd, result
+        self._parent: tuple[bytes, int] = (b"", os.dup(root_fd))
+        self._times: dict[bytes, int] = {}
+        self._whiteouts: set[bytes] = set()
+        self._opaque: set[bytes] = set()
+        self._implicit: set[bytes] = {b""}
+
+    def close(self) -> None:
+        os.close(self._parent[1])
+
+    def add(self, entry: Entry, reader: TarReader) -> None:
+        parent, name = split_name(entry.name)
+        if not name:
+            self._describe_root(entry)
+        elif name.startswith(_WHITEOUT):
+            self._whiteout(parent, name)
+        else:
+            self._make(entry, reader, self._open_parent(parent), parent, name)
+
+    def finish(self) -> None:
+        """Directories get their times last: unpacking into them has changed them."""
+        self._drop_needless_whiteouts()
+        for path, mtime_ns in sorted(self._times.items(), reverse=True):
+            with contextlib.suppress(OSError):
+                fd = open_in_root(self._root, path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    os.utime(fd, ns=(mtime_ns, mtime_ns))
+                finally:
+                    os.close(fd)
+        self._result.implicit = sorted(os.fsdecode(path) for path in self._implicit)
+
+    def _drop_needless_whiteouts(self) -> None:
+        """Below an opaque directory there is nothing to hide, and overlayfs would show the whiteout itself."""
+        for path in self._whiteouts:
+            above = path
+            while above and above not in self._opaque:
+                above = above.rpartition(b"/")[0]
+            if above in self._opaque:
+                parent, _, name = path.rpartition(b"/")
+                os.unlink(name, dir_fd=self._open_parent(parent))
+
+    def _describe_root(self, entry: Entry) -> None:
+        if entry.kind == "d":
+            _describe(self._root, b".", entry)
+            self._times[b""] = _clamp_time(entry.mtime_ns)
+            self._implicit.discard(b"")
+
+    def _open_parent(self, path: bytes) -> int:
+        """The directory's descriptor, valid until the next call."""
+        if path != self._parent[0]:
+            fd = self._open_directory(path)
+            os.close(self._parent[1])
+            self._parent = (path, fd)
+        return self._parent[1]
+
+    def _open_directory(self, path: bytes) -> int:
+        try:
+            return open_in_root(self._root, path)
+        except FileNotFoundError:
+            pass
+        parts = path.split(b"/")
+        for depth in range(1, len(parts) + 1):
+            self._make_implicit(b"/".join(parts[:depth]))
+        return open_in_root(self._root, path)
+
+    def _make_implicit(self, path: bytes) -> None:
+        """A directory that the tar forgot to describe (parents.py finds out what it should look like)."""
+        above, _, name = path.rpartition(b"/")
+        fd = open_in_root(self._root, above)
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=fd)
+                self._implicit.add(path)
+        finally:
+            os.close(fd)
+
+    def _whiteout(self, parent: bytes, name: bytes) -> None:
+        hidden = name[len(_WHITEOUT) :]
+        if name == _OPAQUE:
+            os.setxattr(self._open_parent(parent), OPAQUE_XATTR, b"y")
+            self._opaque.add(parent)
+        elif name.startswith(_AUFS):
+            pass  # bookkeeping of AUFS, which means nothing to anybody else
+        elif hidden in (b"", b".", b".."):
+            raise Corrupt(f"the layer's whiteout {os.fsdecode(name)!r} leads out of the layer: refused")
+        else:
+            self._hide(self._open_parent(parent), parent, hidden)
+
+    def _hide(self, fd: int, parent: bytes, name: bytes) -> None:
+        """A whiteout is about the layers below: what this layer itself has under that name stays."""
+        try:
+            os.mknod(name, stat.S_IFCHR, 0, dir_fd=fd)
+            self._whiteouts.add(_join(parent, name))
+        except FileExistsError:
+            if is_directory(fd, name):
+                self._set_opaque(fd, parent, name)
+
+    def _set_opaque(self, fd: int, parent: bytes, name: bytes) -> None:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            os.setxattr(directory, OPAQUE_XATTR, b"y")
+            self._opaque.add(_join(parent, name))
+        finally:
+            os.close(directory)
+
+    def _make(self, entry: Entry, reader: TarReader, fd: int, parent: bytes, name: bytes) -> None:
+        path = _join(parent, name)
+        try:
+            self._create(entry, reader, fd, name)
+        except FileExistsError:
+            if entry.kind != "d" or not is_directory(fd, name):
+                self._replace(entry, reader, fd, name)
+        if entry.kind == "h":
+            return
+        if entry.kind == "d":
+            self._times[path] = _clamp_time(entry.mtime_ns)
+            self._implicit.discard(path)
+            if path in self._whiteouts:
+                self._whiteouts.discard(path)
+                self._set_opaque(fd, parent, name)
+        if entry.kind != "f":
+            _describe(fd, name, entry)
+
+    def _replace(self, entry: Entry, reader: TarReader, fd: int, name: bytes) -> None:
+        """The later entry of a name wins."""
+        if entry.kind == "h" and self._same_file(entry.target, fd, name):
+            return
+        remove_entry(fd, name)
+        self._parent = (b"\0", fd)  # what was removed may have been on the way to the parent: resolve it anew
+        self._create(entry, reader, fd, name)
+
+    def _same_file(self, target: bytes, fd: int, name: bytes) -> bool:
+        parent, last = split_name(target)
+        directory = open_in_root(self._root, parent)
+        try:
+            there, here = (
+                os.stat(which, dir_fd=where, follow_symlinks=False) for which, where in ((last, directory), (name, fd))
+            )
+        finally:
+            os.close(directory)
+        return os.path.samestat(there, here)
+
+    def _create(self, entry: Entry, reader: TarReader, fd: int, name: bytes) -> None:
+        kind: Callable[[Entry, int, bytes], None] | None = _MAKERS.get(entry.kind)
+        if entry.kind == "f":
+            self._write_file(entry, reader, fd, name)
+        elif entry.kind == "h":
+            self._link(entry.target, fd, name)
+        elif kind is not None:
+            kind(entry, fd, name)
+
+    def _write_file(self, entry: Entry, reader: TarReader, fd: int, name: bytes) -> None:
+        file = os.open(name, _CREATE, 0o600, dir_fd=fd)
+        try:
+            for offset, chunk in reader.data():
+                written = 0
+                while written < len(chunk):
+                    written += os.pwrite(file, chunk[written:] if written else chunk, offset + written)
+                self._result.size_bytes += len(chunk)
+            if entry.segments != [(0, entry.size)] and entry.size:
+                os.ftruncate(file, entry.size)
+            _describe_file(file, entry)
+        finally:
+            os.close(file)
+
+    def _link(self, target: bytes, fd: int, name: bytes) -> None:
+        parent, last = split_name(target)
+        if not last:
+            raise Corrupt("the layer has a hard link to a directory: refused")
+        directory = open_in_root(self._root, parent)
+        try:
+            os.link(last, name, src_dir_fd=directory, dst_dir_fd=fd, follow_symlinks=False)
+        except PermissionError as error:
+            raise Corrupt(f"the layer has a hard link to {os.fsdecode(target)!r}, which is no file") from error
+        finally:
+            os.close(directory)
+
+
+def _join(parent: bytes, name: bytes) -> bytes:
+    return parent + b"/" + name if parent else name
+
+
+def _make_directory(entry: Entry, fd: int, name: bytes) -> None:
+    os.mkdir(name, 0o700, dir_fd=fd)
+
+
+def _make_symlink(entry: Entry, fd: int, name: bytes) -> None:
+    os.symlink(entry.target, name, dir_fd=fd)
+
+
+def _make_pipe(entry: Entry, fd: int, name: bytes) -> None:
+    os.mkfifo(name, 0o600, dir_fd=fd)
+
+
+def _make_device(entry: Entry, fd: int, name: bytes) -> None:
+    if entry.kind == "c" and entry.device in _CHARACTER_DEVICES:
+        os.mknod(name, stat.S_IFCHR | 0o600, os.makedev(*entry.device), dir_fd=fd)
+    else:
+        os.mknod(name, stat.S_IFREG, 0, dir_fd=fd)
+        entry.mode = 0
+
+
+_MAKERS: dict[str, Callable[[Entry, int, bytes], None]] = {
+    "d": _make_directory,
+    "l": _make_symlink,
+    "p": _make_pipe,
+    "c": _make_device,
+    "b": _make_device,
+}
+
+
+def _describe_file(file: int, entry: Entry) -> None:
+    """Owner first (it clears the set-user-id bits and capabilities), times last."""
+    os.fchown(file, *_owner(entry))
+    os.fchmod(file, entry.mode)
+    for key, value in _kept_xattrs(entry):
+        _set_xattr(file, key, value)
+    time_ns = _clamp_time(entry.mtime_ns)
+    os.utime(file, ns=(time_ns, time_ns))
+
+
+def _describe(fd: int, name: bytes, entry: Entry) -> None:
+    """Owner, mode, xattrs and time of something that is not a regular file; no link is followed."""
+    os.chown(name, *_owner(entry), dir_fd=fd, follow_symlinks=False)
+    time_ns = _clamp_time(entry.mtime_ns)
+    if entry.kind != "l":
+        os.chmod(name, entry.mode, dir_fd=fd)
+    if entry.kind == "d" and entry.xattrs:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        try:
+            for key, value in _kept_xattrs(entry):
+                _set_xattr(directory, key, value)
+        finally:
+            os.close(directory)
+    os.utime(name, ns=(time_ns, time_ns), dir_fd=fd, follow_symlinks=False)
+
+
+def _owner(entry: Entry) -> tuple[int, int]:
+    if not (0 <= entry.uid <= _ID_MAX and 0 <= entry.gid <= _ID_MAX):
+        raise Corrupt(f"the layer's entry {os.fsdecode(entry.name)!r} has owner {entry.uid}:{entry.gid}: refused")
+    return entry.uid, entry.gid
+
+
+def _clamp_time(mtime_ns: int) -> int:
+    return max(-(2**31) * 10**9, min(mtime_ns, _TIME_MAX_NS))
+
+
+def _kept_xattrs(entry: Entry) -> list[tuple[str, bytes]]:
+    """File capabilities, ACLs and the user's own; not what overlayfs, SELinux or IMA of this host would act on."""
+    return [
+        (key, value)
+        for key, value in entry.xattrs.items()
+        if key in ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
+        or (key.startswith("user.") and not key.startswith("user.overlay."))
+    ]
+
+
+def _set_xattr(file: int, key: str, value: bytes) -> None:
+    """A file system without this kind of xattr is no reason to refuse an image."""
+    try:
+        os.setxattr(file, key, value)
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ERANGE, errno.E2BIG):
+            raise
