@@ -116,7 +116,8 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 def _message(data: bytes, name: str, depth: int) -> Object:
     if depth > _DEPTH_MAX:
         raise ValueError(f"messages are nested more than {_DEPTH_MAX} deep")
-    rows, result = _messages()[name], {}
+    rows = _messages()[name]
+    result: Object = {}
     for number, wire in _fields(data):
         field = rows.get(number)
         if field is not None:

@@ -20,6 +20,7 @@ from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
 from actors.gateway.target import Target
 from actors.reconcile.actions import Reply, StoreWrite
+from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
 
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
@@ -35,6 +36,7 @@ class Backend:
     cluster: ClusterPort
     clock: Callable[[], Millis]
     new_id: Callable[[], str]
+    fanout: WatchFanout
 
 
 @dataclass

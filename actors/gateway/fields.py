@@ -27,7 +27,7 @@ class Admitted(NamedTuple):
 def admit_object(obj: Object, api_version: str, kind: str, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
     """A whole object. Raises BadRequest in kube-apiserver's form."""
     checked = check_object(obj, api_version, kind)
-    where = f'{kind} in version "{api_version.rpartition("/")[2]}" cannot be handled as a {kind}: '
+    where = _where(kind, api_version.rpartition("/")[2])
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     return Admitted(checked.object, _judge(where, checked.unknown, duplicates, validation))
 
@@ -37,7 +37,7 @@ def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[st
     if not isinstance(patch, dict):
         raise BadRequest("the patch is not a JSON object")
     checked = check_object(patch, kind.api_version, kind.kind)
-    where = f'"" is invalid: patch of {kind.kind} in version "{kind.version}": '
+    where = _where(kind.kind, kind.version)
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     unknown = [path for path in checked.unknown if not path.rpartition(".")[2].startswith("$")]
     warnings = _judge(where, unknown, duplicates, validation)
@@ -61,9 +61,13 @@ def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
             continue
         problems += [f"{path}: {cause.message}" for cause in checked.problems]
         kept.append(operation)
-    where = f'"" is invalid: patch of {kind.kind} in version "{kind.version}": '
+    where = _where(kind.kind, kind.version)
     _refuse_problems(where, problems)
     return Admitted(kept, _judge(where, unknown, (), validation))
+
+
+def _where(kind: str, version: str) -> str:
+    return f'{kind} in version "{version}" cannot be handled as a {kind}: '
 
 
 def _refuse_problems(where: str, problems: Iterable[str]) -> None:

@@ -95,14 +95,14 @@ class _Renderer:
     def _object(self, found: Definition, kind: Kind | None) -> Document:
         schema: Document = {"type": "object"}
         if found.fields:
-            schema["properties"] = {name: self._field(field) for name, field in found.fields.items()}
+            schema["properties"] = {name: self._field(name, field) for name, field in found.fields.items()}
         if found.required:
             schema["required"] = list(found.required)
         if kind is not None:
             schema["x-kubernetes-group-version-kind"] = [_gvk(kind)]
         return schema
 
-    def _field(self, field: Field) -> Document:
+    def _field(self, name: str, field: Field) -> Document:
         schema = self._type(field.type)
         if field.merge_key is not None or field.retain_keys:
             words = ["merge"] * (field.merge_key is not None) + ["retainKeys"] * field.retain_keys
@@ -115,7 +115,9 @@ class _Renderer:
             schema["x-kubernetes-list-map-keys"] = list(field.map_keys)
         if field.map_type:
             schema["x-kubernetes-map-type"] = field.map_type
-        return schema | ({"enum": list(field.enum)} if field.enum else {})
+        if field.enum and name not in ("apiVersion", "kind"):
+            schema["enum"] = list(field.enum)
+        return schema
 
     def _type(self, type_name: str) -> Document:
         if type_name.startswith("[]"):

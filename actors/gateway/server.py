@@ -24,6 +24,7 @@ from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
 from actors.gateway.port import ClusterPort, NodesPort
+from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
 
 log = logging.getLogger(__name__)
@@ -40,13 +41,16 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def new_id() -> str:
+    return f"gateway-{secrets.token_hex(16)}"
+
+
 class Gateway:
     """`port` 0 in the configuration takes a free one; `url` and `kubeconfig` are known after `start`."""
 
     def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
         self.config = config
-        backend = Backend(config, store, nodes, cluster, now_ms, lambda: f"gateway-{secrets.token_hex(16)}")
-        self.app = App(backend)
+        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, WatchFanout(store)))
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"
         self._context: ssl.SSLContext | None = None

@@ -6,7 +6,9 @@ Nothing is kept per watcher but the revision it has seen; a client that stops re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from typing import cast
 
 import msgspec
 from aiohttp import web
@@ -16,15 +18,15 @@ from actors.api.errors import ApiError, Unavailable
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
-from actors.gateway.call import JSON_TYPE, Call
+from actors.gateway.call import JSON_TYPE, Call, Stream
 from actors.gateway.media import OBJECT_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list
 from actors.gateway.reading import read_page, selection_of
 from actors.reconcile.watch import EventType, WatchBatch
+from actors.store.matching import matcher_of
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
-_POLL_MS = 25_000
-_BOOKMARK_EVERY_MS = 60_000
+_BOOKMARK_MS = 60_000
 _RETRY_SECONDS = 0.5
 _UNAVAILABLE_MAX = 60
 _OFFERED = OBJECT_FORMS - {Form.YAML}
@@ -33,14 +35,14 @@ _OFFERED = OBJECT_FORMS - {Form.YAML}
 async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
     options = parse_list(call.query, call.target.name)
     watcher = _Watcher(call, kind, options)
+    matcher_of(watcher.selection)
     initial, since = await _start(call, kind, options)
     stream = call.stream(JSON_TYPE)
     await stream.open()
     await stream.write(watcher.event("ADDED", stored) for stored in initial)
     if options.initial_events and options.bookmarks:
         await stream.write([watcher.bookmark(since, initial_end=True)])
-    async for lines in watcher.lines(since):
-        await stream.write(lines)
+    await watcher.run(stream, since)
     return stream.response
 
 
@@ -60,32 +62,37 @@ class _Watcher:
         self.form = call.form(_OFFERED)
         self.include = call.include
         self.columns_sent = False
-        seconds_max = call.backend.config.watch_seconds_max
-        self.ends_ms = call.now + 1000 * min(options.timeout_seconds or seconds_max, seconds_max)
+        self.selection = selection_of(kind, call.target, options)
+        self.seen = 0
         self.marked_ms = call.now
 
-    async def lines(self, since: int) -> AsyncIterator[list[bytes]]:
-        """Batches of lines. Ends cleanly when the time is up, or after an ERROR event."""
-        failures = 0
-        selection = selection_of(self.kind, self.call.target, self.options)
-        while (left_ms := self.ends_ms - self.call.now) > 0:
+    async def run(self, stream: Stream, since: int) -> None:
+        """Until the client's time is up, or an ERROR event. Raises ConnectionError when the client has gone."""
+        seconds_max = self.call.backend.config.watch_seconds_max
+        self.seen = since
+        try:
+            async with asyncio.timeout(min(self.options.timeout_seconds or seconds_max, seconds_max)):
+                await self._follow(stream)
+        except TimeoutError:
+            return
+        except ApiError as error:
+            await stream.write([self.line("ERROR", render.encode(error.to_status()))])
+
+    async def _follow(self, stream: Stream) -> None:
+        """A store that is away for a while is waited for: the next batch goes on where the last one ended."""
+        for _ in range(_UNAVAILABLE_MAX):
+            batches = self.call.backend.fanout.subscribe(self.selection, self.seen, _BOOKMARK_MS)
             try:
-                batch = await self.call.store.watch(selection, since, min(left_ms, _POLL_MS))
+                async with contextlib.aclosing(cast(AsyncGenerator[WatchBatch], batches)):
+                    async for batch in batches:
+                        self.seen = batch.revision
+                        await stream.write(self.batch(batch))
             except Unavailable:
-                failures += 1
-                if failures > _UNAVAILABLE_MAX:
-                    return
                 await asyncio.sleep(_RETRY_SECONDS)
-                continue
-            except ApiError as error:
-                yield [self.line("ERROR", render.encode(error.to_status()))]
-                return
-            failures, since = 0, batch.revision
-            yield self.batch(batch)
 
     def batch(self, batch: WatchBatch) -> list[bytes]:
         lines = [self.event(event.type, event.stored) for event in batch.events]
-        if self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_EVERY_MS:
+        if self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_MS:
             lines.append(self.bookmark(batch.revision))
         return lines
 
