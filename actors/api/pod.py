@@ -122,6 +122,7 @@ class Container(Lens, frozen=True):
     security_context: SecurityContext | None = None
     termination_message_path: str = "/dev/termination-log"
     termination_message_policy: str = "File"
+    restart_policy: str = ""
     tty: bool = False
     stdin: bool = False
 
@@ -145,6 +146,10 @@ class Volume(Lens, frozen=True):
     projected: dict[str, Any] | None = None
     downward_api: dict[str, Any] | None = msgspec.field(name="downwardAPI", default=None)
     persistent_volume_claim: dict[str, Any] | None = None
+
+
+class ReadinessGate(Lens, frozen=True):
+    condition_type: str = ""
 
 
 class PodSpec(Lens, frozen=True):
@@ -175,6 +180,7 @@ class PodSpec(Lens, frozen=True):
     service_account_name: str = ""
     security_context: PodSecurityContext | None = None
     runtime_class_name: str | None = None
+    readiness_gates: tuple[ReadinessGate, ...] | None = None
 
 
 class StateRunning(Lens, frozen=True):

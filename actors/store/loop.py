@@ -25,11 +25,18 @@ _PAUSE_SECONDS = 0.02
 _WAIT_SECONDS_MAX = 3600.0
 
 Clock = Callable[[], Millis]
+#: None is a nudge.
+News = asyncio.Queue[WatchBatch | Exception | None]
 
 
-async def run_core(core: Core, store: StorePort, clock: Clock, stop: asyncio.Event) -> None:
-    """Drive `core` until `stop` is set. A commit under way is then abandoned: its outcome shows at the next relist."""
-    driving = asyncio.create_task(_drive_forever(core, store, clock), name=f"core-{type(core).__name__}")
+async def run_core(
+    core: Core, store: StorePort, clock: Clock, stop: asyncio.Event, nudge: asyncio.Event | None = None
+) -> None:
+    """Drive `core` until `stop` is set. A commit under way is then abandoned: its outcome shows at the next relist.
+
+    Setting `nudge` asks for a decision now: something that is not in the store has changed for the core.
+    """
+    driving = asyncio.create_task(_drive_forever(core, store, clock, nudge), name=f"core-{type(core).__name__}")
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({driving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -39,12 +46,12 @@ async def run_core(core: Core, store: StorePort, clock: Clock, stop: asyncio.Eve
         await asyncio.gather(driving, stopping, return_exceptions=True)
 
 
-async def _drive_forever(core: Core, store: StorePort, clock: Clock) -> None:
+async def _drive_forever(core: Core, store: StorePort, clock: Clock, nudge: asyncio.Event | None) -> None:
     backoff = _BACKOFF_SECONDS_MIN
     while True:
         started = clock()
         try:
-            await _drive(core, store, clock)
+            await _drive(core, store, clock, nudge)
         except Expired as error:
             _LOG.info("%s: %s; listing again", type(core).__name__, error)
         except (Unavailable, Timeout, OSError) as error:
@@ -57,13 +64,14 @@ async def _drive_forever(core: Core, store: StorePort, clock: Clock) -> None:
         backoff = min(2 * backoff, _BACKOFF_SECONDS_MAX)
 
 
-async def _drive(core: Core, store: StorePort, clock: Clock) -> None:
+async def _drive(core: Core, store: StorePort, clock: Clock, nudge: asyncio.Event | None) -> None:
     """From one list to the next error."""
     selection = core.selection()
     items, revision = await list_all(store, selection)
     core.relist(items, revision, clock())
-    news: asyncio.Queue[WatchBatch | Exception] = asyncio.Queue()
+    news: News = asyncio.Queue()
     following = asyncio.create_task(_follow(store, selection, revision, news))
+    nudging = asyncio.create_task(_pass_on(nudge, news))
     try:
         while True:
             while not news.empty():
@@ -72,6 +80,7 @@ async def _drive(core: Core, store: StorePort, clock: Clock) -> None:
                 await _wait(core, news, clock)
     finally:
         following.cancel()
+        nudging.cancel()
 
 
 async def list_all(store: StorePort, selection: Selection) -> tuple[list[Stored], int]:
@@ -84,9 +93,14 @@ async def list_all(store: StorePort, selection: Selection) -> tuple[list[Stored]
     return items, page.revision
 
 
-async def _follow(
-    store: StorePort, selection: Selection, revision: int, news: asyncio.Queue[WatchBatch | Exception]
-) -> None:
+async def _pass_on(nudge: asyncio.Event | None, news: News) -> None:
+    while nudge is not None:
+        await nudge.wait()
+        nudge.clear()
+        news.put_nowait(None)
+
+
+async def _follow(store: StorePort, selection: Selection, revision: int, news: News) -> None:
     """Long polls, so that a commit under way holds no change up. Ends with the first error, which it tells."""
     try:
         while True:
@@ -97,10 +111,11 @@ async def _follow(
         news.put_nowait(error)
 
 
-def _observe(core: Core, batch: WatchBatch | Exception, clock: Clock) -> None:
+def _observe(core: Core, batch: WatchBatch | Exception | None, clock: Clock) -> None:
     if isinstance(batch, Exception):
         raise batch
-    core.observe(batch, clock())
+    if batch is not None:
+        core.observe(batch, clock())
 
 
 async def _decide(core: Core, store: StorePort, clock: Clock) -> bool:
@@ -115,7 +130,7 @@ async def _decide(core: Core, store: StorePort, clock: Clock) -> bool:
     return True
 
 
-async def _wait(core: Core, news: asyncio.Queue[WatchBatch | Exception], clock: Clock) -> None:
+async def _wait(core: Core, news: News, clock: Clock) -> None:
     """For a change, or for the time at which the core wants to be asked again."""
     wake_at = core.wake_at()
     seconds = _WAIT_SECONDS_MAX if wake_at is None else (wake_at - clock()) / 1000

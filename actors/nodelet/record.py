@@ -1,0 +1,137 @@
+"""All that the nodelet knows of one pod: what the store wants, what the node has, what is under way.
+
+Nothing here is truth: a relist gives back `pod` and `status`, an adoption gives back `sandboxes` and `containers`, and
+everything else is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from actors.api.clock import Millis
+from actors.api.key import Key, Stored
+from actors.api.pod import Container, Pod
+from actors.nodelet.operations import Failure, Operation
+from actors.plugins.device.port import DeviceEdits
+from actors.plugins.image.port import Image
+from actors.plugins.runtime.port import ContainerState, ContainerStatus, Sandbox, SandboxState
+
+TERMINAL_PHASES = ("Succeeded", "Failed")
+
+
+class Flight(msgspec.Struct, frozen=True):
+    """An operation under way; from `deadline_ms` on it counts as lost and may be issued again."""
+
+    operation: Operation
+    deadline_ms: Millis
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Why a slot failed, how often in a row, and how long to leave it alone."""
+
+    failure: Failure
+    failures: int
+    failed_ms: Millis
+    delay_ms: Millis
+
+    def is_due(self, now: Millis) -> bool:
+        """A clock that went backwards makes it due, too: waiting is never longer than `delay_ms`."""
+        return not self.failed_ms <= now < self.failed_ms + self.delay_ms
+
+    @property
+    def due_ms(self) -> Millis:
+        return self.failed_ms + self.delay_ms
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The node will not run this pod: it fails with this reason (`OutOfcpu`) and sentence."""
+
+    reason: str
+    message: str
+
+
+class PodRecord(msgspec.Struct, kw_only=True):
+    """`pod` None: the store has it no longer. `config` None: not fetched yet.
+
+    `removed`: containers that were removed; a late word of them is not believed. `stopped`: sandboxes that were
+    stopped. `doubtful`: sandboxes of which nobody knows whether they were made. `noticed`: what was said once.
+    `touched`: the core's step at which an operation last changed it; a listing that began earlier does not judge it.
+    """
+
+    uid: str
+    key: Key
+    pod: Pod | None = None
+    stored: Stored | None = None
+    status: dict[str, Any] = {}
+    started_ms: Millis = 0
+    admitted: bool = False
+    refusal: Refusal | None = None
+    confirmed: bool = False
+
+    sandboxes: dict[str, Sandbox] = {}
+    containers: dict[str, ContainerStatus] = {}
+    removed: set[str] = set()
+    stopped: set[str] = set()
+    doubtful: set[str] = set()
+    has_volumes: bool = False
+
+    config: dict[Key, Stored | None] | None = None
+    config_stale: bool = False
+    config_ms: Millis = 0
+    images: dict[str, Image] = {}
+    absent: set[str] = set()
+    devices: dict[str, DeviceEdits] = {}
+    volumes: dict[str, str] | None = None
+
+    noticed: set[str] = set()
+    in_flight: dict[str, Flight] = {}
+    retries: dict[str, Retry] = {}
+    touched: int = 0
+
+    @property
+    def is_terminal(self) -> bool:
+        """The store says Succeeded or Failed: that stands for ever."""
+        return self.status.get("phase") in TERMINAL_PHASES
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """The latest one."""
+        return max(self.sandboxes.values(), key=lambda s: s.spec.attempt, default=None)
+
+    @property
+    def ready_sandbox(self) -> Sandbox | None:
+        sandbox = self.sandbox
+        return sandbox if sandbox is not None and sandbox.state == SandboxState.READY else None
+
+    def attempts(self, name: str) -> list[ContainerStatus]:
+        """The container's attempts that the runtime still knows, the oldest first."""
+        return sorted((c for c in self.containers.values() if c.spec.name == name), key=lambda c: c.spec.attempt)
+
+    def running(self) -> list[ContainerStatus]:
+        return [c for c in self.containers.values() if c.state in (ContainerState.RUNNING, ContainerState.UNKNOWN)]
+
+    def is_busy(self, *prefixes: str) -> bool:
+        """Is an operation under way whose slot starts with one of these?"""
+        return any(slot.startswith(prefixes) for slot in self.in_flight)
+
+
+def main_containers(pod: Pod) -> tuple[Container, ...]:
+    return pod.spec.containers
+
+
+def init_containers(pod: Pod) -> tuple[Container, ...]:
+    return pod.spec.init_containers or ()
+
+
+def all_containers(pod: Pod) -> Iterator[Container]:
+    """In the order in which they start."""
+    yield from init_containers(pod)
+    yield from main_containers(pod)
+
+
+def is_sidecar(container: Container) -> bool:
+    """An init container that goes on beside the others (KEP-753)."""
+    return container.restart_policy == "Always"

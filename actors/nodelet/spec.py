@@ -1,0 +1,201 @@
+"""From a pod's text to what the runtime is told: sandbox and container specs. Pure; ids are derived, never drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from actors.api.pod import Container, Pod, PodSecurityContext, SecurityContext
+from actors.api.quantity import parse_bytes, parse_millis
+from actors.nodelet.attempts import (
+    BACKOFF_LABEL,
+    CONTAINER_NAME_LABEL,
+    IMAGE_LABEL,
+    POD_NAME_LABEL,
+    POD_NAMESPACE_LABEL,
+    POD_UID_LABEL,
+    derive_container_id,
+    derive_sandbox_id,
+)
+from actors.nodelet.config import NodeletConfig
+from actors.nodelet.configuration import ConfigMissing, ConfigView
+from actors.nodelet.environment import Downward, derive_environment, expand, expand_command
+from actors.nodelet.facts import NodeFacts
+from actors.nodelet.record import PodRecord, main_containers
+from actors.plugins.device.port import DeviceEdits
+from actors.plugins.image.port import Image
+from actors.plugins.network.port import PortMapping
+from actors.plugins.runtime.port import ContainerSpec, Mount, Resources, SandboxSpec, Security
+
+#: Kubernetes' limit for a host name (RFC 1123 label).
+HOSTNAME_LENGTH_MAX = 63
+_HOSTS = """# Kubernetes-managed hosts file.
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::0\tip6-localnet
+fe00::0\tip6-mcastprefix
+fe00::1\tip6-allnodes
+fe00::2\tip6-allrouters
+"""
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """What of the node goes into specs and statuses. `allocatable` counts as `quantity.parse_resource` does."""
+
+    name: str
+    config: NodeletConfig
+    facts: NodeFacts
+    allocatable: Mapping[str, int] = {}
+
+    def downward(self, pod: Pod, pod_ips: tuple[str, ...]) -> Downward:
+        return Downward(
+            pod, node_name=self.name, host_ip=self.facts.address, pod_ips=pod_ips, allocatable=self.allocatable
+        )
+
+
+def derive_sandbox_spec(pod: Pod, attempt: int, node: NodeView) -> SandboxSpec:
+    meta, spec = pod.metadata, pod.spec
+    return SandboxSpec(
+        id=derive_sandbox_id(meta.uid, attempt),
+        pod_name=meta.name,
+        pod_namespace=meta.namespace,
+        pod_uid=meta.uid,
+        attempt=attempt,
+        hostname=derive_hostname(pod, node),
+        host_network=spec.host_network,
+        host_pid=spec.host_pid,
+        host_ipc=spec.host_ipc,
+        resolv_conf=derive_resolv_conf(pod, node.facts.resolv_conf),
+        etc_hosts="" if spec.host_network else derive_hosts(pod),
+        ports=() if spec.host_network else tuple(_host_ports(pod)),
+        labels=dict(meta.labels or {}),
+    )
+
+
+def derive_container_spec(
+    record: PodRecord, pod: Pod, container: Container, attempt: int, backoff_ms: int, node: NodeView
+) -> ContainerSpec:
+    """Everything it needs is in `record` by now. Raises ConfigMissing."""
+    sandbox = record.ready_sandbox
+    assert sandbox is not None, "a container is created in a sandbox that is ready"
+    image = record.images[container.image]
+    ips = (node.facts.address,) if pod.spec.host_network else sandbox.ips
+    config = ConfigView(record.key.namespace, record.config or {})
+    env = derive_environment(container, config, node.downward(pod, ips), node.config.api_env)
+    return ContainerSpec(
+        id=derive_container_id(record.uid, container.name, attempt),
+        sandbox_id=sandbox.spec.id,
+        name=container.name,
+        attempt=attempt,
+        image=image.id,
+        command=expand_command(container.command, env),
+        args=expand_command(container.args, env),
+        env=env,
+        working_dir=container.working_dir,
+        mounts=derive_mounts(container, record.volumes or {}, env),
+        devices=record.devices.get(container.name, DeviceEdits()),
+        resources=derive_resources(container, node.config.pod_pids_max),
+        security=derive_security(pod.spec.security_context, container.security_context),
+        log_path=f"{node.facts.logs_dir}/{log_folder(pod)}/{container.name}/{attempt}.log",
+        log_size_bytes_max=node.config.log_size_bytes_max,
+        log_files_max=node.config.log_files_max,
+        termination_message_path=container.termination_message_path,
+        labels=_labels(record, container, image, backoff_ms),
+    )
+
+
+def derive_hostname(pod: Pod, node: NodeView) -> str:
+    if pod.spec.host_network:
+        return node.facts.hostname or node.name
+    return (pod.spec.hostname or pod.metadata.name)[:HOSTNAME_LENGTH_MAX].rstrip("-.")
+
+
+def derive_resolv_conf(pod: Pod, host: str) -> str:
+    """The host's for every policy but None: there is no cluster DNS yet. `dnsConfig` is added to it."""
+    extra = pod.spec.dns_config or {}
+    lines = [] if pod.spec.dns_policy == "None" else host.splitlines()
+    lines += [f"nameserver {server}" for server in extra.get("nameservers") or ()]
+    if extra.get("searches"):
+        lines.append("search " + " ".join(extra["searches"]))
+    options = [o["name"] + (f":{o['value']}" if o.get("value") else "") for o in extra.get("options") or ()]
+    if options:
+        lines.append("options " + " ".join(options))
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def derive_hosts(pod: Pod) -> str:
+    aliases = [f"{alias.get('ip')}\t{' '.join(alias.get('hostnames') or ())}" for alias in pod.spec.host_aliases or ()]
+    return _HOSTS + ("\n# Entries added by HostAliases.\n" + "\n".join(aliases) + "\n" if aliases else "")
+
+
+def derive_mounts(container: Container, volumes: Mapping[str, str], env: Mapping[str, str]) -> tuple[Mount, ...]:
+    mounts = []
+    for mount in container.volume_mounts or ():
+        if mount.name not in volumes:
+            raise ConfigMissing(f'volume mount "{mount.mount_path}" names the unknown volume "{mount.name}"')
+        sub_path = expand(mount.sub_path, env)
+        if sub_path.startswith("/") or ".." in sub_path.split("/"):
+            raise ConfigMissing(f'subPath "{sub_path}" must be relative and must not contain ".."')
+        host_path = f"{volumes[mount.name]}/{sub_path}" if sub_path else volumes[mount.name]
+        mounts.append(Mount(host_path, mount.mount_path, mount.read_only))
+    return tuple(mounts)
+
+
+def derive_resources(container: Container, pids_max: int) -> Resources:
+    """A limit without a request is the request, too."""
+    limits, requests = container.resources.limits or {}, container.resources.requests or {}
+    return Resources(
+        cpu_request_millis=parse_millis(requests.get("cpu", limits.get("cpu", 0))),
+        cpu_limit_millis=parse_millis(limits.get("cpu", 0)),
+        memory_limit_bytes=parse_bytes(limits.get("memory", 0)),
+        pids_max=pids_max,
+    )
+
+
+def derive_security(pod: PodSecurityContext | None, container: SecurityContext | None) -> Security:
+    """The container's fields win over the pod's."""
+    outer, inner = pod or PodSecurityContext(), container or SecurityContext()
+    capabilities = inner.capabilities
+    profile = inner.seccomp_profile or outer.seccomp_profile
+    groups = (*(outer.supplemental_groups or ()), *(() if outer.fs_group is None else (outer.fs_group,)))
+    return Security(
+        uid=_first(inner.run_as_user, outer.run_as_user),
+        gid=_first(inner.run_as_group, outer.run_as_group),
+        groups=groups,
+        privileged=bool(inner.privileged),
+        read_only_rootfs=bool(inner.read_only_root_filesystem),
+        no_new_privileges=inner.allow_privilege_escalation is False,
+        run_as_non_root=bool(outer.run_as_non_root if inner.run_as_non_root is None else inner.run_as_non_root),
+        capabilities_add=_capabilities(capabilities.add if capabilities else None),
+        capabilities_drop=_capabilities(capabilities.drop if capabilities else None),
+        seccomp="Unconfined" if inner.privileged or (profile and profile.type == "Unconfined") else "RuntimeDefault",
+    )
+
+
+def log_folder(pod: Pod) -> str:
+    return f"{pod.metadata.namespace}_{pod.metadata.name}_{pod.metadata.uid}"
+
+
+def _capabilities(names: tuple[str, ...] | None) -> tuple[str, ...]:
+    return tuple(name.upper().removeprefix("CAP_") for name in names or ())
+
+
+def _first(*values: int | None) -> int:
+    return next((value for value in values if value is not None), -1)
+
+
+def _host_ports(pod: Pod) -> list[PortMapping]:
+    ports = (port for container in main_containers(pod) for port in container.ports or () if port.host_port)
+    return [PortMapping(port.host_port, port.container_port, port.protocol, port.host_ip) for port in ports]
+
+
+def _labels(record: PodRecord, container: Container, image: Image, backoff_ms: int) -> dict[str, str]:
+    return {
+        POD_UID_LABEL: record.uid,
+        POD_NAME_LABEL: record.key.name,
+        POD_NAMESPACE_LABEL: record.key.namespace,
+        CONTAINER_NAME_LABEL: container.name,
+        BACKOFF_LABEL: str(backoff_ms),
+        IMAGE_LABEL: image.digests[0] if image.digests else image.id,
+    }

@@ -1,0 +1,260 @@
+"""Desired against observed: what to do now for one pod, by its stage. Pure; yields operations, refusals to go on, and
+the times at which there is more to do.
+
+What does not depend on each other is asked for at once: images, devices, volumes and the sandbox of a new pod are made
+ready in parallel, for the time from bind to running is what users feel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from actors.api.clock import Millis
+from actors.api.pod import Container, Pod
+from actors.nodelet.admission import device_ids
+from actors.nodelet.attempts import AttemptState, latest_attempt
+from actors.nodelet.configuration import ConfigMissing, ConfigView, config_keys, pull_secrets
+from actors.nodelet.images import pull_policy_of, select_auth
+from actors.nodelet.lifecycle import (
+    Stage,
+    next_backoff_ms,
+    pending_init,
+    restart_at,
+    restart_policy_of,
+    restarts,
+)
+from actors.nodelet.operations import (
+    AllocateDevices,
+    CheckImage,
+    CreateContainer,
+    Failure,
+    FetchConfig,
+    Operation,
+    PublishVolumes,
+    PullImage,
+    RemoveContainer,
+    RunSandbox,
+    StartContainer,
+    StopSandbox,
+)
+from actors.nodelet.outcome import Said
+from actors.nodelet.record import PodRecord, all_containers, init_containers, is_sidecar, main_containers
+from actors.nodelet.spec import NodeView, derive_container_spec, derive_sandbox_spec
+from actors.nodelet.termination import Stop, deadline_ms, derive_end, plan_cleanup, plan_stop
+from actors.nodelet.volumes import volume_requests
+
+#: Attempts of a container that are kept: the latest and the one before it (for `lastState`).
+ATTEMPTS_KEPT = 2
+
+
+class Blocked(msgspec.Struct, frozen=True):
+    """This slot cannot go on: left alone for a while, like one whose operation failed."""
+
+    slot: str
+    failure: Failure
+
+
+class Wake(msgspec.Struct, frozen=True):
+    """Look again at `at_ms`, even when nothing happens."""
+
+    at_ms: Millis
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """To be said once per pod and `topic`."""
+
+    topic: str
+    said: Said
+
+
+Step = Operation | Blocked | Wake | Notice
+
+
+def derive_stage(record: PodRecord, stop: Stop | None) -> Stage:
+    pod = record.pod
+    if stop is not None or pod is None:
+        return derive_end(record)
+    if record.ready_sandbox is None:
+        return Stage.PREPARING
+    if next(pending_init(record, pod), None) is not None:
+        return Stage.INITIALIZING
+    started = any(latest_attempt(record, container.name) for container in main_containers(pod))
+    return Stage.RUNNING if started or init_containers(pod) else Stage.PREPARING
+
+
+def plan_pod(record: PodRecord, stage: Stage, stop: Stop | None, node: NodeView, now: Millis) -> Iterator[Step]:
+    """All that could be done now; the core leaves out what is under way or must wait after a failure."""
+    if stop is not None:
+        if stage == Stage.STOPPING:
+            yield from plan_stop(record, stop)
+        elif stage == Stage.CLEANING:
+            yield from plan_cleanup(record)
+    elif record.pod is not None:
+        for plan in _PLANS:
+            yield from plan(record, record.pod, node, now)
+
+
+def _plan_config(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """Fetched at the start, before each restart, after each failure, and now and then for the volumes' sake."""
+    keys = config_keys(pod)
+    if not keys:
+        return
+    refresh_ms = record.config_ms + node.config.config_refresh_ms
+    if record.config is None or record.config_stale or not record.config_ms <= now < refresh_ms:
+        yield FetchConfig(pod_uid=record.uid, keys=keys)
+    elif pod.spec.volumes:
+        yield Wake(refresh_ms)
+
+
+def _plan_images(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    needed: dict[str, Container] = {c.image: c for c in all_containers(pod) if _needs_image(record, pod, c)}
+    for reference, container in needed.items():
+        if reference not in record.images:
+            yield from _plan_image(record, pod, reference, pull_policy_of(container))
+
+
+def _plan_image(record: PodRecord, pod: Pod, reference: str, policy: str) -> Iterator[Step]:
+    if policy != "Always" and reference not in record.absent:
+        yield CheckImage(pod_uid=record.uid, reference=reference)
+    elif policy == "Never":
+        message = f'Container image "{reference}" is not present with pull policy of Never'
+        yield Blocked(f"image/{reference}", Failure(reason="ErrImageNeverPull", message=message))
+    elif not pod.spec.image_pull_secrets:
+        yield PullImage(pod_uid=record.uid, reference=reference)
+    elif record.config is not None:
+        secrets = pull_secrets(pod, ConfigView(record.key.namespace, record.config))
+        yield PullImage(pod_uid=record.uid, reference=reference, auth=select_auth(reference, secrets))
+
+
+def _needs_image(record: PodRecord, pod: Pod, container: Container) -> bool:
+    """Until it is created; one that has ended for good needs none."""
+    attempt = latest_attempt(record, container.name)
+    if attempt is None or attempt.state == AttemptState.VOID:
+        return True
+    return attempt.has_exited and _runs_again(record, pod, container)
+
+
+def _plan_devices(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """Also for containers without any, when the node has some: what they get then is that they see none."""
+    if not node.facts.devices:
+        return
+    for container in all_containers(pod):
+        if container.name not in record.devices and _needs_image(record, pod, container):
+            ids = device_ids(pod, container.name)
+            yield AllocateDevices(pod_uid=record.uid, container=container.name, device_ids=ids)
+
+
+def _plan_volumes(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    if record.volumes is not None or not pod.spec.volumes or not _has_config(record, pod):
+        return
+    try:
+        view = ConfigView(record.key.namespace, record.config or {})
+        requests = volume_requests(pod, view, node.downward(pod, _pod_ips(record, node, pod)))
+    except ConfigMissing as error:
+        yield Blocked("volumes", Failure(reason="FailedMount", message=str(error)))
+        return
+    yield PublishVolumes(pod_uid=record.uid, requests=requests)
+
+
+def _plan_sandbox(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """One that is no longer ready is stopped, so that address and ports are free, and followed by the next."""
+    sandbox = record.sandbox
+    if sandbox is None:
+        yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, 0, node))
+    elif record.ready_sandbox is None and sandbox.spec.id not in record.stopped:
+        yield StopSandbox(pod_uid=record.uid, sandbox_id=sandbox.spec.id)
+    elif record.ready_sandbox is None and not record.running():
+        yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, sandbox.spec.attempt + 1, node))
+
+
+def _plan_containers(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """The next init container, or all containers; sidecars that were started are kept running all along."""
+    if record.ready_sandbox is None or (pod.spec.volumes and record.volumes is None):
+        return
+    pending = next(pending_init(record, pod), None)
+    for container in init_containers(pod):
+        if container == pending:
+            yield from _plan_container(record, pod, container, node, now)
+            return
+        if is_sidecar(container):
+            yield from _plan_container(record, pod, container, node, now)
+    for container in main_containers(pod):
+        yield from _plan_container(record, pod, container, node, now)
+
+
+def _plan_container(record: PodRecord, pod: Pod, container: Container, node: NodeView, now: Millis) -> Iterator[Step]:
+    attempt = latest_attempt(record, container.name)
+    if attempt is None:
+        yield from _plan_create(record, pod, container, 0, node)
+    elif attempt.state == AttemptState.CREATED:
+        yield StartContainer(pod_uid=record.uid, name=container.name, container_id=attempt.container_id)
+    elif not attempt.is_running and _runs_again(record, pod, container):
+        due_ms = restart_at(attempt, node.config.backoff)
+        if attempt.finished_ms <= now < due_ms:
+            pod_name = f"{record.key.name}_{record.key.namespace}({record.uid})"
+            message = f"Back-off restarting failed container {container.name} in pod {pod_name}"
+            yield Notice(f"backoff/{container.name}/{attempt.number}", Said("Warning", "BackOff", message))
+            yield Wake(due_ms)
+        else:
+            yield from _plan_create(record, pod, container, attempt.number + 1, node)
+
+
+def _runs_again(record: PodRecord, pod: Pod, container: Container) -> bool:
+    """An init container's work of an earlier sandbox is void: it is done again in the present one."""
+    attempt = latest_attempt(record, container.name)
+    assert attempt is not None, "only what has run can run again"
+    if restarts(restart_policy_of(pod, container), attempt):
+        return True
+    sandbox = record.ready_sandbox
+    return container in init_containers(pod) and sandbox is not None and attempt.sandbox_id != sandbox.spec.id
+
+
+def _plan_create(record: PodRecord, pod: Pod, container: Container, number: int, node: NodeView) -> Iterator[Step]:
+    ready = container.image in record.images and _has_config(record, pod)
+    if not ready or (node.facts.devices and container.name not in record.devices):
+        return
+    backoff_ms = next_backoff_ms(latest_attempt(record, container.name), node.config.backoff)
+    try:
+        spec = derive_container_spec(record, pod, container, number, backoff_ms, node)
+    except ConfigMissing as error:
+        failure = Failure(reason="CreateContainerConfigError", message=str(error))
+        yield Blocked(f"create/{container.name}", failure)
+        return
+    yield CreateContainer(pod_uid=record.uid, spec=spec)
+
+
+def _plan_old_attempts(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    for container in all_containers(pod):
+        for old in record.attempts(container.name)[:-ATTEMPTS_KEPT]:
+            yield RemoveContainer(pod_uid=record.uid, name=container.name, container_id=old.spec.id)
+
+
+def _plan_deadline(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    deadline = deadline_ms(record, pod)
+    if deadline is not None:
+        yield Wake(deadline)
+
+
+def _has_config(record: PodRecord, pod: Pod) -> bool:
+    return not config_keys(pod) or (record.config is not None and not record.config_stale)
+
+
+def _pod_ips(record: PodRecord, node: NodeView, pod: Pod) -> tuple[str, ...]:
+    if pod.spec.host_network:
+        return (node.facts.address,)
+    sandbox = record.sandbox
+    return sandbox.ips if sandbox else ()
+
+
+_PLANS: tuple[Callable[[PodRecord, Pod, NodeView, Millis], Iterator[Step]], ...] = (
+    _plan_config,
+    _plan_images,
+    _plan_sandbox,
+    _plan_devices,
+    _plan_volumes,
+    _plan_containers,
+    _plan_old_attempts,
+    _plan_deadline,
+)
