@@ -13,8 +13,8 @@ from actors.api.validation import invalid, typed, validate
 from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
 from actors.store.admission import metadata, refusals
-from actors.store.admission.fields import owned_by_create
 from actors.store.admission.outcome import Context, Put
+from actors.store.admission.ownership import owned_by_create
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 NAMESPACE_FINALIZER = "kubernetes"

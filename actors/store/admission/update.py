@@ -16,8 +16,8 @@ from actors.api.patch import apply_json, apply_merge, apply_strategic
 from actors.api.validation import invalid, typed, validate
 from actors.reconcile.actions import Patch, PatchType, Update
 from actors.store.admission import metadata, refusals
-from actors.store.admission.fields import owned_by_update
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
+from actors.store.admission.ownership import owned_by_update
 from actors.store.admission.pod import bound, find_frozen_fields
 from actors.store.admission.subresource import SERVED, changed_part, scale_of
 

@@ -171,7 +171,7 @@ async def test_objects_that_begin_or_cease_to_match_are_added_and_deleted(store:
     def label(value: str | None) -> Patch:
         return Patch(key=key_of("a"), patch={"metadata": {"labels": {"app": value}}})
 
-    created, *_ = fine(await store.commit([new_map("a")]))
+    _created, *_ = fine(await store.commit([new_map("a")]))
     [matching] = fine(await store.commit([label("x")]))
     [ceased] = fine(await store.commit([label("y")]))
     fine(await store.commit([Delete(key=key_of("a"))]))

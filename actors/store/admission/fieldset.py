@@ -1,0 +1,176 @@
+"""Sets of fields, as `managedFields` has them (fieldsV1, structured-merge-diff): paths whose steps are `f:name` for a
+member, `k:{"name":"c"}` for an item of a keyed list and `v:"x"` for a member of a set. Atomic lists are one field.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from actors.api.codec import Object
+from actors.api.schema import Field, Shape, definition, definition_name
+
+Path = tuple[str, ...]
+
+
+class Container:
+    """The value of a path that is itself a member and holds others: a map, a keyed list, an item of one."""
+
+    def __repr__(self) -> str:
+        return "CONTAINER"
+
+
+CONTAINER = Container()
+_SERVER_METADATA = frozenset(
+    {
+        "f:name",
+        "f:generateName",
+        "f:namespace",
+        "f:uid",
+        "f:resourceVersion",
+        "f:generation",
+        "f:creationTimestamp",
+        "f:deletionTimestamp",
+        "f:deletionGracePeriodSeconds",
+        "f:selfLink",
+        "f:managedFields",
+    }
+)
+#: The one merge key that clients leave out, with its default.
+_KEY_DEFAULTS = {"protocol": "TCP"}
+
+
+def flatten(obj: Object, *, status: bool | None = None) -> dict[Path, Any]:
+    """The fields that a manager can own, with their values. `status`: only it, without it, or (None) all."""
+    root = Shape(definition_name(str(obj.get("apiVersion")), str(obj.get("kind"))))
+    fields = {
+        name: value
+        for name, value in obj.items()
+        if name not in ("apiVersion", "kind") and (status is None or (name == "status") is status)
+    }
+    flat = dict(_walk_object(fields, root, ()))
+    return {path: value for path, value in flat.items() if not (path[0] == "f:metadata" and _is_server_set(path))}
+
+
+def _is_server_set(path: Path) -> bool:
+    return len(path) == 1 or path[1] in _SERVER_METADATA
+
+
+def _walk_object(value: Object, shape: Shape, path: Path) -> Iterator[tuple[Path, Any]]:
+    for name, item in value.items():
+        yield from _walk(item, shape.field(name), (*path, "f:" + name))
+
+
+def _walk(value: Any, field: Field | None, path: Path) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict) and value and not (field and field.map_type == "atomic"):
+        if field and field.type.startswith("map:"):
+            yield path, CONTAINER
+        for name, item in value.items():
+            yield from _walk(item, _member(field, name), (*path, "f:" + name))
+    elif isinstance(value, list) and value and (steps := item_steps(value, field)) is not None:
+        yield path, CONTAINER
+        element = Field(field.element) if field else None
+        for step, item in zip(steps, value, strict=True):
+            yield (*path, step), CONTAINER if isinstance(item, dict) else item
+            if isinstance(item, dict):
+                yield from (
+                    pair for n, i in item.items() for pair in _walk(i, _member(element, n), (*path, step, f"f:{n}"))
+                )
+    else:
+        yield path, value
+
+
+def _member(field: Field | None, name: str) -> Field | None:
+    if field is None:
+        return None
+    if field.type.startswith("map:"):
+        return Field(field.type.removeprefix("map:"))
+    found = definition(field.type)
+    return found.fields.get(name) if found else None
+
+
+def member_field(field: Field | None, name: str) -> Field | None:
+    """The schema of a member of a struct or map."""
+    return _member(field, name)
+
+
+def item_steps(items: list[Any], field: Field | None) -> list[str] | None:
+    """The steps to the items of a keyed list or a set; None for an atomic list."""
+    if field is None:
+        return None
+    if field.list_type == "map" and field.map_keys and all(isinstance(item, dict) for item in items):
+        return [_key_step(item, field.map_keys) for item in items]
+    if field.list_type == "set":
+        return ["v:" + _compact(item) for item in items]
+    return None
+
+
+def _key_step(item: Object, keys: Iterable[str]) -> str:
+    found = {key: item.get(key, _KEY_DEFAULTS.get(key)) for key in sorted(keys)}
+    return "k:" + _compact({key: value for key, value in found.items() if value is not None})
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def encode_fields(paths: Iterable[Path]) -> Object:
+    """fieldsV1. A path that others go on from is marked by "."."""
+    root: Object = {}
+    wanted = sorted(paths)
+    for path in wanted:
+        at = root
+        for step in path:
+            at = at.setdefault(step, {})
+    inner = {path[:end] for path in wanted for end in range(1, len(path))}
+    for path in wanted:
+        if path in inner:
+            at = root
+            for step in path:
+                at = at[step]
+            at["."] = {}
+    return root
+
+
+def decode_fields(fields: Any) -> frozenset[Path]:
+    """Of fieldsV1; what is not such is left out."""
+    return frozenset(_decode(fields, ()))
+
+
+def _decode(fields: Any, path: Path) -> Iterator[Path]:
+    if not isinstance(fields, dict):
+        return
+    if path and not fields:
+        yield path
+    for step, inner in fields.items():
+        if step == ".":
+            yield path
+        elif _is_step(step):
+            yield from _decode(inner, (*path, step))
+
+
+def _is_step(step: str) -> bool:
+    kind, _, text = step.partition(":")
+    if kind == "f":
+        return True
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return False
+    return kind == "v" or (kind == "k" and isinstance(value, dict))
+
+
+def format_path(path: Path) -> str:
+    """`.spec.containers[name="c"].image`."""
+    return "".join(_format_step(step) for step in path)
+
+
+def _format_step(step: str) -> str:
+    kind, _, text = step.partition(":")
+    if kind == "f":
+        return f".{text}"
+    if kind == "v":
+        return f"[={text}]"
+    keys = json.loads(text)
+    return "[" + ",".join(f"{name}={json.dumps(value)}" for name, value in keys.items()) + "]"
