@@ -58,8 +58,10 @@ class BridgeNetwork:
         await self._run("teardown", lambda host: host.teardown())
 
     async def close(self) -> None:
-        """Let go of thread and sockets. The network stays as it is."""
-        await self._run("close", lambda host: host.close())
+        """Let go of thread and sockets. The network stays as it is. A second call does nothing."""
+        if self._opened is not None:
+            await self._run("close", lambda host: host.close())
+            self._opened = None
         self._thread.shutdown(wait=False)
 
     def _delete_leaving(self, host: HostNetwork) -> None:
