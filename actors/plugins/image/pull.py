@@ -7,16 +7,16 @@ point (error, cancellation, kill) leaves whole layers and garbage that the store
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 
+from actors.plugins.image.cache import LayerCache, settled
 from actors.plugins.image.config import ImagesConfig
-from actors.plugins.image.disk import Disk, layer_name
-from actors.plugins.image.faults import Corrupt, NoSpace, NotPullable
+from actors.plugins.image.faults import Corrupt, NotPullable
 from actors.plugins.image.layer import Blob, unpack_layer
 from actors.plugins.image.manifest import (
     Descriptor,
@@ -34,12 +34,8 @@ from actors.plugins.image.port import Auth
 from actors.plugins.image.reference import Reference
 from actors.plugins.image.registry import Registry
 from actors.plugins.image.transport import Transport
-from actors.plugins.image.tree import free_bytes, remove_tree
 
 _INDEX_DEPTH_MAX = 3
-
-#: The lock of a layer: two images that share it fetch it once.
-LayerLock = Callable[[str], AbstractAsyncContextManager[None]]
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -74,10 +70,10 @@ async def _resolve_manifest(
 
 
 class Puller:
-    """Fetches the layers of one image. `run` is called once."""
+    """Fetches one image. `run` is called once."""
 
-    def __init__(self, disk: Disk, config: ImagesConfig, meter: Meter, layer_lock: LayerLock) -> None:
-        self._disk, self._config, self._meter, self._layer_lock = disk, config, meter, layer_lock
+    def __init__(self, layers: LayerCache, config: ImagesConfig, meter: Meter) -> None:
+        self._layers, self._config, self._meter = layers, config, meter
         self._slots = asyncio.Semaphore(config.layers_concurrent)
         self._pool = ThreadPoolExecutor(2 * config.layers_concurrent, thread_name_prefix="raypod-layer")
 
@@ -94,45 +90,27 @@ class Puller:
 
     async def _fetch_layers(self, registry: Registry, resolved: Resolved) -> None:
         wanted = dict(zip(resolved.document.diff_ids, resolved.layers, strict=True))
-        missing = {diff_id: d for diff_id, d in wanted.items() if self._disk.layer(layer_name(diff_id)) is None}
+        missing = {diff_id: layer for diff_id, layer in wanted.items() if not self._layers.has(diff_id)}
         bytes_total = sum(descriptor.size for descriptor in missing.values())
         self._meter.begin("pulling", len(wanted), len(wanted) - len(missing), bytes_total)
-        self._check_room(bytes_total)
+        self._layers.check_room(bytes_total)
         try:
             async with asyncio.TaskGroup() as group:
                 for diff_id, descriptor in missing.items():
-                    group.create_task(self._ensure(registry, diff_id, descriptor))
+                    group.create_task(self._fetch(registry, diff_id, descriptor))
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
 
-    def _check_room(self, bytes_total: int) -> None:
-        free = free_bytes(self._disk.root)
-        if bytes_total > free:
-            raise NoSpace(
-                f"the disk is full: the image needs at least {bytes_total:,} bytes and {self._disk.root} has"
-                f" {free:,} left; free space or remove images with `raypod image rm`"
-            )
-
-    async def _ensure(self, registry: Registry, diff_id: str, descriptor: Descriptor) -> None:
-        name = layer_name(diff_id)
-        async with self._slots, self._layer_lock(name):
-            if self._disk.layer(name) is None:
-                await self._fetch(registry, Blob(diff_id, descriptor.digest, descriptor.size), descriptor)
+    async def _fetch(self, registry: Registry, diff_id: str, descriptor: Descriptor) -> None:
+        async with self._slots:
+            await self._layers.ensure(diff_id, lambda into: self._stream(registry, diff_id, descriptor, into))
         self._meter.add_layer()
 
-    async def _fetch(self, registry: Registry, blob: Blob, descriptor: Descriptor) -> None:
-        temp, loop = self._disk.new_temp(), asyncio.get_running_loop()
-        try:
-            await self._stream(registry, blob, descriptor, temp)
-            await settled(loop.run_in_executor(self._pool, self._disk.commit_layer, temp, layer_name(blob.diff_id)))
-        finally:
-            if temp.exists():
-                await settled(loop.run_in_executor(None, remove_tree, temp))
-
-    async def _stream(self, registry: Registry, blob: Blob, descriptor: Descriptor, temp: Path) -> None:
+    async def _stream(self, registry: Registry, diff_id: str, descriptor: Descriptor, into: Path) -> None:
         """The event loop writes what arrives into a pipe, a thread unpacks from it; both end before this does."""
         loop, raw = asyncio.get_running_loop(), Pipe()
-        unpacking = loop.run_in_executor(self._pool, _unpack, raw, blob, temp, self._config)
+        blob = Blob(diff_id, descriptor.digest, descriptor.size)
+        unpacking = loop.run_in_executor(self._pool, _unpack, raw, blob, into, self._config)
         try:
             async with aclosing(registry.blob(descriptor)) as chunks:
                 async for chunk in chunks:
@@ -149,21 +127,8 @@ class Puller:
         await settled(unpacking)
 
 
-def _unpack(raw: Pipe, blob: Blob, temp: Path, config: ImagesConfig) -> None:
+def _unpack(raw: Pipe, blob: Blob, into: Path, config: ImagesConfig) -> None:
     try:
-        unpack_layer(raw.read, blob, temp, config)
+        unpack_layer(raw.read, blob, into, config)
     finally:
         raw.abandon()
-
-
-async def settled(future: asyncio.Future[None]) -> None:
-    """Wait for a thread even when cancelled meanwhile: nobody may clean up under it."""
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    future.result()

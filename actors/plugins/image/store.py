@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 import msgspec
 
 from actors.api.clock import Millis
 from actors.plugins.image import host
+from actors.plugins.image.cache import LayerCache
 from actors.plugins.image.config import ImagesConfig
 from actors.plugins.image.disk import Disk, LayersGone, Record, layer_name
 from actors.plugins.image.faults import InvalidName, NotPresent, as_plugin_error
-from actors.plugins.image.manifest import node_platforms
+from actors.plugins.image.load import Loader
+from actors.plugins.image.manifest import ImageDocument, node_platforms
 from actors.plugins.image.meter import Meter
 from actors.plugins.image.port import HOST_IMAGE, Auth, Image, ProgressSink, Rootfs
 from actors.plugins.image.pull import Puller
 from actors.plugins.image.reference import Reference, is_digest, parse_reference
-
-_ATTEMPTS_MAX = 3
 
 
 class _Pull(msgspec.Struct):
@@ -43,7 +42,7 @@ class ImageStore:
         self._config, self._clock = config, clock
         self._disk = Disk(root)
         self._pulls: dict[tuple[str, Auth | None], _Pull] = {}
-        self._layer_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._layers = LayerCache(self._disk)
         threading.Thread(target=self._disk.sweep, name="raypod-image-sweep", daemon=True).start()
 
     async def pull_image(self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None) -> Image:
@@ -82,38 +81,47 @@ class ImageStore:
             task.exception()  # the waiters have seen it, unless all of them were cancelled
 
     async def _pull(self, reference: Reference, auth: Auth | None, meter: Meter) -> Image:
-        for attempt in range(_ATTEMPTS_MAX):
-            puller = Puller(self._disk, self._config, meter, self._layer_lock)
-            resolved = await puller.run(reference, auth, node_platforms())
+        async def fetch() -> list[Record]:
+            resolved = await Puller(self._layers, self._config, meter).run(reference, auth, node_platforms())
+            return [_record(resolved.id, resolved.document, [reference], resolved.digest)]
+
+        return (await self._commit_all(fetch, meter))[0]
+
+    async def load_image(self, path: str, progress: ProgressSink | None = None) -> list[Image]:
+        with as_plugin_error("load_image"):
+            meter = Meter()
+            meter.join(progress)
+
+            async def fetch() -> list[Record]:
+                loader = Loader(self._layers, self._config, meter)
+                images = await loader.run(Path(path), self._disk.new_temp(), node_platforms())
+                return [_record(image.id, image.document, image.references, image.digest) for image in images]
+
+            return await self._commit_all(fetch, meter)
+
+    async def _commit_all(self, fetch: Callable[[], Awaitable[list[Record]]], meter: Meter) -> list[Image]:
+        """Put what was fetched into the index; fetch again when layers were removed in between."""
+        for last in (False, False, True):
+            records = await fetch()
             meter.enter("unpacking")
-            record = Record(
-                id=resolved.id,
-                layers=stack(resolved.document.diff_ids),
-                tags=(reference.tagged,) if reference.tagged else (),
-                digests=(f"{reference.repository}@{resolved.digest}",),
-                config=resolved.document.config,
-            )
             try:
-                image = await self._commit(record)
+                images = [await self._commit(record) for record in records]
             except LayersGone:
-                if attempt + 1 == _ATTEMPTS_MAX:
+                if last:
                     raise
             else:
                 break
         meter.enter("done")
-        return image
+        return images
 
     async def _commit(self, record: Record) -> Image:
-        layers = [self._disk.layer(name) for name in dict.fromkeys(record.layers)]
+        layers = [self._disk.layer(name) for name in record.layers]
         record = msgspec.structs.replace(
             record,
             size_bytes=sum(layer.size_bytes for layer in layers if layer is not None),
             pulled_at_ms=self._clock(),
         )
         return (await asyncio.to_thread(self._disk.commit_image, record)).to_image()
-
-    def _layer_lock(self, name: str) -> asyncio.Lock:
-        return self._layer_locks.setdefault(name, asyncio.Lock())
 
     async def image_status(self, reference: str) -> Image | None:
         with as_plugin_error("image_status"):
@@ -162,6 +170,16 @@ class ImageStore:
         name = f"{wanted.repository}@{wanted.digest}" if wanted.digest else wanted.tagged
         found = (record for record in images.values() if name in record.tags or name in record.digests)
         return next(found, None), name
+
+
+def _record(image_id: str, document: ImageDocument, references: Sequence[Reference], digest: str) -> Record:
+    return Record(
+        id=image_id,
+        layers=stack(document.diff_ids),
+        tags=tuple(reference.tagged for reference in references if reference.tagged),
+        digests=tuple(f"{reference.repository}@{digest}" for reference in references if digest),
+        config=document.config,
+    )
 
 
 def stack(diff_ids: Sequence[str]) -> tuple[str, ...]:

@@ -45,8 +45,9 @@ class Entry(msgspec.Struct, kw_only=True):
 class TarReader:
     """Iterate over the entries; between two steps, `data` gives the current one's contents (or skips them)."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, read: Read, seek: Callable[[int], object] | None = None) -> None:
+        """`seek` skips bytes without reading them, where the tar is a file."""
+        self._read, self._seek = read, seek
         self._left = 0  # of the current entry's data in the stream
         self._padding = 0
         self._segments: list[tuple[int, int]] = []
@@ -154,6 +155,10 @@ class TarReader:
         return self._exactly(count)
 
     def _skip(self, count: int) -> None:
+        if self._seek is not None and count > _CHUNK_BYTES:
+            self._left -= count
+            self._seek(count)
+            return
         while count:
             count -= len(self._take(min(count, _CHUNK_BYTES)))
 
