@@ -18,4 +18,5 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     object_bytes_max: int = 1536 << 10
     watch_events_max: int = 1000
     event_minutes: int = 60
+    housekeeping_seconds: float = 20.0
     api_port: int = 6443

@@ -21,7 +21,6 @@ from actors.store.news import News
 from actors.store.port import Page
 
 _LOG = logging.getLogger(__name__)
-_HOUSEKEEPING_SECONDS = 20.0
 _EXPIRED_AT_ONCE = 500
 
 
@@ -53,7 +52,7 @@ class StoreServer:
     async def run(self) -> None:
         """Housekeeping, for ever: history that retention no longer asks for, Events that nobody needs."""
         while True:
-            await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+            await asyncio.sleep(self._engine.config.housekeeping_seconds)
             try:
                 await self._writer.compact()
                 await self._expire_events()
