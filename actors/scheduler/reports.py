@@ -1,0 +1,82 @@
+"""What pods are told about why they wait: the condition PodScheduled=False, and an Event with the same words.
+
+Written only when the words change, and changed words at most every `refresh_ms`: on a busy cluster the numbers in
+them move all the time.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import msgspec
+
+from actors.api.clock import Millis, format_time
+from actors.api.key import Key
+from actors.reconcile.actions import Emit, Patch, PatchType
+from actors.reconcile.conditions import find_condition
+from actors.reconcile.events import EventRecorder
+from actors.scheduler.cycle import UNSCHEDULABLE
+from actors.scheduler.shape import Pod
+
+
+class _Told(msgspec.Struct):
+    reason: str
+    message: str
+    at_ms: Millis
+
+
+class Reports:
+    def __init__(self, events: EventRecorder, refresh_ms: Millis) -> None:
+        self._events = events
+        self._refresh_ms = refresh_ms
+        self._told: dict[Key, _Told] = {}
+        self._outbox: dict[Key, tuple[str, str, str]] = {}  # uid, reason, message
+
+    def learn(self, key: Key, pod: Pod) -> None:
+        """What the pod's condition says already, after a restart."""
+        known = find_condition(pod.status.conditions, "PodScheduled")
+        if known is not None and known.status == "False" and key not in self._told:
+            self._told[key] = _Told(known.reason, known.message, 0)
+
+    def tell(self, key: Key, uid: str, reason: str, message: str) -> None:
+        told = self._told.get(key)
+        if told is None or (told.reason, told.message) != (reason, message):
+            self._outbox[key] = (uid, reason, message)
+        else:
+            self._outbox.pop(key, None)
+
+    def forget(self, key: Key) -> None:
+        """The pod waits no more."""
+        self._told.pop(key, None)
+        self._outbox.pop(key, None)
+
+    def retry(self, key: Key) -> None:
+        """The write was refused: whatever is said next is news."""
+        self._told.pop(key, None)
+
+    def flush(self, now: Millis, most: int) -> list[Patch]:
+        due = list(islice((key for key in self._outbox if self._due_ms(key) <= now), most))
+        return [self._write(key, *self._outbox.pop(key), now) for key in due]
+
+    def next_at(self) -> Millis | None:
+        return min((self._due_ms(key) for key in self._outbox), default=None)
+
+    def clear(self) -> None:
+        self._told.clear()
+        self._outbox.clear()
+
+    def _due_ms(self, key: Key) -> Millis:
+        told = self._told.get(key)
+        return 0 if told is None else told.at_ms + self._refresh_ms
+
+    def _write(self, key: Key, uid: str, reason: str, message: str, now: Millis) -> Patch:
+        before = self._told.get(key)
+        self._told[key] = _Told(reason, message, now)
+        if reason == UNSCHEDULABLE:
+            told = Emit(regarding=key, uid=uid, reason="FailedScheduling", message=message, type="Warning")
+            self._events.record(told, now)
+        row = {"type": "PodScheduled", "status": "False", "reason": reason, "message": message}
+        if before is None:
+            row["lastTransitionTime"] = format_time(now)
+        patch = {"status": {"conditions": [row]}}
+        return Patch(key=key, patch=patch, type=PatchType.STRATEGIC, subresource="status", uid=uid)
