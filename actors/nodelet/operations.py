@@ -176,6 +176,10 @@ class RemoveContainer(Operation, frozen=True):
         return f"remove/{self.container_id}"
 
 
+#: The reason of an operation that was given up because its pod shall not run any more.
+CANCELLED = "Cancelled"
+
+
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Why an operation failed: a `PluginError` as a value. `reason` is a CamelCase constant, `message` a sentence."""
 

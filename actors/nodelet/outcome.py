@@ -11,6 +11,7 @@ from actors.api.clock import Millis
 from actors.api.key import Key, Stored
 from actors.nodelet.images import pull_policy_of
 from actors.nodelet.operations import (
+    CANCELLED,
     AllocateDevices,
     CheckImage,
     CreateContainer,
@@ -140,6 +141,8 @@ def absorb_failure(record: PodRecord, operation: Operation, failure: Failure, no
         record.doubtful.add(operation.spec.id)
     if isinstance(operation, AllocateDevices) and not failure.retryable:
         record.refusal = Refusal("UnexpectedAdmissionError", f"Pod was rejected: {failure.message}")
+    if failure.reason == CANCELLED:
+        return []
     reason = _FAILED_REASONS.get(type(operation), "Failed")
     said = [Said("Warning", reason, _sentence(operation, failure))]
     if isinstance(operation, PullImage):
@@ -162,10 +165,12 @@ def _absorb_config(record: PodRecord, config: dict[Key, Stored | None], now: Mil
 
 
 def _absorb_sandbox(record: PodRecord, sandbox: Sandbox) -> None:
-    """A late answer does not bring a stopped sandbox back."""
+    """A late answer does not bring a stopped sandbox back. What failed in another may be tried at once in this one."""
     record.doubtful.discard(sandbox.spec.id)
     if sandbox.spec.id in record.stopped:
         sandbox = msgspec.structs.replace(sandbox, state=SandboxState.NOT_READY)
+    if sandbox.spec.id not in record.sandboxes:
+        record.retries = {s: retry for s, retry in record.retries.items() if not s.startswith(("create/", "start/"))}
     record.sandboxes[sandbox.spec.id] = sandbox
 
 
