@@ -13,7 +13,7 @@ from actors.plugins.image.faults import Corrupt, NotPullable
 from actors.plugins.image.inflate import Read, inflate
 from actors.plugins.image.manifest import DOCUMENT_BYTES_MAX
 from actors.plugins.image.tar import TarReader
-from actors.plugins.image.tree import open_in_root
+from actors.plugins.tree import open_in_root
 
 _MEMBERS_MAX = 100_000
 _LINKS_MAX = 8

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from actors.plugins.image.disk import Disk, layer_name
 from actors.plugins.image.faults import NoSpace
-from actors.plugins.image.tree import free_bytes, remove_tree
+from actors.plugins.tree import free_bytes, remove_tree
 
 #: Unpacks a layer into the new directory; has ended with all its threads when it returns or raises.
 Unpacking = Callable[[Path], Awaitable[None]]

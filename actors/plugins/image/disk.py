@@ -26,7 +26,7 @@ from actors.api.clock import Millis
 from actors.plugins.image.faults import ImageFault, InUse
 from actors.plugins.image.layer import ABOUT, FILES, Layer
 from actors.plugins.image.port import Image, ImageConfig
-from actors.plugins.image.tree import remove_tree, sync_directory
+from actors.plugins.tree import remove_tree, sync_directory
 
 _ORPHANS_KEPT_S = 3600
 

@@ -1,4 +1,4 @@
-"""ImagePort in memory, for the simulator and for tests of others: a registry that is a dict. Passes the port's suite."""
+"""ImagePort in memory for the simulator and for tests: its registry is a dict. Passes the port's conformance suite."""
 
 from __future__ import annotations
 

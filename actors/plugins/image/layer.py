@@ -19,8 +19,8 @@ from actors.plugins.image.config import ImagesConfig
 from actors.plugins.image.faults import Corrupt, ImageFault, NoSpace
 from actors.plugins.image.inflate import Read, inflate
 from actors.plugins.image.pipe import Closed, Pipe
-from actors.plugins.image.tree import DIRECTORY, free_bytes, sync_filesystem
 from actors.plugins.image.unpack import Unpacked, unpack
+from actors.plugins.tree import DIRECTORY, free_bytes, sync_filesystem
 
 #: Of a layer's directory: the lower layer for overlayfs, and what is known about it.
 FILES, ABOUT = "fs", "layer.json"

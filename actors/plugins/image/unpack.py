@@ -18,7 +18,7 @@ import msgspec
 
 from actors.plugins.image.faults import Corrupt
 from actors.plugins.image.tar import Entry, Read, TarReader
-from actors.plugins.image.tree import is_directory, open_in_root, remove_entry
+from actors.plugins.tree import is_directory, open_in_root, remove_entry
 
 _WHITEOUT, _OPAQUE, _AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
 OPAQUE_XATTR = "trusted.overlay.opaque"
