@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from network_hosts import Host, Lab, Refused
 
-from actors.plugins.network.port import PortMapping
+from actors.plugins.network.port import Peer, PortMapping
 
 pytestmark = pytest.mark.root
 
@@ -90,6 +92,59 @@ def test_a_host_port_does_not_catch_traffic_to_other_hosts(lab: Lab, host: Host)
     host.pod(PortMapping(host_port=30080, container_port=80))
     lab.outside.serve(30080)
     assert host.pod().netns.ask("172.31.255.254", 30080) == "172.31.255.1"
+
+
+#: Asks once per line of its input, always from the same port.
+LOYAL_CLIENT = """
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(1); s.connect(("172.31.255.1", 30080))
+for line in sys.stdin:
+    try:
+        s.send(b"?"); print(s.recv(99).decode(), flush=True)
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+"""
+
+
+def test_a_udp_client_that_keeps_its_port_follows_to_the_next_pod(lab: Lab, host: Host) -> None:
+    command = lab.outside.command(sys.executable, "-ISEc", LOYAL_CLIENT)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdin and client.stdout
+
+        def ask() -> str:
+            assert client.stdin and client.stdout
+            print("ask", file=client.stdin, flush=True)
+            return client.stdout.readline().strip()
+
+        assert ask() != "172.31.255.254", "nobody there"
+        for _ in range(2):
+            pod = host.pod(PortMapping(host_port=30080, container_port=80, protocol="UDP"))
+            pod.netns.serve(80, "UDP")
+            assert ask() == "172.31.255.254"
+            host.call("delete", pod.attachment)
+
+
+def test_a_host_that_forwards_nothing_lets_pods_through(lab: Lab) -> None:
+    """The state that Docker leaves a host in."""
+    one, two = lab.host(1), lab.host(2)
+    if one.netns.run("sh", "-c", "iptables -P FORWARD DROP && echo yes", check=False) != "yes":
+        pytest.skip("no iptables here, so nothing on this host can have such a policy by it")
+    nodes = {f"n{n}": Peer(address=f"172.31.255.{n}", pod_cidr=f"10.160.{n}.0/24") for n in (1, 2)}
+    before = one.netns.run("iptables", "-S")
+    for number, host in enumerate((one, two), 1):
+        assert host.call("setup", f"10.160.{number}.0/24") == []
+        host.call("peers", nodes)
+    one.call("setup", "10.160.1.0/24")
+    pod, far = one.pod(PortMapping(host_port=30080, container_port=80)), two.pod()
+    pod.netns.serve(80)
+    lab.outside.serve(80)
+    assert pod.netns.ask("172.31.255.254", 80) == "172.31.255.1"
+    assert lab.outside.ask("172.31.255.1", 30080) == "172.31.255.254"
+    assert far.netns.ask(pod.address, 80) == far.address
+    lab.outside.ip("route add 10.160.1.0/24 via 172.31.255.1")
+    assert lab.outside.ask(pod.address, 80, timeout_s=SOON_S) == "", "others stay shut out"
+    one.call("teardown")
+    assert one.netns.run("iptables", "-S") == before
 
 
 def test_a_pod_cannot_reach_the_host_s_loopback(host: Host) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from actors.plugins.network.cidr import derive_gateway, select_address
 from actors.plugins.network.config import NetworkConfig
+from actors.plugins.network.conntrack import forget_flows
+from actors.plugins.network.firewall import ForwardPolicy
 from actors.plugins.network.hostports import HeldPorts
 from actors.plugins.network.leases import Lease, check_ports, derive_pod, setup_error
 from actors.plugins.network.links import Links
@@ -54,6 +56,7 @@ class HostNetwork:
         self._files = LeaseFiles(root)
         self._held = HeldPorts()
         self._links = Links(config)
+        self._policy = ForwardPolicy(config)
         self._netlink = Netlink()
         self._group = zlib.crc32(config.bridge.encode()) | 1
         self._pod_cidr = ""
@@ -108,6 +111,7 @@ class HostNetwork:
         """Also of what an earlier life left. Forwarding stays on: others may have come to rely on it."""
         self._unwire(name for name in self._links.ports() if name.startswith(_INTERFACE_PREFIX))
         self._links.remove()
+        self._policy.remove()
         nft = self._nft or open_nft()[0]
         if nft:
             nft(format_removal(self._config))
@@ -209,10 +213,12 @@ class HostNetwork:
     def _publish_ports(self, lease: Lease) -> None:
         if lease.ports and self._nft:
             self._nft(format_elements(self._config, "add", lease))
+            forget_flows(lease)
 
     def _forget_ports(self, lease: Lease) -> None:
         if lease.ports and self._nft and self._held.holds(lease.sandbox_id):
             self._nft(format_elements(self._config, "delete", lease))
+            forget_flows(lease)
         self._held.release(lease.sandbox_id)
 
     def _hold_again(self, lease: Lease) -> None:
@@ -241,7 +247,8 @@ class HostNetwork:
             _write_sysctl("net/ipv4/ip_forward", "1")
         except OSError as error:
             return [f"IPv4 forwarding is off and cannot be turned on ({error.strerror}): pods reach only this node"]
-        return []
+        warning = self._policy.ensure_open()
+        return [warning] if warning else []
 
 
 def _write_sysctl(name: str, value: str) -> None:
