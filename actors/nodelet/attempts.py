@@ -21,6 +21,7 @@ POD_NAME_LABEL = "io.kubernetes.pod.name"
 POD_NAMESPACE_LABEL = "io.kubernetes.pod.namespace"
 CONTAINER_NAME_LABEL = "io.kubernetes.container.name"
 BACKOFF_LABEL = "raypod.io/backoff-ms"
+MESSAGE_POLICY_LABEL = "raypod.io/termination-message-policy"
 IMAGE_LABEL = "raypod.io/image-id"
 CONTAINER_ID_PREFIX = "raypod://"
 EXIT_CODE_UNKNOWN = 137

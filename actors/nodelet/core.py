@@ -20,7 +20,16 @@ from actors.nodelet.facts import NodeFacts
 from actors.nodelet.inventory import absorb_listing, find_record
 from actors.nodelet.lifecycle import NEXT, Stage
 from actors.nodelet.node import NodeKeeper
-from actors.nodelet.operations import CheckImage, Failure, Listing, ListNode, Operation, Result
+from actors.nodelet.operations import (
+    CheckImage,
+    CreateContainer,
+    Failure,
+    Listing,
+    ListNode,
+    Operation,
+    Result,
+    StartContainer,
+)
 from actors.nodelet.outcome import Said, absorb, absorb_container, absorb_failure, announce, retry_after
 from actors.nodelet.record import Flight, PodRecord, Retry
 from actors.nodelet.reporting import plan_writes
@@ -298,6 +307,8 @@ class NodeletCore:
         self._mark(record)
         if isinstance(result, Failure):
             said = absorb_failure(record, operation, result, now)
+            if isinstance(operation, CreateContainer | StartContainer):
+                self._list_ms = 0  # its sandbox may be gone: look
         else:
             said = absorb(record, operation, result, now)
             if not (isinstance(operation, CheckImage) and result is None):

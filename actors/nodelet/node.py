@@ -90,7 +90,8 @@ class NodeKeeper:
         if not self._registered and self._register.is_due(now):
             writes.append(Create(resource=NODE.resource, namespace="", object=self._node(facts)))
         elif self._registered and self._describe.is_due(now):
-            writes.append(Patch(key=self.key, patch={"metadata": derive_metadata(self.name, facts, self._config)}))
+            metadata = derive_metadata(self.name, facts, self._config)
+            writes.append(Patch(key=self.key, patch={"metadata": metadata, "spec": _pod_range(facts)}))
         if self._status_timer.is_due(now) and (self._registered or writes):
             status = {"status": self._status(facts, now)}
             writes.append(Patch(key=self.key, patch=status, type=PatchType.STRATEGIC, subresource="status"))
@@ -129,12 +130,11 @@ class NodeKeeper:
 
     def _node(self, facts: NodeFacts) -> JSON:
         metadata = {"name": self.name, **derive_metadata(self.name, facts, self._config)}
-        spec = {"podCIDR": facts.pod_cidr, "podCIDRs": [facts.pod_cidr]} if facts.pod_cidr else {}
         return {
             "apiVersion": "v1",
             "kind": "Node",
             "metadata": metadata,
-            "spec": spec | {"providerID": f"raypod://{self.name}"},
+            "spec": _pod_range(facts) | {"providerID": f"raypod://{self.name}"},
         }
 
     def _status(self, facts: NodeFacts, now: Millis) -> JSON:
@@ -167,6 +167,10 @@ class NodeKeeper:
             return Patch(key=self.lease_key, patch={"spec": spec})
         lease = {"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": {"name": self.name}, "spec": spec}
         return Create(resource=LEASE.resource, namespace=LEASE_NAMESPACE, object=lease)
+
+
+def _pod_range(facts: NodeFacts) -> JSON:
+    return {"podCIDR": facts.pod_cidr, "podCIDRs": [facts.pod_cidr]} if facts.pod_cidr else {}
 
 
 def derive_metadata(name: str, facts: NodeFacts, config: NodeletConfig) -> JSON:

@@ -12,6 +12,7 @@ from actors.nodelet.attempts import (
     BACKOFF_LABEL,
     CONTAINER_NAME_LABEL,
     IMAGE_LABEL,
+    MESSAGE_POLICY_LABEL,
     POD_NAME_LABEL,
     POD_NAMESPACE_LABEL,
     POD_UID_LABEL,
@@ -93,7 +94,7 @@ def derive_container_spec(
         args=expand_command(container.args, env),
         env=env,
         working_dir=container.working_dir,
-        mounts=derive_mounts(container, record.volumes or {}, env),
+        mounts=derive_mounts(pod, container, record.volumes or {}, env),
         devices=record.devices.get(container.name, DeviceEdits()),
         resources=derive_resources(container, node.config.pod_pids_max),
         security=derive_security(pod.spec.security_context, container.security_context),
@@ -129,7 +130,11 @@ def derive_hosts(pod: Pod) -> str:
     return _HOSTS + ("\n# Entries added by HostAliases.\n" + "\n".join(aliases) + "\n" if aliases else "")
 
 
-def derive_mounts(container: Container, volumes: Mapping[str, str], env: Mapping[str, str]) -> tuple[Mount, ...]:
+def derive_mounts(
+    pod: Pod, container: Container, volumes: Mapping[str, str], env: Mapping[str, str]
+) -> tuple[Mount, ...]:
+    """What the nodelet writes (config maps and the like) is read-only for containers, as in Kubernetes."""
+    written = {v.name for v in pod.spec.volumes or () if v.config_map or v.secret or v.projected or v.downward_api}
     mounts = []
     for mount in container.volume_mounts or ():
         if mount.name not in volumes:
@@ -138,7 +143,7 @@ def derive_mounts(container: Container, volumes: Mapping[str, str], env: Mapping
         if sub_path.startswith("/") or ".." in sub_path.split("/"):
             raise ConfigMissing(f'subPath "{sub_path}" must be relative and must not contain ".."')
         host_path = f"{volumes[mount.name]}/{sub_path}" if sub_path else volumes[mount.name]
-        mounts.append(Mount(host_path, mount.mount_path, mount.read_only))
+        mounts.append(Mount(host_path, mount.mount_path, mount.read_only or mount.name in written))
     return tuple(mounts)
 
 
@@ -197,5 +202,6 @@ def _labels(record: PodRecord, container: Container, image: Image, backoff_ms: i
         POD_NAMESPACE_LABEL: record.key.namespace,
         CONTAINER_NAME_LABEL: container.name,
         BACKOFF_LABEL: str(backoff_ms),
+        MESSAGE_POLICY_LABEL: container.termination_message_policy,
         IMAGE_LABEL: image.digests[0] if image.digests else image.id,
     }

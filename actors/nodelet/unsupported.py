@@ -14,6 +14,8 @@ JSON = dict[str, Any]
 _VOLUME_SOURCES = frozenset(
     {"hostPath", "emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
 )
+#: Only the nodelet writes into these, so no container can plant a link there that leads a subPath astray.
+_WRITTEN = frozenset({"configMap", "secret", "projected", "downwardAPI"})
 _PROJECTED_SOURCES = frozenset({"configMap", "secret", "downwardAPI"})
 
 
@@ -72,11 +74,14 @@ def reported_fields(pod: JSON) -> list[str]:
 def _refused(spec: JSON) -> Iterator[str]:
     yield from _select(spec, REFUSED_POD, "spec")
     yield from _select(spec.get("securityContext") or {}, REFUSED_SECURITY, "spec.securityContext")
+    written = {volume.get("name") for volume in spec.get("volumes") or () if _WRITTEN & volume.keys()}
     for path, container in _containers(spec):
         yield from _select(container, REFUSED_CONTAINER, path)
         yield from _select(container.get("securityContext") or {}, REFUSED_SECURITY, f"{path}.securityContext")
         for index, mount in enumerate(container.get("volumeMounts") or ()):
             yield from _select(mount, REFUSED_MOUNT, f"{path}.volumeMounts[{index}]")
+            if mount.get("subPath") and mount.get("name") not in written:
+                yield f"{path}.volumeMounts[{index}].subPath"
     for index, volume in enumerate(spec.get("volumes") or ()):
         yield from _volume(volume, f"spec.volumes[{index}]")
 
