@@ -223,7 +223,9 @@ class RuntimeSuite:
     async def test_stop_returns_when_it_has_exited(
         self, subject: Subject, spec_of: Callable[..., ContainerSpec], ignores_stop: bool, code: int
     ) -> None:
-        running = await _run(subject.runtime, spec_of(Script(run_ms=FOREVER, ignores_stop=ignores_stop)))
+        spec = spec_of(Script(run_ms=FOREVER, ignores_stop=ignores_stop, stdout=("ready",)))
+        running = await _run(subject.runtime, spec)
+        await _until(lambda: "ready" in subject.read_log(spec.log_path))
         await subject.runtime.stop_container(running.spec.id, 300 if ignores_stop else 30_000)
         status = await subject.runtime.container_status(running.spec.id)
         assert (status.state, status.exit_code, status.reason) == (ContainerState.EXITED, code, "Error")
@@ -275,7 +277,9 @@ class RuntimeSuite:
         self, subject: Subject, sandbox: SandboxSpec, spec_of: Callable[..., ContainerSpec]
     ) -> None:
         created = await subject.runtime.create_container(spec_of(Script(), labels={"tier": "web"}))
-        running = await _run(subject.runtime, spec_of(Script(run_ms=FOREVER)))
+        spec = spec_of(Script(run_ms=FOREVER, stdout=("ready",)))
+        running = await _run(subject.runtime, spec)
+        await _until(lambda: "ready" in subject.read_log(spec.log_path))
         exited = await _run_to_exit(subject.runtime, spec_of(Script(exit_code=5)))
         before = await subject.runtime.list_pod_sandboxes()
         await subject.runtime.close()
@@ -308,6 +312,8 @@ async def wait_exit(runtime: RuntimePort, container_id: str, timeout_s: float = 
 
 
 async def _until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    async with asyncio.timeout(timeout_s):
-        while not condition():
-            await asyncio.sleep(0.01)
+    for _ in range(int(timeout_s * 100)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("the condition did not come true")

@@ -24,6 +24,4 @@ def not_found(verb: str, what: str, name: str) -> PluginError:
 def check_id(verb: str, name: str) -> None:
     """Ids become directory and cgroup names: refuse any that could leave their folder."""
     if not _ID.fullmatch(name):
-        raise runtime_error(
-            verb, "InvalidArgument", f"{name!r} is not an id: use letters, digits, . _ -", retryable=False
-        )
+        raise runtime_error(verb, "InvalidArgument", f"{name!r} is no id: use letters, digits, . _ -", retryable=False)

@@ -9,7 +9,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def merge_argv(spec: ContainerSpec, config: ImageConfig) -> tuple[str, ...]:
-    """`command` replaces Entrypoint and, given without args, drops Cmd; `args` replaces Cmd. () when nothing is said."""
+    """`command` replaces Entrypoint and drops Cmd, `args` replaces Cmd. () when both are silent."""
     if spec.command:
         return (*spec.command, *spec.args)
     return (*config.entrypoint, *(spec.args or config.cmd))

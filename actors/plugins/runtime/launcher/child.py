@@ -1,0 +1,195 @@
+"""What runs between clone3 and exec, as pid 1 of a new PID namespace: build the root, drop privileges, become the
+container's process. It reports on a pipe that closes at exec: no word means that the process runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import signal
+
+from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, rootfs
+from actors.plugins.runtime.launcher import syscalls as sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from actors.plugins.runtime.launcher.plan import Plan
+    from actors.plugins.runtime.launcher.users import User
+
+#: Sent on the status pipe when the launcher died before it had written down whose process this is.
+ABORTED = "aborted"
+_FILES_MAX = 1 << 20
+_PARENT_FDS_FIRST = 3
+
+
+class Launch:
+    """Everything the child needs, opened by the parent: it opens nothing of the host's by a container's path."""
+
+    __slots__ = (
+        "cgroup_fds",
+        "go",
+        "hierarchies",
+        "last_capability",
+        "namespace_fds",
+        "null",
+        "parent_only",
+        "permitted",
+        "plan",
+        "root_fd",
+        "staging",
+        "status",
+        "stderr",
+        "stdout",
+        "user",
+    )
+    plan: Plan
+    user: User
+    root_fd: int
+    #: A directory of the host's to attach the root at, in this mount namespace.
+    staging: str
+    namespace_fds: list[int]
+    cgroup_fds: list[int]
+    parent_only: list[int]
+    hierarchies: list[tuple[str, str]]
+    stdout: int
+    stderr: int
+    go: int
+    status: int
+    #: /dev/null, open for reading; the last capability this kernel knows, and the set that we hold.
+    null: int
+    last_capability: int
+    permitted: int
+
+
+class StartError(Exception):
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+
+
+def run(launch: Launch) -> NoReturn:
+    """Never returns, and never lets an exception climb into the parent's code."""
+    code = 128
+    try:
+        for fd in launch.parent_only:
+            os.close(fd)
+        _prepare(launch)
+        if not os.read(launch.go, 1):
+            raise StartError(code, ABORTED)
+        _exec(launch.plan)
+    except StartError as error:
+        code = error.code
+        _report(launch.status, code, error.message)
+    except BaseException as error:
+        _report(launch.status, code, f"{error.strerror}" if isinstance(error, OSError) else repr(error))
+    os._exit(code)
+
+
+def _prepare(launch: Launch) -> None:
+    plan = launch.plan
+    for fd in launch.cgroup_fds:
+        os.write(fd, b"0")
+    sys.unshare(sys.CLONE_NEWCGROUP)
+    for fd in launch.namespace_fds:
+        sys.setns(fd, 0)
+    os.setsid()
+    _reset_process()
+    mounts.make_private()
+    _build_root(launch)
+    mounts.enter(launch.root_fd)
+    _set_stdio(launch)
+    os.chdir(plan["cwd"])
+    if not os.getcwd().startswith("/"):
+        raise StartError(128, f"working directory {plan['cwd']!r} is outside the container")
+    sys.close_range_on_exec(_PARENT_FDS_FIRST)
+    privileges.apply_privileges(plan, launch.user, launch.last_capability, launch.permitted)
+
+
+def _reset_process() -> None:
+    """Undo what Python and the launcher have set for themselves."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    os.umask(0o022)
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("0")
+    except PermissionError:
+        pass  # lowering it needs CAP_SYS_RESOURCE
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = _FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, _FILES_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
+
+
+def _build_root(launch: Launch) -> None:
+    """Attach the root file system in this mount namespace, and everything inside it, by descriptor."""
+    plan, root = launch.plan, launch.root_fd
+    null = kernelfs.open_null()
+    # Sources are opened before the root is attached: a path of the host's means the host's file.
+    sources = [mounts.clone_tree(mount["source"]) for mount in plan["mounts"]]
+    staging = os.open(launch.staging, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.attach(root, staging)
+    proc = kernelfs.attach_proc(root)
+    sysfs = kernelfs.attach_sys(root, launch.hierarchies, writable=plan["privileged"])
+    devfs.attach_dev(root, plan)
+    devfs.make_nodes(root, [node for node in plan["nodes"] if not node[0].startswith("/dev/")])
+    proc_device = os.fstat(proc).st_dev
+    for mount, source in zip(plan["mounts"], sources, strict=True):
+        flags = (mounts.RDONLY if mount["read_only"] else 0) | (
+            mounts.NOSUID | mounts.NODEV if mount["restricted"] else 0
+        )
+        if flags:
+            mounts.set_attributes(source, flags, recursive=True)
+        target = rootfs.make_target(root, mount["target"], source, proc_device)
+        mounts.attach(source, target)
+        os.close(target)
+    for path, target_path in plan["symlinks"]:
+        rootfs.make_symlink(root, path, target_path)
+    os.close(rootfs.make_directory(root, plan["cwd"]))
+    kernelfs.cover_paths(proc, sysfs, null, plan)
+    if plan["read_only"]:
+        mounts.set_attributes(root, mounts.RDONLY)
+
+
+def _set_stdio(launch: Launch) -> None:
+    """Pipes belong to the container's user, so that it can open /dev/stdout again."""
+    for fd, number in ((launch.null, 0), (launch.stdout, 1), (launch.stderr, 2)):
+        os.dup2(fd, number, inheritable=True)
+    for number in (1, 2):
+        os.fchown(number, launch.user.uid, launch.user.gid)
+
+
+def _exec(plan: Plan) -> NoReturn:
+    argv, env = plan["argv"], plan["env"]
+    name = argv[0]
+    if "/" in name:
+        _try_exec(name, argv, env)
+        raise StartError(127, f'exec: "{name}": stat {name}: no such file or directory')
+    for directory in env.get("PATH", "").split(":"):
+        if directory.startswith("/"):
+            _try_exec(f"{directory}/{name}", argv, env)
+    raise StartError(127, f'exec: "{name}": executable file not found in $PATH')
+
+
+def _try_exec(path: str, argv: list[str], env: dict[str, str]) -> None:
+    """Returns when there is nothing at `path`."""
+    try:
+        os.execve(path, argv, env)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        code = 126 if error.errno in (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR) else 128
+        raise StartError(code, f'exec: "{argv[0]}": {os.strerror(error.errno or 0).lower()}') from error
+    except ValueError as error:
+        raise StartError(128, f'exec: "{argv[0]}": {error}') from error
+
+
+def _report(status: int, code: int, message: str) -> None:
+    try:
+        os.write(status, json.dumps([code, message[:2000]]).encode())
+    except OSError:
+        os._exit(code)

@@ -1,0 +1,84 @@
+"""A sandbox's Linux namespaces: made once, kept alive by bind mounts of their files, with no process inside.
+
+The launcher enters them itself for a moment. If it cannot come back it exits, and the supervisor starts another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+
+from actors.plugins.runtime.launcher import mounts
+from actors.plugins.runtime.launcher import syscalls as sys
+
+KINDS = {"net": sys.CLONE_NEWNET, "ipc": sys.CLONE_NEWIPC, "uts": sys.CLONE_NEWUTS}
+_MS_BIND = 0x1000
+_SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
+_SHM_BYTES_MAX = 64 << 20
+
+
+def make_namespaces(directory: str, kinds: list[str], hostname: str) -> None:
+    """Files `net`, `ipc`, `uts` in `directory`, of those asked for. What is there already stays."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    missing = [kind for kind in kinds if not is_mounted(f"{directory}/{kind}")]
+    if not missing:
+        return
+    ways_back = [(os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC), KINDS[kind]) for kind in missing]
+    try:
+        sys.unshare(sum(KINDS[kind] for kind in missing))
+        if "uts" in missing and hostname:
+            socket.sethostname(hostname)
+        if "net" in missing:
+            _raise_loopback()
+        for kind in missing:
+            path = f"{directory}/{kind}"
+            os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
+            sys.mount(f"/proc/self/ns/{kind}", path, "", _MS_BIND, "")
+    finally:
+        _return(ways_back)
+
+
+def _return(ways_back: list[tuple[int, int]]) -> None:
+    try:
+        for fd, flag in ways_back:
+            sys.setns(fd, flag)
+            os.close(fd)
+    except OSError:
+        os._exit(70)
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP_RUNNING))
+
+
+def make_shm(path: str) -> None:
+    """The sandbox's /dev/shm, shared by its containers."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if is_mounted(path):
+        return
+    options: list[tuple[str, str | None]] = [("mode", "1777"), ("size", str(_SHM_BYTES_MAX))]
+    shm = mounts.new_filesystem("tmpfs", options, mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
+    target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    mounts.attach(shm, target)
+    os.close(shm)
+    os.close(target)
+
+
+def is_mounted(path: str) -> bool:
+    try:
+        return os.stat(path).st_dev != os.stat(os.path.dirname(path)).st_dev
+    except FileNotFoundError:
+        return False
+
+
+def unmount(path: str) -> None:
+    """A second call does nothing."""
+    try:
+        while is_mounted(path):
+            sys.umount2(path, sys.MNT_DETACH)
+    except OSError:
+        if is_mounted(path):
+            raise

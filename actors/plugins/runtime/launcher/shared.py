@@ -1,0 +1,51 @@
+"""What supervisor and worker both hold, so that either can go on alone: it is inherited over fork and kept equal by
+messages. A new worker starts from its parent's copy.
+"""
+
+from __future__ import annotations
+
+import os
+
+from actors.plugins.runtime.launcher.cgroups import Cgroups
+from actors.plugins.runtime.launcher.spool import Spool
+from actors.plugins.runtime.launcher.state import Directory, read_boot_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+
+
+class Hold:
+    """A running container: its process and the descriptors that must outlive the worker. -1: there is none."""
+
+    __slots__ = ("pid", "pidfd", "status", "stderr", "stdout")
+
+    def __init__(self, pid: int, pidfd: int, stdout: int, stderr: int, status: int) -> None:
+        self.pid, self.pidfd, self.stdout, self.stderr, self.status = pid, pidfd, stdout, stderr, status
+
+    def fds(self) -> list[int]:
+        return [fd for fd in (self.pidfd, self.stdout, self.stderr, self.status) if fd >= 0]
+
+    def close(self) -> None:
+        for fd in self.fds():
+            os.close(fd)
+        self.pidfd = self.stdout = self.stderr = self.status = -1
+
+
+class Shared:
+    def __init__(self, root: str, listener: socket.socket, cgroups: Cgroups, kept_fds: list[int]) -> None:
+        self.root, self.listener, self.cgroups = root, listener, cgroups
+        #: The lock and the favordynmods mount: held open, never used again.
+        self.kept_fds = kept_fds
+        self.directory = Directory(root)
+        self.boot = read_boot_id()
+        self.spool = Spool()
+        self.holds: dict[str, Hold] = {}
+        #: Exit codes of containers that the supervisor reaped: (code, when), until a worker has written them down.
+        self.exits: dict[str, tuple[int, int]] = {}
+
+    def drop(self, container_id: str) -> None:
+        hold = self.holds.pop(container_id, None)
+        if hold is not None:
+            hold.close()
+        self.exits.pop(container_id, None)

@@ -1,0 +1,162 @@
+"""From a plan to a process: the overlay, the user, the pipes, and the clone. The parent's half of a launch."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+from actors.plugins.runtime.launcher import child, mounts, namespaces, rootfs, users
+from actors.plugins.runtime.launcher import syscalls as sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from actors.plugins.runtime.launcher.cgroups import Cgroups
+    from actors.plugins.runtime.launcher.plan import Plan
+
+
+class Refused(Exception):
+    """A request that cannot be served, with Kubernetes' reason."""
+
+    def __init__(self, reason: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.reason, self.message, self.retryable = reason, message, retryable
+
+
+class Prepared:
+    """A container's root file system, mounted nowhere yet, and whom its process runs as."""
+
+    __slots__ = ("plan", "root_fd", "user")
+
+    def __init__(self, plan: Plan, root_fd: int, user: users.User) -> None:
+        self.plan, self.root_fd, self.user = plan, root_fd, user
+
+    def close(self) -> None:
+        os.close(self.root_fd)
+
+
+class Started:
+    __slots__ = ("go", "pid", "pidfd", "pipes", "status", "stderr", "stdout")
+    pid: int
+    pidfd: int
+    stdout: int
+    stderr: int
+    status: int
+    #: Write one byte: the process may become the container's.
+    go: int
+    pipes: list[int]
+
+
+def prepare(plan: Plan, directory: str) -> Prepared:
+    """Mount the overlay and look the user up in it. Repeating it starts from the same upper directory."""
+    root_fd = _open_root(plan, directory)
+    try:
+        passwd, group = (rootfs.read_file(root_fd, path) for path in ("/etc/passwd", "/etc/group"))
+        user = users.resolve_user(plan["user"], plan["groups"], passwd, group)
+        if plan["run_as_non_root"] and user.uid == 0:
+            raise Refused("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")
+    except ValueError as error:
+        os.close(root_fd)
+        raise Refused("CreateContainerError", str(error)) from error
+    except BaseException:
+        os.close(root_fd)
+        raise
+    return Prepared(plan, root_fd, user)
+
+
+def _open_root(plan: Plan, directory: str) -> int:
+    upper, work = f"{directory}/upper", _new_work_directory(directory)
+    os.makedirs(upper, 0o755, exist_ok=True)
+    for path in plan["opaque"]:
+        _hide(upper, path)
+    try:
+        return mounts.open_overlay(plan["layers"], upper, work)
+    except OSError as error:
+        hint = "the layers or the node's state directory are on a file system that overlayfs cannot use"
+        raise OSError(error.errno, f"{error.strerror} ({hint})") from error
+
+
+def _new_work_directory(directory: str) -> str:
+    """Always a new one: a volatile overlay leaves a mark in its own that forbids mounting again."""
+    for number in itertools.count():
+        path = f"{directory}/work{number or ''}"
+        try:
+            os.makedirs(path, 0o700)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("unreachable")
+
+
+def _hide(upper: str, path: str) -> None:
+    """Make a directory of the lower layer empty in this container; what leads to it keeps its modes."""
+    place, source = upper, "/"
+    for part in path.strip("/").split("/"):
+        place, source = f"{place}/{part}", os.path.join(source, part)
+        try:
+            found = os.lstat(source)
+            os.mkdir(place)
+        except FileExistsError:
+            continue
+        except FileNotFoundError:
+            return
+        os.chmod(place, found.st_mode & 0o7777)
+        os.chown(place, found.st_uid, found.st_gid)
+    os.setxattr(place, "trusted.overlay.opaque", b"y")
+
+
+def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: int, permitted: int) -> Started:
+    """Clone the container's process. It waits for `go` before it executes anything of the image's."""
+    plan = prepared.plan
+    opened: list[int] = []
+    try:
+        started, launch_ = _open_pipes(opened)
+        launch_.plan, launch_.user, launch_.root_fd, launch_.staging = plan, prepared.user, prepared.root_fd, staging
+        launch_.namespace_fds = [
+            _open_into(opened, path, os.O_RDONLY)
+            for kind, path in plan["namespaces"].items()
+            if kind in namespaces.KINDS
+        ]
+        launch_.cgroup_fds = cgroups.open_joins(plan["id"])
+        opened += launch_.cgroup_fds
+        launch_.hierarchies = cgroups.view()
+        launch_.null = _open_into(opened, "/dev/null", os.O_RDONLY)
+        launch_.last_capability, launch_.permitted = last_capability, permitted
+        unified = cgroups.open_unified(plan["id"])
+        opened += [unified] if unified >= 0 else []
+        flags = sys.CLONE_NEWNS | (0 if plan["host_pid"] else sys.CLONE_NEWPID)
+        started.pid, started.pidfd = sys.clone3(flags, unified)
+        if started.pid == 0:
+            child.run(launch_)
+        return started
+    finally:
+        for fd in opened:
+            os.close(fd)
+        prepared.close()
+
+
+def _open_pipes(opened: list[int]) -> tuple[Started, child.Launch]:
+    """`opened`: the child's ends, which the parent closes. Output pipes are opened for reading too on the child's
+    side: when every launcher is dead the container's writes wait for the next one instead of failing with EPIPE.
+    """
+    started, launch_ = Started(), child.Launch()
+    started.stdout, launch_.stdout = _open_output(opened)
+    started.stderr, launch_.stderr = _open_output(opened)
+    started.status, launch_.status = os.pipe2(os.O_CLOEXEC)
+    launch_.go, started.go = os.pipe2(os.O_CLOEXEC)
+    opened += [launch_.status, launch_.go]
+    started.pipes = [os.fstat(fd).st_ino for fd in (started.stdout, started.stderr)]
+    launch_.parent_only = [started.go, started.status]
+    return started, launch_
+
+
+def _open_output(opened: list[int]) -> tuple[int, int]:
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(reader, False)
+    opened.append(writer)
+    return reader, _open_into(opened, f"/proc/self/fd/{writer}", os.O_RDWR)
+
+
+def _open_into(opened: list[int], path: str, flags: int) -> int:
+    fd = os.open(path, flags | os.O_CLOEXEC)
+    opened.append(fd)
+    return fd

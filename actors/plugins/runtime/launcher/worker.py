@@ -1,0 +1,213 @@
+"""The worker: answers the runtime on a socket, launches containers, writes logs. One thread, one epoll.
+
+Requests are {"n", "verb", ...}, answers {"n", "result"} or {"n", "error": {reason, message, retryable}}; every
+connection also gets {"event": state} at each start and exit. A client that does not read is hung up on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+import traceback
+
+from actors.plugins.runtime.launcher import namespaces, protocol
+from actors.plugins.runtime.launcher.containers import Containers
+from actors.plugins.runtime.launcher.loop import Loop
+from actors.plugins.runtime.launcher.start import Refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from actors.plugins.runtime.launcher.container import Container
+    from actors.plugins.runtime.launcher.plan import State
+    from actors.plugins.runtime.launcher.shared import Shared
+
+VERSION = 1
+#: Without a running container and without a client the launcher goes away by itself.
+_IDLE_S = 30.0
+_ROOT = 0
+
+
+class Worker:
+    """`run` returns True when the supervisor has died and this process must take its place."""
+
+    def __init__(self, shared: Shared, supervisor: socket.socket, supervisor_pid: int) -> None:
+        self._shared, self._supervisor, self._supervisor_pid = shared, supervisor, supervisor_pid
+        self._loop = Loop()
+        self._clients: dict[int, socket.socket] = {}
+        self._containers = Containers(shared, self._loop, supervisor, self._publish)
+        self._orphaned = self._ended = False
+        self._idle_generation = 0
+
+    def run(self) -> bool:
+        os.makedirs(f"{self._shared.root}/staging", 0o700, exist_ok=True)
+        self._containers.adopt_all()
+        self._supervisor.setblocking(False)
+        self._shared.listener.setblocking(False)
+        self._loop.watch(self._supervisor.fileno(), lambda _: self._on_supervisor())
+        self._loop.watch(self._shared.listener.fileno(), lambda _: self._on_connect())
+        self._arm_idle_timer()
+        while not (self._orphaned or self._ended):
+            self._loop.run_once()
+        for client in list(self._clients.values()):
+            self._hang_up(client)
+        self._loop.close()
+        return self._orphaned
+
+    # Descriptors
+
+    def _on_supervisor(self) -> None:
+        try:
+            received = protocol.receive(self._supervisor)
+        except BlockingIOError:
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._orphaned = True
+            return
+        message, _ = received
+        self._containers.exited_by_supervisor(message["exit"], message["code"], message["at_ms"])
+
+    def _on_connect(self) -> None:
+        try:
+            client, _ = self._shared.listener.accept()
+        except OSError:
+            return
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        if int.from_bytes(credentials[4:8], sys.byteorder) not in (_ROOT, os.geteuid()):
+            client.close()
+            return
+        client.setblocking(False)
+        self._clients[client.fileno()] = client
+        self._loop.watch(client.fileno(), lambda _: self._on_client(client))
+
+    def _on_client(self, client: socket.socket) -> None:
+        try:
+            received = protocol.receive(client)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            received = None
+        if received is None:
+            self._hang_up(client)
+            return
+        self._serve(client, received[0])
+
+    def _hang_up(self, client: socket.socket) -> None:
+        if self._clients.pop(client.fileno(), None) is not None:
+            self._loop.forget(client.fileno())
+            client.close()
+        self._arm_idle_timer()
+
+    def _send(self, client: socket.socket, message: dict[str, Any]) -> None:
+        if client.fileno() not in self._clients:
+            return
+        try:
+            protocol.send(client, message)
+        except OSError:
+            self._hang_up(client)
+
+    def _publish(self, state: State) -> None:
+        for client in list(self._clients.values()):
+            self._send(client, {"event": state})
+        self._arm_idle_timer()
+
+    def _arm_idle_timer(self) -> None:
+        self._idle_generation += 1
+        generation = self._idle_generation
+        if not self._clients and not self._containers.any_running():
+            self._loop.call_later(_IDLE_S, lambda: self._end_if_idle(generation))
+
+    def _end_if_idle(self, generation: int) -> None:
+        if generation == self._idle_generation:
+            self._ended = True
+
+    # Verbs
+
+    def _serve(self, client: socket.socket, message: dict[str, Any]) -> None:
+        number = message.get("n")
+
+        def reply(result: Any) -> None:
+            self._send(client, {"n": number, "result": result})
+
+        try:
+            verb = getattr(self, f"verb_{message.get('verb')}", None)
+            if verb is None:
+                raise Refused("InvalidArgument", f"unknown verb {message.get('verb')!r}")
+            verb(message, reply)
+        except Refused as error:
+            self._send(client, {"n": number, "error": _error(error.reason, error.message, error.retryable)})
+        except OSError as error:
+            text = f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+            retryable = error.errno in (errno.ENOSPC, errno.ENOMEM, errno.EAGAIN, errno.EBUSY, errno.EMFILE)
+            self._send(client, {"n": number, "error": _error("", text, retryable)})
+        except Exception as error:
+            traceback.print_exc()
+            self._send(client, {"n": number, "error": _error("", f"the launcher failed: {error!r}", True)})
+
+    def verb_hello(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        reply({"version": VERSION, "worker": os.getpid(), "supervisor": self._supervisor_pid})
+
+    def verb_make_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        namespaces.make_namespaces(f"{message['directory']}/ns", message["kinds"], message["hostname"])
+        if message["shm"]:
+            namespaces.make_shm(message["shm"])
+        reply(None)
+
+    def verb_stop_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        """Kill all that runs in it; answers when all have exited."""
+        left = {container.id for container in self._containers.of_sandbox(message["id"]) if container.running}
+        if not left:
+            reply(None)
+
+        def exited(container: Container) -> None:
+            left.discard(container.id)
+            if not left:
+                reply(None)
+
+        for container_id in list(left):
+            self._containers.stop(container_id, 0, exited)
+
+    def verb_remove_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        """Its namespaces end here; its containers are removed before."""
+        directory = message["directory"]
+        for kind in namespaces.KINDS:
+            namespaces.unmount(f"{directory}/ns/{kind}")
+        namespaces.unmount(f"{directory}/shm")
+        reply(None)
+
+    def verb_create(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        reply(self._containers.create(message["plan"]))
+
+    def verb_start(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        self._containers.start(message["id"], lambda container: reply(container.state))
+
+    def verb_stop(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        if message["id"] not in self._containers.by_id:
+            reply(None)
+        self._containers.stop(message["id"], message["grace_ms"], lambda container: reply(container.state))
+
+    def verb_remove(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        self._containers.remove(message["id"], lambda: reply(None))
+
+    def verb_status(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        reply(self._containers.find(message["id"]).state)
+
+    def verb_list(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        reply([container.state for container in self._containers.by_id.values()])
+
+    def verb_shutdown(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        """End the launcher; refused while a container runs."""
+        if self._containers.any_running():
+            raise Refused("Busy", "containers are running: stop their sandboxes first", retryable=True)
+        reply(None)
+        self._ended = True
+
+
+def _error(reason: str, message: str, retryable: bool) -> dict[str, Any]:
+    return {"reason": reason, "message": message, "retryable": retryable}

@@ -1,0 +1,160 @@
+"""From a container's spec, its image and its sandbox to the launcher's plan. Pure: the host comes in as `Node`."""
+
+from __future__ import annotations
+
+import signal
+
+import msgspec
+
+from actors.plugins.image.port import ImageConfig
+from actors.plugins.runtime.capabilities import derive_capabilities, format_bits
+from actors.plugins.runtime.image_config import merge_argv, merge_env, merge_user, merge_working_dir
+from actors.plugins.runtime.launcher.device_filter import DEFAULT_RULES, Rule
+from actors.plugins.runtime.launcher.plan import BindMount, Plan
+from actors.plugins.runtime.port import ContainerSpec, Mount, SandboxSpec
+from actors.plugins.runtime.seccomp import build_filter
+
+MASKED_PATHS = (
+    *(f"/proc/{name}" for name in ["acpi", "asound", "kcore", "keys", "latency_stats", "timer_list", "timer_stats"]),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/interrupts", "/sys/firmware", "/sys/devices/virtual/powercap"),
+)
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+#: Folders of the node's own root that a container over it does not see: others' files and sockets.
+HOST_IMAGE_HIDDEN = ("/tmp", "/var/tmp", "/run")
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """What planning must know of the host. `hidden_paths`: also invisible to containers of the host image."""
+
+    machine: str
+    hostname: str
+    hidden_paths: tuple[str, ...] = ()
+    #: (path, c or b, major, minor) of /dev, for privileged containers.
+    devices: tuple[tuple[str, str, int, int], ...] = ()
+
+
+def derive_namespaces(spec: SandboxSpec) -> list[str]:
+    """The kinds a sandbox has of its own. A pod on the host's network shares its host name too, as in Kubernetes."""
+    kinds = [] if spec.host_network else ["net", "uts"]
+    return kinds if spec.host_ipc else [*kinds, "ipc"]
+
+
+def derive_hostname(spec: SandboxSpec, node: Node) -> str:
+    """At most 63 characters, as the kernel's limit of 64 and DNS have it."""
+    return node.hostname if spec.host_network else (spec.hostname or spec.pod_name)[:63].rstrip("-.")
+
+
+def derive_stop_signal(words: str) -> int:
+    """`SIGQUIT`, `QUIT`, `3`, `SIGRTMIN+3`; SIGTERM for none and for nonsense."""
+    name = words.strip().upper()
+    if name.isdecimal():
+        number = int(name)
+        return number if 1 <= number <= 64 else signal.SIGTERM
+    base, _, offset = name.removeprefix("SIG").partition("+")
+    found = getattr(signal, f"SIG{base}", None)
+    if not isinstance(found, signal.Signals):
+        return signal.SIGTERM
+    return found + (int(offset) if offset.isdecimal() else 0)
+
+
+def plan_container(
+    spec: ContainerSpec,
+    config: ImageConfig,
+    layers: tuple[str, ...],
+    sandbox: SandboxSpec,
+    sandbox_dir: str,
+    container_dir: str,
+    node: Node,
+) -> Plan:
+    """Raises ValueError for what the spec itself makes impossible: no command, unknown capabilities."""
+    argv = merge_argv(spec, config)
+    if not argv:
+        raise ValueError("no command specified: the image has none, give the container a command")
+    security = spec.security
+    capabilities = derive_capabilities(security)
+    confined = security.seccomp != "Unconfined" and not security.privileged
+    return {
+        "id": spec.id,
+        "sandbox": spec.sandbox_id,
+        "layers": list(layers),
+        "opaque": [*HOST_IMAGE_HIDDEN, *node.hidden_paths] if "/" in layers else [],
+        "argv": list(argv),
+        "env": merge_env(spec, config, derive_hostname(sandbox, node)),
+        "cwd": merge_working_dir(spec, config),
+        "user": merge_user(spec, config),
+        "groups": list(security.groups),
+        "run_as_non_root": security.run_as_non_root,
+        "read_only": security.read_only_rootfs,
+        "no_new_privileges": security.no_new_privileges,
+        "privileged": security.privileged,
+        "capabilities": format_bits(capabilities),
+        "seccomp": build_filter(node.machine, capabilities).hex() if confined else "",
+        "mounts": plan_mounts(spec, sandbox, sandbox_dir, container_dir),
+        "nodes": plan_nodes(spec, node),
+        "symlinks": list(spec.devices.symlinks),
+        "device_rules": plan_device_rules(spec),
+        "masked": [] if security.privileged else list(MASKED_PATHS),
+        "read_only_paths": [] if security.privileged else list(READ_ONLY_PATHS),
+        "resources": {
+            "cpu_request_millis": spec.resources.cpu_request_millis,
+            "cpu_limit_millis": spec.resources.cpu_limit_millis,
+            "memory_limit_bytes": spec.resources.memory_limit_bytes,
+            "pids_max": spec.resources.pids_max,
+        },
+        "namespaces": {kind: f"{sandbox_dir}/ns/{kind}" for kind in derive_namespaces(sandbox)},
+        "host_pid": sandbox.host_pid,
+        "log": {
+            "path": spec.log_path,
+            "size_bytes_max": spec.log_size_bytes_max,
+            "files_max": spec.log_files_max,
+        },
+        "termination_file": f"{container_dir}/termination",
+        "stop_signal": int(derive_stop_signal(config.stop_signal)),
+    }
+
+
+def plan_mounts(spec: ContainerSpec, sandbox: SandboxSpec, sandbox_dir: str, container_dir: str) -> list[BindMount]:
+    """The sandbox's files, the devices' libraries, the spec's mounts: shallow targets first, the spec's winning."""
+    shm = "/dev/shm" if sandbox.host_ipc else f"{sandbox_dir}/shm"
+    own = [Mount(shm, "/dev/shm")]
+    own += [Mount(f"{sandbox_dir}/{name}", f"/etc/{name}") for name in ("resolv.conf", "hosts", "hostname")]
+    if spec.termination_message_path:
+        own.append(Mount(f"{container_dir}/termination", spec.termination_message_path))
+    libraries = [Mount(mount.host_path, mount.container_path, read_only=True) for mount in spec.devices.mounts]
+    taken = {_normal(mount.container_path) for mount in spec.mounts}
+    kept = [mount for mount in (*own, *libraries) if _normal(mount.container_path) not in taken]
+    planned: list[BindMount] = [
+        {
+            "source": mount.host_path,
+            "target": mount.container_path,
+            "read_only": mount.read_only,
+            "restricted": mount in libraries,
+        }
+        for mount in (*kept, *spec.mounts)
+    ]
+    return sorted(planned, key=lambda mount: _normal(mount["target"]).count("/"))
+
+
+def plan_nodes(spec: ContainerSpec, node: Node) -> list[tuple[str, str, int, int]]:
+    asked = [(found.path, found.type, found.major, found.minor) for found in spec.devices.nodes]
+    return [*asked, *node.devices] if spec.security.privileged else asked
+
+
+def plan_device_rules(spec: ContainerSpec) -> list[Rule]:
+    """The defaults and exactly the devices in the spec; unused for privileged containers."""
+    return [
+        *DEFAULT_RULES,
+        *((found.type, found.major, found.minor, found.permissions) for found in spec.devices.nodes),
+    ]
+
+
+def format_hosts(spec: SandboxSpec, hostname: str, ips: tuple[str, ...]) -> str:
+    """/etc/hosts: the spec's text, else the usual one; the pod's own name in the end."""
+    text = spec.etc_hosts or "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+    known = {word for line in text.splitlines() for word in line.partition("#")[0].split()[1:]}
+    own = "".join(f"{ip}\t{hostname}\n" for ip in ips if hostname not in known)
+    return text.rstrip("\n") + "\n" + own
+
+
+def _normal(path: str) -> str:
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
