@@ -7,6 +7,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from registry import Registry, digest_of, host_programs, make_layer, running_registry, start_registry
+from registry import Registry, digest_of, free_port, host_programs, make_layer, running_registry, start_registry
 
-__all__ = ["Registry", "digest_of", "host_programs", "make_layer", "running_registry", "start_registry"]
+__all__ = ["Registry", "digest_of", "free_port", "host_programs", "make_layer", "running_registry", "start_registry"]

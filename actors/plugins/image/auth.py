@@ -14,7 +14,7 @@ from yarl import URL
 
 from actors.plugins.image.faults import Corrupt, NotPullable, Unreachable
 from actors.plugins.image.port import Auth
-from actors.plugins.image.transport import Transport, network_faults
+from actors.plugins.image.transport import Transport, network_faults, parse_url
 
 _CHALLENGE = re.compile(r"(?:^|,)\s*(Basic|Bearer)(?=\s|$)", re.IGNORECASE)
 _PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
@@ -55,7 +55,7 @@ async def answer(transport: Transport, challenge: Challenge, auth: Auth, scope: 
     """The Authorization header that meets the challenge, "" where we have none. Raises NotPullable, Unreachable."""
     if challenge.scheme == "basic":
         return basic(auth) if auth.username else ""
-    realm = URL(challenge.parameters.get("realm", ""))
+    realm = parse_url(challenge.parameters.get("realm", ""))
     query = {
         "service": challenge.parameters.get("service", ""),
         "scope": challenge.parameters.get("scope") or scope,

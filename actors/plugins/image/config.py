@@ -29,5 +29,6 @@ class ImagesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     layer_bytes_max: int = 256 << 30
     layers_concurrent: int = 3
     attempts_max: int = 4
+    backoff_first_ms: int = 200
     stall_timeout_ms: int = 60_000
     connect_timeout_ms: int = 10_000

@@ -25,7 +25,6 @@ from actors.plugins.image.reference import Reference
 from actors.plugins.image.transport import Transport, network_faults
 
 _CHUNK_BYTES = 1 << 18
-_BACKOFF_FIRST_MS = 200
 _ENDPOINTS = {"docker.io": "registry-1.docker.io"}
 
 T = TypeVar("T")
@@ -171,7 +170,7 @@ class Registry:
         """Sleep before the next attempt, or raise the fault when it is enough."""
         if failures >= self._config.attempts_max:
             raise fault
-        await asyncio.sleep(_BACKOFF_FIRST_MS * 2 ** (failures - 1) / 1000)
+        await asyncio.sleep(self._config.backoff_first_ms * 2 ** (failures - 1) / 1000)
 
 
 def _bytes_to_skip(response: aiohttp.ClientResponse, descriptor: Descriptor, offset: int) -> int:

@@ -15,13 +15,15 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.plugins.image import host
-from actors.plugins.image.cache import LayerCache
+from actors.plugins.image.cache import LayerCache, in_thread
 from actors.plugins.image.config import ImagesConfig
 from actors.plugins.image.disk import Disk, LayersGone, Record, layer_name
 from actors.plugins.image.faults import InvalidName, NotPresent, as_plugin_error
+from actors.plugins.image.layer import Layer
 from actors.plugins.image.load import Loader
 from actors.plugins.image.manifest import ImageDocument, node_platforms
 from actors.plugins.image.meter import Meter
+from actors.plugins.image.parents import Stacked, parents_name, plan_parents, write_parents
 from actors.plugins.image.port import HOST_IMAGE, Auth, Image, ProgressSink, Rootfs
 from actors.plugins.image.pull import Puller
 from actors.plugins.image.reference import Reference, is_digest, parse_reference
@@ -115,13 +117,24 @@ class ImageStore:
         return images
 
     async def _commit(self, record: Record) -> Image:
-        layers = [self._disk.layer(name) for name in record.layers]
+        layers = [(name, layer) for name in record.layers if (layer := self._disk.layer(name)) is not None]
         record = msgspec.structs.replace(
             record,
-            size_bytes=sum(layer.size_bytes for layer in layers if layer is not None),
+            layers=(*record.layers, *await self._parents(layers)),
+            size_bytes=sum(layer.size_bytes for _, layer in layers),
             pulled_at_ms=self._clock(),
         )
         return (await asyncio.to_thread(self._disk.commit_image, record)).to_image()
+
+    async def _parents(self, layers: Sequence[tuple[str, Layer]]) -> tuple[str, ...]:
+        """The extra layer for directories that a layer uses without describing them, where the image needs one."""
+        stacked = [Stacked(self._disk.files_path(name), frozenset(layer.implicit)) for name, layer in reversed(layers)]
+        plan = await asyncio.to_thread(plan_parents, stacked)
+        if not plan:
+            return ()
+        parents = parents_name([name for name, _ in layers])
+        await self._layers.ensure(parents, lambda into: in_thread(write_parents, into, parents, plan))
+        return (layer_name(parents),)
 
     async def image_status(self, reference: str) -> Image | None:
         with as_plugin_error("image_status"):

@@ -120,13 +120,19 @@ def _how_to_allow(host: str) -> str:
 
 
 def _redirected(url: URL, location: str, headers: Mapping[str, str]) -> tuple[URL, dict[str, str]]:
-    target = url.join(URL(location))
+    target = url.join(parse_url(location))
     if url.scheme == "https" and target.scheme == "http":
-        raise NotPullable(f"{host_port(url)} redirects to {target.origin()}, without TLS: refused")
-    keep = dict(headers)
-    if target.origin() != url.origin():
-        keep.pop("Authorization", None)
-    return target, keep
+        raise NotPullable(f"{host_port(url)} redirects to {target}, without TLS: refused")
+    same = (target.scheme, target.host, target.port) == (url.scheme, url.host, url.port)
+    return target, {key: value for key, value in headers.items() if same or key != "Authorization"}
+
+
+def parse_url(text: str) -> URL:
+    """An address that a stranger wrote. Raises NotPullable."""
+    try:
+        return URL(text)
+    except ValueError as error:
+        raise NotPullable(f"the registry sends to {text!r}, which is no address: {error}") from error
 
 
 def _proxy(url: URL) -> str | None:
