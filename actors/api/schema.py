@@ -134,7 +134,7 @@ class _Checker:
         if type_name.startswith("[]"):
             if not isinstance(value, list):
                 return self._refuse(value, "an array", path)
-            return [self.walk(item, type_name[2:], f"{path}[{i}]") for i, item in enumerate(value)]
+            return [self._walk_item(item, type_name[2:], f"{path}[{i}]") for i, item in enumerate(value)]
         if type_name.startswith("map:"):
             if not isinstance(value, dict):
                 return self._refuse(value, "an object", path)
@@ -144,6 +144,10 @@ class _Checker:
             return self._walk_object(value, found, path, old if isinstance(old, dict) else {})
         expected = _expected(value, type_name)
         return value if expected is None else self._refuse(value, expected, path)
+
+    def _walk_item(self, item: Any, type_name: str, path: str) -> Any:
+        """A null among a list's items would be read by nobody, nor can it be left out as a null field is."""
+        return self._refuse(item, "set", path) if item is None else self.walk(item, type_name, path)
 
     def _walk_object(self, value: Any, found: Definition, path: str, old: Object) -> Any:
         if not isinstance(value, dict):

@@ -97,7 +97,8 @@ async def route(call: Call) -> web.StreamResponse:
     check_scope(kind, target)
     if target.subresource:
         return await _route_subresource(call, kind)
-    if target.verb not in verbs_of(kind) or (target.verb == "create" and target.name):
+    misplaced = target.verb in ("create", "update", "patch") and bool(target.name) == (target.verb == "create")
+    if misplaced or target.verb not in verbs_of(kind):
         raise MethodNotAllowed(_NO_METHOD)
     return await (create_review if kind in REVIEWS else _OBJECT[target.verb])(call, kind)
 

@@ -57,12 +57,21 @@ def _parse(text: bytes, body: Body) -> Any:
 
 def _parse_yaml(text: bytes) -> Any:
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                raise BadRequest("the request body is YAML with aliases, which are not accepted")
+        _check_yaml(text)
         return _from_yaml(yaml.load(text, Loader=_YamlLoader))
     except (yaml.YAMLError, ValueError) as error:
         raise BadRequest(f"the request body is not YAML: {error}") from error
+
+
+def _check_yaml(text: bytes) -> None:
+    """Before anything is built of it: libyaml's composer recurses in C, so that deep nesting would end the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise BadRequest("the request body is YAML with aliases, which are not accepted")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX:
+            raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
 
 
 def _from_yaml(value: Any) -> Any:

@@ -83,6 +83,7 @@ class Call:
         too_large = TooLarge(f"Request entity too large: limit is {bytes_max}")
         if (self.request.content_length or 0) > bytes_max:
             raise too_large
+        await self._invite_body()
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self.backend.config.body_seconds):
@@ -94,6 +95,12 @@ class Call:
         except TimeoutError as error:
             raise BadRequest("the request body did not arrive in time") from error
         return b"".join(chunks)
+
+    async def _invite_body(self) -> None:
+        """Clients with large bodies wait for this before they send them."""
+        if self.request.headers.get("Expect", "").lower() == "100-continue":
+            await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.request.writer.output_size = 0
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
         """One durable commit, safe to repeat by whatever carries it to the store."""

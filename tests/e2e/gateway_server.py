@@ -135,7 +135,7 @@ class RunningGateway:
     ) -> tuple[int, dict[str, str], bytes]:
         """Status code, headers, body."""
         request = urllib.request.Request(self.gateway.url + path, data=body, headers=headers or {}, method=method)
-        request.add_unredirected_header("Accept", (headers or {}).get("Accept", "application/json"))
+        request.add_unredirected_header("Content-type", (headers or {}).get("Content-Type", "application/json"))
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self.ssl_context(certificate))
         )

@@ -70,3 +70,11 @@ def test_what_was_there_before_is_not_looked_at_again():
     checked = check_object(new, "v1", "Pod", old)
     assert checked.unknown == ()
     assert [cause.field for cause in checked.problems] == ["spec.nodeName"]
+
+
+def test_null_items_of_lists_are_refused():
+    pod = {"metadata": {"name": "x"}, "spec": {"containers": [None]}}
+    problems = check_object(pod, "v1", "Pod").problems
+    assert [(cause.field, cause.message) for cause in problems] == [
+        ("spec.containers[0]", "Invalid value: null: must be set")
+    ]
