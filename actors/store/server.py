@@ -54,12 +54,13 @@ class StoreServer:
         while True:
             await asyncio.sleep(self._engine.config.housekeeping_seconds)
             try:
-                await self._writer.compact()
-                await self._expire_events()
+                await self.tidy()
             except ApiError as error:
                 _LOG.warning("the store could not tidy up: %s", error)
 
-    async def _expire_events(self) -> None:
+    async def tidy(self) -> None:
+        """One round of it."""
+        await self._writer.compact()
         deletes = plan_expiry(self._engine.log, self._clock())
         for start in range(0, len(deletes), _EXPIRED_AT_ONCE):
             await self._writer.commit(deletes[start : start + _EXPIRED_AT_ONCE])
