@@ -1,0 +1,56 @@
+"""A Ray driver's connection: to the embedded head of a home, or to a running Ray cluster by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from actors.cluster.config import ClusterConfig
+from actors.cluster.home import Home
+from actors.cluster.keeper import KeeperState, ray_environment
+from actors.cluster.topology import RAY_NAMESPACE
+
+
+class AttachError(Exception):
+    """No connection to Ray. One sentence with the cure."""
+
+
+@contextlib.contextmanager
+def attached_embedded(home: Home, config: ClusterConfig, state: KeeperState) -> Iterator[None]:
+    """Connected to the head that the keeper of `home` keeps."""
+    os.environ.update(ray_environment(config, home, state.session))
+    with _attached(state.session.address):
+        yield
+
+
+@contextlib.contextmanager
+def attached_to(address: str) -> Iterator[None]:
+    """Connected to a Ray cluster that somebody else keeps. This machine must be one of its nodes."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    with _attached(address):
+        yield
+
+
+@contextlib.contextmanager
+def _attached(address: str) -> Iterator[None]:
+    import ray
+
+    os.chdir("/")  # Ray gives its workers the driver's folder to import from: the user's may hold another `actors`
+    project = str(Path(__file__).resolve().parents[2])
+    job = ray.job_config.JobConfig(_py_driver_sys_path=[project])
+    try:
+        ray.init(
+            address=address, namespace=RAY_NAMESPACE, job_config=job, log_to_driver=False, logging_level=logging.ERROR
+        )
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise AttachError(
+            f"no Ray cluster answers at {address}: {first}; check the address and that this machine is one of its nodes"
+        ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,83 @@
+"""Plain classes to Ray actors: which class, with which arguments, under which options. The one place that does so.
+
+The class is imported where the actor runs, not by whoever starts it. Each actor begins its main loop by itself, also
+when Ray has started it again, and answers `cluster_health`; a main loop that ends or fails is recorded and begun again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import time
+from typing import Any
+
+import ray
+
+from actors.cluster.config import ClusterConfig
+from actors.cluster.handles import RayCluster, RayNodes, ray_store
+from actors.cluster.home import Home
+from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPERVISOR, ActorSpec
+
+_LOG = logging.getLogger(__name__)
+RUN_AGAIN_SECONDS = 1.0
+
+
+def start_actor(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool) -> Any:
+    """The handle of the actor, started unless it is there. Does not wait for it."""
+    module, name, arguments = plan_part(spec, config, home, embedded)
+    cls = type(name, (Part,), {"__doc__": Part.__doc__, "__module__": __name__})
+    return ray.remote(**spec.options)(cls).remote(module, name, spec.node, *arguments)
+
+
+def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool) -> tuple[str, str, tuple[Any, ...]]:
+    """Module, class and constructor arguments of an actor."""
+    match spec.name:
+        case name if name == STORE:
+            return "actors.store.actor", "StoreActor", (config.store, str(home.store))
+        case name if name == GATEWAY:
+            return "actors.gateway.actor", "GatewayActor", (config.gateway, ray_store(), RayNodes(), RayCluster())
+        case name if name == SCHEDULER:
+            return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, ray_store())
+        case name if name == CONTROLLERS:
+            return "actors.controllers.actor", "ControllersActor", (config.controllers, ray_store())
+        case name if name == SUPERVISOR:
+            return "actors.cluster.supervisor", "SupervisorActor", (config, str(home.root), spec.node, embedded)
+    state = str(home.nodes / spec.node)
+    return "actors.nodelet.actor", "NodeletActor", (config.nodelet, spec.node, state, ray_store())
+
+
+class Part:
+    """One part of the control plane inside its Ray actor."""
+
+    def __init__(self, module: str, name: str, node: str, *arguments: object) -> None:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        context = ray.get_runtime_context()
+        self._node, self._failure, self._since = node, "", time.monotonic()
+        self._restarted = context.was_current_actor_reconstructed
+        self._part: Any = getattr(importlib.import_module(module), name)(*arguments)
+        context.current_actor.cluster_run.remote()
+
+    async def cluster_call(self, method: str, *arguments: object) -> Any:
+        """A method of the part itself."""
+        return await getattr(self._part, method)(*arguments)
+
+    async def cluster_run(self) -> None:
+        while True:
+            try:
+                await self._part.run()
+                self._failure = "its main loop ended and is begun again"
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                self._failure = f"{type(error).__name__}: {error}"
+                _LOG.exception("the main loop failed and is begun again")
+            await asyncio.sleep(RUN_AGAIN_SECONDS)
+
+    async def cluster_health(self) -> dict[str, Any]:
+        health = dict(await self._part.health())
+        health["node"] = self._node
+        health["uptime_ms"] = int(1000 * (time.monotonic() - self._since))
+        health["restarts"] = int(self._restarted)
+        health["message"] = self._failure
+        return health

@@ -1,0 +1,203 @@
+"""`raypod up`: from nothing, or from a Ray cluster, to an API that answers and nodes that are Ready.
+
+Can be repeated at any time: what is there is kept, what is missing is started, also after an `up` that was killed
+half way (the supervisor actor, once started, finishes without it). Progress goes to `tell`, one step at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from actors.api.codec import lens
+from actors.api.errors import ApiError
+from actors.api.kinds import NODE
+from actors.api.node import Node
+from actors.cluster.attach import attached_embedded, attached_to
+from actors.cluster.config import ClusterConfig, ConfigError, load_config
+from actors.cluster.home import Home
+from actors.cluster.keeper import KeeperState, is_kept, read_state, spawn_keeper
+from actors.reconcile.watch import Selection
+
+RAY_SECONDS = 30.0
+READY_SECONDS = 90.0
+_POLL_SECONDS = 0.02
+
+Tell = Callable[[str], None]
+
+
+class UpError(Exception):
+    """The control plane did not come up. One sentence with the cure."""
+
+
+class Up(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `seconds` by step."""
+
+    kubeconfig: str
+    url: str
+    nodes: tuple[str, ...]
+    address: str
+    already: bool
+    seconds: dict[str, float]
+
+
+def bring_up(home: Home, config_file: Path | None, address: str, tell: Tell) -> Up:
+    """Raises UpError, ConfigError, AttachError."""
+    steps = _Steps(tell)
+    home.run.mkdir(parents=True, exist_ok=True)
+    home.root.chmod(0o700)
+    config = _take_config(home, config_file)
+    if address:
+        with attached_to(address):
+            steps.done("attached")
+            return _start(home, config, address, steps, embedded=False, already=False)
+    already = is_kept(home)
+    state = _wait_ray(home, already)
+    steps.done("ray")
+    with attached_embedded(home, config, state):
+        steps.done("attached")
+        return _start(home, config, state.session.address, steps, embedded=True, already=already)
+
+
+def effective_config(home: Home, config: ClusterConfig) -> ClusterConfig:
+    """With the home and the port filled in that every actor must agree on, also those started later."""
+    port_file = home.run / "gateway-port"
+    port = config.gateway.port
+    if port == 0:
+        port = int(port_file.read_text()) if port_file.exists() else _free_port()
+        port_file.write_text(str(port))
+    gateway = msgspec.structs.replace(config.gateway, home=str(home.root), port=port)
+    store = msgspec.structs.replace(config.store, api_port=port)
+    return msgspec.structs.replace(config, gateway=gateway, store=store)
+
+
+def _take_config(home: Home, config_file: Path | None) -> ClusterConfig:
+    """A file that is named becomes the home's configuration, which keeper and later starts read, too."""
+    if config_file is not None:
+        config = load_config(config_file)
+        if config_file.resolve() != home.config.resolve():
+            shutil.copyfile(config_file, home.config)
+    else:
+        config = load_config(home.config if home.config.exists() else None)
+    return effective_config(home, config)
+
+
+def _wait_ray(home: Home, already: bool) -> KeeperState:
+    """The embedded head, started if need be: its raylet's socket is there."""
+    if not already:
+        _check_machine()
+        spawn_keeper(home)
+    deadline = time.monotonic() + RAY_SECONDS
+    while time.monotonic() < deadline:
+        state = read_state(home)
+        if state is not None and is_kept(home) and _is_raylet_there(state):
+            return state
+        time.sleep(_POLL_SECONDS)
+    raise UpError(f"Ray did not start within {RAY_SECONDS:.0f} s; {home.keeper_log} and {home.ray} say why")
+
+
+def _is_raylet_there(state: KeeperState) -> bool:
+    return state.raylet is not None and state.raylet.is_alive and state.session.raylet_socket.exists()
+
+
+def _check_machine() -> None:
+    free = shutil.disk_usage("/dev/shm").free
+    if free < 64 << 20:
+        raise UpError("/dev/shm has less than 64 MiB free, which Ray needs for shared objects; free some or enlarge it")
+
+
+def _start(home: Home, config: ClusterConfig, address: str, steps: _Steps, *, embedded: bool, already: bool) -> Up:
+    import ray
+
+    from actors.cluster.binding import start_actor
+    from actors.cluster.sightings import read_actors, read_nodes
+    from actors.cluster.topology import plan_actors
+
+    nodes = read_nodes()
+    here = ray.get_runtime_context().get_node_id()
+    head = next((node.name for node in nodes if node.id == here), "")
+    plan = plan_actors(nodes, read_actors(), head, cpus_left=config.ray.cpus_left)
+    for spec in plan.start:
+        start_actor(spec, config, home, embedded)
+    steps.done("actors")
+    names = tuple(sorted({node.name for node in nodes if node.alive}))
+    url = asyncio.run(_wait_ready(home, names, steps))
+    return Up(
+        kubeconfig=str(home.kubeconfig), url=url, nodes=names, address=address, already=already, seconds=steps.seconds
+    )
+
+
+async def _wait_ready(home: Home, names: tuple[str, ...], steps: _Steps) -> str:
+    """Until the gateway answers and every node is Ready; the URL of the API."""
+    deadline = time.monotonic() + READY_SECONDS
+    gateway = await _wait_gateway(deadline, home)
+    steps.done("api")
+    await _wait_nodes(deadline, names, home)
+    steps.done("nodes")
+    return str(gateway["url"])
+
+
+async def _wait_gateway(deadline: float, home: Home) -> dict[str, Any]:
+    from actors.cluster.handles import ActorCall
+    from actors.cluster.topology import GATEWAY
+
+    call, last = ActorCall(GATEWAY), "it does not answer"
+    while time.monotonic() < deadline:
+        try:
+            health = await call.health(5_000)
+        except (ApiError, TimeoutError) as error:
+            last = str(error) or last
+        else:
+            if health["ready"]:
+                return health
+            last = str(health["message"]) or "it is still starting"
+            if "GatewayError" in last or "PkiError" in last:
+                raise UpError(last.partition(": ")[2])
+        await asyncio.sleep(_POLL_SECONDS)
+    raise UpError(f"the API did not answer within {READY_SECONDS:.0f} s: {last}; the logs are in {home.ray}")
+
+
+async def _wait_nodes(deadline: float, names: tuple[str, ...], home: Home) -> None:
+    from actors.cluster.handles import ray_store
+
+    store, missing = ray_store(), set(names)
+    while time.monotonic() < deadline:
+        page = await store.list(Selection(resources=(NODE.resource,)))
+        nodes = (lens(item, Node) for item in page.items)
+        missing = set(names) - {node.metadata.name for node in nodes if node.is_ready}
+        if not missing:
+            return
+        await store.watch(Selection(resources=(NODE.resource,)), page.revision, timeout_ms=1_000)
+    raise UpError(
+        f"not Ready within {READY_SECONDS:.0f} s: {', '.join(sorted(missing))}; raypod status and {home.ray} say why"
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class _Steps:
+    """Tells each step when it is done, and keeps how long it took."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell, self._since = tell, time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def done(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name] = round(now - self._since, 3)
+        self._since = now
+        self._tell(name)
+
+
+__all__ = ["ConfigError", "Up", "UpError", "bring_up", "effective_config"]
