@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import itertools
 from collections.abc import Callable
@@ -136,6 +137,14 @@ class NetworkSuite:
         await network.collect(frozenset({kept.sandbox_id, "sandbox-unknown"}))
         assert await network.add(kept) == first
         await network.add(attach(port))
+
+    async def test_many_at_once(self, network: NetworkPort, attach: Attach) -> None:
+        attachments = [attach(PortMapping(host_port=30090 + number, container_port=80)) for number in range(6)]
+        for _ in range(3):
+            results = await asyncio.gather(*(network.add(attachment) for attachment in attachments))
+            assert len({result.ips for result in results}) == len(attachments)
+            await asyncio.gather(*(network.delete(attachment) for attachment in attachments))
+        await asyncio.gather(*(network.add(attachment) for attachment in attachments))
 
     async def test_no_peers_and_peers_again(self, network: NetworkPort) -> None:
         await network.peers({})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from network_hosts import Host, Lab
+from network_hosts import Host, Lab, Refused
 
 from actors.plugins.network.port import Attachment, PortMapping
 
@@ -116,6 +118,34 @@ def test_a_lease_that_cannot_be_read_costs_one_pod_not_the_node(host: Host) -> N
     assert len(on_bridge(host)) == 2
 
 
+def test_a_full_disk_costs_a_pod_its_start_and_nothing_else(lab: Lab) -> None:
+    host = lab.host(1)
+    host.root.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "raypod-test", str(host.root)], check=True, timeout=30)
+    try:
+        host.call("setup", POD_CIDR)
+        kept, netns = host.pod(), lab.netns()
+        with open(host.root / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while True:
+                ballast.write(b"0" * 4096)
+        for _ in range(3):
+            with pytest.raises(Refused, match=r"No space left on device.*free some space") as caught:
+                host.pod(PortMapping(host_port=30080, container_port=80), name="late", netns=netns)
+        assert caught.value.retryable
+        assert len(on_bridge(host)) == 1
+        taken = host.netns.serve(30080)
+        taken.kill()
+        taken.wait(timeout=10)
+        (host.root / "ballast").unlink()
+        late = host.pod(PortMapping(host_port=30080, container_port=80), name="late", netns=netns)
+        assert late.address != kept.address
+        host.call("teardown")
+        assert host.links() == {"lo", "eth0"}
+    finally:
+        host.kill()
+        subprocess.run(["umount", str(host.root)], check=True, timeout=30)
+
+
 def test_teardown_by_a_process_that_never_set_up(host: Host) -> None:
     host.pod(PortMapping(host_port=30080, container_port=80))
     host.kill()
@@ -131,6 +161,5 @@ def _plain(argument: object) -> object:
     return {
         "sandbox_id": argument.sandbox_id,
         "netns_path": argument.netns_path,
-        "ports": [[p.host_port, p.container_port] for p in argument.ports]
-        and [{"host_port": p.host_port, "container_port": p.container_port} for p in argument.ports],
+        "ports": [{"host_port": p.host_port, "container_port": p.container_port} for p in argument.ports],
     }

@@ -185,6 +185,13 @@ def test_a_range_that_the_host_routes_elsewhere_is_refused(lab: Lab) -> None:
         host.call("setup", "10.160.1.0/24")
 
 
+def test_a_network_of_the_host_within_the_cluster_s_is_told(lab: Lab) -> None:
+    host = lab.host(1)
+    host.netns.ip("addr add 10.170.0.5/16 dev eth0")
+    (warning,) = host.call("setup", "10.160.1.0/24")
+    assert "10.170.0.0/16 lies in the cluster CIDR 10.160.0.0/11" in warning
+
+
 NFT_COMMANDS = ("/usr/sbin/nft", "/sbin/nft", "/usr/bin/nft")
 NFT_LIBRARIES = ("/usr/lib/*/libnftables.so*", "/lib/*/libnftables.so*")
 

@@ -1,7 +1,7 @@
 """The network port's embedded default: a bridge per node, a veth pair per pod, VXLAN between nodes. Needs root.
 
-A thin asynchronous shell: every call runs in one thread of its own, in the order of the calls, so the event loop never
-waits for the kernel and no two calls meet. What it does is in host.py.
+A thin asynchronous shell: calls run in one thread, in their order, so the event loop never waits for the kernel and no
+two calls meet; only removing links, which takes long, has a thread of its own. What it does is in host.py.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from actors.plugins.errors import PluginError
 from actors.plugins.network.config import NetworkConfig
 from actors.plugins.network.host import HostNetwork
 from actors.plugins.network.leases import setup_error
 from actors.plugins.network.port import Attachment, NetworkResult, Peer
+from actors.plugins.network.unlink import Unlinker, derive_interface
 
 T = TypeVar("T")
 
@@ -30,7 +30,9 @@ class BridgeNetwork:
         self._root = root
         self._config = config or NetworkConfig()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raypod-network")
+        self._unlink_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raypod-unlink")
         self._opened: HostNetwork | None = None
+        self._unlinker: Unlinker | None = None
         self._leaving: deque[str] = deque()
 
     @property
@@ -45,8 +47,10 @@ class BridgeNetwork:
         return await self._run("add", lambda host: host.add(attachment))
 
     async def delete(self, attachment: Attachment) -> None:
+        """Deletes that come together cost the kernel's waiting time once."""
         self._leaving.append(attachment.sandbox_id)
-        await self._run("delete", self._delete_leaving)
+        await _await("delete", self._unlink_thread, self._unlink_leaving)
+        await self._run("delete", lambda host: host.forget([attachment.sandbox_id]))
 
     async def collect(self, sandbox_ids: frozenset[str]) -> None:
         await self._run("collect", lambda host: host.collect(sandbox_ids))
@@ -58,35 +62,42 @@ class BridgeNetwork:
         await self._run("teardown", lambda host: host.teardown())
 
     async def close(self) -> None:
-        """Let go of thread and sockets. The network stays as it is. A second call does nothing."""
+        """Let go of threads and sockets. The network stays as it is. A second call does nothing."""
         if self._opened is not None:
             await self._run("close", lambda host: host.close())
             self._opened = None
+        if self._unlinker is not None:
+            await _await("close", self._unlink_thread, self._unlinker.close)
+            self._unlinker = None
         self._thread.shutdown(wait=False)
+        self._unlink_thread.shutdown(wait=False)
 
-    def _delete_leaving(self, host: HostNetwork) -> None:
+    def _unlink_leaving(self) -> None:
         """All that asked since the last time; the calls that find nothing left were served by an earlier one."""
+        self._unlinker = self._unlinker or Unlinker(self._config.bridge)
         leaving = [self._leaving.popleft() for _ in range(len(self._leaving))]
         try:
-            host.delete(leaving)
+            self._unlinker.remove(derive_interface(self._config.bridge, sandbox_id) for sandbox_id in leaving)
         except BaseException:
             self._leaving.extend(leaving)
             raise
 
     async def _run(self, verb: str, function: Callable[[HostNetwork], T]) -> T:
-        loop = asyncio.get_running_loop()
-        try:
-            return await loop.run_in_executor(self._thread, lambda: function(self._host()))
-        except PluginError:
-            raise
-        except OSError as error:
-            raise setup_error(verb, _explain(error)) from error
+        return await _await(verb, self._thread, lambda: function(self._host()))
 
     def _host(self) -> HostNetwork:
         """Opened in its thread, whose Linux network namespace its sockets belong to."""
         if self._opened is None:
             self._opened = HostNetwork(self._root, self._config)
         return self._opened
+
+
+async def _await(verb: str, thread: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+    """Run it there; the kernel's refusals become PluginErrors."""
+    try:
+        return await asyncio.get_running_loop().run_in_executor(thread, function)
+    except OSError as error:
+        raise setup_error(verb, _explain(error)) from error
 
 
 def _explain(error: OSError) -> str:

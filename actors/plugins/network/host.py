@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import logging
 import os
 import socket
-import zlib
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -29,23 +27,14 @@ from actors.plugins.network.netlink import (
     Netlink,
     NetlinkError,
     open_in,
-    plan_group,
     plan_inside,
     plan_pair,
-    plan_remove,
-    plan_remove_group,
 )
 from actors.plugins.network.port import Attachment, NetworkResult, Peer
 from actors.plugins.network.records import LeaseFiles
+from actors.plugins.network.unlink import INTERFACE_PREFIX, Unlinker, derive_interface
 
 _log = logging.getLogger(__name__)
-_GONE = (errno.ENODEV, errno.ENOENT)
-_INTERFACE_PREFIX = "rp"
-
-
-def derive_interface(bridge: str, sandbox_id: str) -> str:
-    """The host's end of a sandbox's veth pair: 14 characters, the same in every life of the nodelet."""
-    return _INTERFACE_PREFIX + hashlib.sha256(f"{bridge}/{sandbox_id}".encode()).hexdigest()[:12]
 
 
 class HostNetwork:
@@ -58,7 +47,7 @@ class HostNetwork:
         self._links = Links(config)
         self._policy = ForwardPolicy(config)
         self._netlink = Netlink()
-        self._group = zlib.crc32(config.bridge.encode()) | 1
+        self._unlinker = Unlinker(config.bridge)
         self._pod_cidr = ""
         self._last = ""
         self._leases: dict[str, Lease] = {}
@@ -72,8 +61,8 @@ class HostNetwork:
         self._mtu = self._links.select_mtu()
         self._pod_cidr = pod_cidr
         known = {lease.interface for lease in self._leases.values()}
-        self._unwire(name for name in self._links.ports() if name.startswith(_INTERFACE_PREFIX) and name not in known)
-        warnings = [*self._setup_forwarding(), *self._setup_nat()]
+        self._unlinker.remove(name for name in self._pod_interfaces() if name not in known)
+        warnings = [*self._setup_forwarding(), *self._setup_nat(), *self._find_clashes()]
         for lease in self._leases.values():
             self._hold_again(lease)
         self.warnings = tuple(warnings)
@@ -90,17 +79,17 @@ class HostNetwork:
             ips=(lease.address,), gateway=derive_gateway(self._pod_cidr), nameservers=self._config.nameservers
         )
 
-    def delete(self, sandbox_ids: Iterable[str]) -> None:
-        """Many for the price of one: the kernel waits once for a whole group of links."""
-        leases = [lease for key in set(sandbox_ids) if (lease := self._leases.get(key)) is not None]
-        self._unwire(lease.interface for lease in leases)
-        for lease in leases:
+    def forget(self, sandbox_ids: Iterable[str]) -> None:
+        """Give back what sandboxes hold whose interfaces are gone."""
+        for lease in [lease for key in sandbox_ids if (lease := self._leases.get(key)) is not None]:
             self._forget_ports(lease)
             self._files.remove(lease)
             del self._leases[lease.sandbox_id]
 
     def collect(self, sandbox_ids: frozenset[str]) -> None:
-        self.delete([key for key in self._leases if key not in sandbox_ids])
+        lost = [lease for lease in self._leases.values() if lease.sandbox_id not in sandbox_ids]
+        self._unlinker.remove(lease.interface for lease in lost)
+        self.forget([lease.sandbox_id for lease in lost])
 
     def peers(self, nodes: Mapping[str, Peer]) -> None:
         own = next((peer.address for peer in nodes.values() if peer.pod_cidr == self._pod_cidr), "")
@@ -109,7 +98,7 @@ class HostNetwork:
 
     def teardown(self) -> None:
         """Also of what an earlier life left. Forwarding stays on: others may have come to rely on it."""
-        self._unwire(name for name in self._links.ports() if name.startswith(_INTERFACE_PREFIX))
+        self._unlinker.remove(self._pod_interfaces())
         self._links.remove()
         self._policy.remove()
         nft = self._nft or open_nft()[0]
@@ -122,6 +111,7 @@ class HostNetwork:
 
     def close(self) -> None:
         self._held.close()
+        self._unlinker.close()
         self._links.close()
         self._netlink.close()
 
@@ -152,7 +142,7 @@ class HostNetwork:
     def _detach(self, lease: Lease) -> None:
         """Undo what was done before an error; what cannot be undone is found by the next `setup`."""
         with contextlib.suppress(OSError):
-            self._unwire([lease.interface])
+            self._unlinker.remove([lease.interface])
         with contextlib.suppress(OSError):
             self._forget_ports(lease)
         self._files.remove(lease)
@@ -184,25 +174,8 @@ class HostNetwork:
         except NetlinkError as error:
             if error.errno != errno.EEXIST:
                 raise
-            self._unwire([lease.interface])
+            self._unlinker.remove([lease.interface])
             self._netlink.send(plan)
-
-    def _unwire(self, interfaces: Iterable[str]) -> None:
-        """Remove links that may be gone already."""
-        names = [name for name in interfaces if name]
-        if len(names) == 1:
-            self._send_unless_gone(plan_remove(names[0]))
-        elif names:
-            for name in names:
-                self._send_unless_gone(plan_group(name, self._group))
-            self._send_unless_gone(plan_remove_group(self._group))
-
-    def _send_unless_gone(self, message: tuple[str, bytes]) -> None:
-        try:
-            self._netlink.send([message])
-        except NetlinkError as error:
-            if error.errno not in _GONE:
-                raise
 
     def _is_wired(self, lease: Lease) -> bool:
         try:
@@ -223,10 +196,20 @@ class HostNetwork:
 
     def _hold_again(self, lease: Lease) -> None:
         """After a restart. Should a process have taken the port meanwhile, the pod keeps its traffic."""
+        if self._held.holds(lease.sandbox_id):
+            return
         try:
             self._held.hold(lease.sandbox_id, lease.ports)
         except Exception as error:
             _log.warning("network: pod %s keeps its host port, although: %s", lease.pod, error)
+
+    def _pod_interfaces(self) -> list[str]:
+        return [name for name in self._links.ports() if name.startswith(INTERFACE_PREFIX)]
+
+    def _find_clashes(self) -> list[str]:
+        cluster = self._config.cluster_cidr
+        advice = f"lies in the cluster CIDR {cluster}: pods cannot reach it; choose another cluster_cidr"
+        return [f"the host's network {cidr} {advice}" for cidr in self._links.foreign_routes(cluster)]
 
     def _setup_nat(self) -> list[str]:
         self._nft, reason = (self._nft, "") if self._nft else open_nft()

@@ -45,7 +45,9 @@ class Links:
     def ensure_bridge(self, pod_cidr: str) -> int:
         """The bridge, up, with the range's gateway as its only address. Answers its index."""
         gateway, prefix = derive_gateway(pod_cidr), int(pod_cidr.partition("/")[2])
-        self._check_overlap(pod_cidr)
+        if taken := self.foreign_routes(pod_cidr):
+            message = f"the pod CIDR {pod_cidr} overlaps the host's route to {taken[0]}: choose another cluster_cidr"
+            raise OSError(errno.EADDRINUSE, message)
         mtu = self.select_mtu()
         try:
             index = self._index(self._config.bridge)
@@ -173,17 +175,18 @@ class Links:
         if wanted not in present:
             self._ip.addr("add", index=index, address=address, prefixlen=prefix)
 
-    def _check_overlap(self, pod_cidr: str) -> None:
-        """OSError when the host already reaches part of the range through a device that is not ours."""
-        wanted = ipaddress.IPv4Network(pod_cidr)
+    def foreign_routes(self, cidr: str) -> list[str]:
+        """Ranges overlapping this one that the host reaches through devices that are not ours."""
+        wanted = ipaddress.IPv4Network(cidr)
         own = {self._index(self._config.bridge), self._index(self._vxlan_name)}
+        found = set()
         for route in self._ip.get_routes(family=2, table=254):
             if not route["dst_len"] or route.get("oif") in own or route["proto"] == ROUTE_PROTOCOL:
                 continue
             there = ipaddress.IPv4Network(f"{route.get('dst')}/{route['dst_len']}", strict=False)
             if there.overlaps(wanted):
-                message = f"the pod CIDR {pod_cidr} overlaps the host's route to {there}: choose another cluster CIDR"
-                raise OSError(errno.EADDRINUSE, message)
+                found.add(str(there))
+        return sorted(found)
 
     def _default_mtu(self) -> int:
         for route in self._default_routes():

@@ -43,7 +43,8 @@ class LeaseFiles:
             last.write(lease.address.ljust(15).encode())
 
     def remove(self, lease: Lease) -> None:
-        self._path(lease).unlink(missing_ok=True)
+        for path in (self._path(lease), self._path(lease).with_suffix(".new")):
+            path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         shutil.rmtree(self._root, ignore_errors=True)

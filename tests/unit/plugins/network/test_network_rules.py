@@ -9,11 +9,11 @@ import pytest
 
 from actors.plugins.errors import PluginError
 from actors.plugins.network.config import NetworkConfig
-from actors.plugins.network.host import derive_interface
 from actors.plugins.network.leases import Lease, check_ports
 from actors.plugins.network.nat import format_elements, format_table
 from actors.plugins.network.netlink import plan_inside, plan_pair
 from actors.plugins.network.port import Attachment, PortMapping
+from actors.plugins.network.unlink import derive_interface
 
 CONFIG = NetworkConfig(bridge="raypod7")
 
