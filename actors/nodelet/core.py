@@ -30,7 +30,7 @@ from actors.nodelet.operations import (
     Result,
     StartContainer,
 )
-from actors.nodelet.outcome import Said, absorb, absorb_container, absorb_failure, announce, retry_after
+from actors.nodelet.outcome import Said, absorb, absorb_container, absorb_failure, begin, retry_after
 from actors.nodelet.record import Flight, PodRecord, Retry
 from actors.nodelet.reporting import plan_writes
 from actors.nodelet.resources import derive_allocatable
@@ -275,7 +275,7 @@ class NodeletCore:
         self._plans.no_later(record.uid, record.in_flight[slot].deadline_ms)
         self._mark(record)
         self._outbox.append(operation)
-        self._say(record, announce(record, operation), now)
+        self._say(record, begin(record, operation), now)
 
     def _block(self, record: PodRecord, slot: str, failure: Failure, now: Millis) -> None:
         retry = record.retries.get(slot)

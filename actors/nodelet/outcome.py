@@ -69,9 +69,12 @@ class Said(msgspec.Struct, frozen=True):
     message: str
 
 
-def announce(record: PodRecord, operation: Operation) -> list[Said]:
-    """Said when an operation is begun."""
+def begin(record: PodRecord, operation: Operation) -> list[Said]:
+    """From here on it may have happened, whatever is heard of it."""
     match operation:
+        case PublishVolumes():
+            record.has_volumes = True
+            return []
         case PullImage(reference=reference):
             return [Said("Normal", "Pulling", f'Pulling image "{reference}"')]
         case StopContainer(name=name):
