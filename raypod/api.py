@@ -1,0 +1,199 @@
+"""A small client of the Kubernetes API: what the SDK needs of it, over one connection pool.
+
+A control plane that is restarting is not an error: reads, and writes that the server never saw, are tried again for
+`patience_seconds`. Made within an event loop and closed there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import aiohttp
+
+from raypod.errors import ClusterUnreachable, RaypodError, error_from_status
+from raypod.kubeconfig import Endpoint, ssl_context
+
+Object = dict[str, Any]
+
+_RETRY_SECONDS = 0.1
+_WATCH_SECONDS = 300
+_CHUNK_BYTES = 64 * 1024
+
+
+class ApiClient:
+    def __init__(self, endpoint: Endpoint, patience_seconds: float = 15.0) -> None:
+        self.endpoint, self._patience_seconds = endpoint, patience_seconds
+        headers = {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+        tls: ssl.SSLContext | bool = ssl_context(endpoint) if endpoint.server.startswith("https") else True
+        self._session = aiohttp.ClientSession(
+            headers={"Accept": "application/json", **headers},
+            connector=aiohttp.TCPConnector(ssl=tls, limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, connect=5, sock_connect=5),
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    async def get(self, path: str, **params: object) -> Object:
+        return await self.request("GET", path, params=params)
+
+    async def create(self, path: str, obj: Object) -> Object:
+        return await self.request("POST", path, body=obj, params={"fieldManager": "raypod"})
+
+    async def patch(self, path: str, patch: Object) -> Object:
+        params = {"fieldManager": "raypod"}
+        return await self.request("PATCH", path, body=patch, params=params, kind="application/merge-patch+json")
+
+    async def delete(self, path: str, propagation: str = "Background", **params: object) -> Object:
+        return await self.request("DELETE", path, body={"propagationPolicy": propagation}, params=params)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, object] | None = None,
+        kind: str = "application/json",
+        timeout_seconds: float = 60,
+    ) -> Object:
+        """The answer's object. Raises ApiError for a refusal, ClusterUnreachable when nobody answers."""
+        data = json.dumps(body).encode() if body is not None else None
+        headers = {"Content-Type": kind} if data is not None else {}
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                async with self._session.request(
+                    method,
+                    self.endpoint.server + path,
+                    data=data,
+                    headers=headers,
+                    params=_texts(params),
+                    timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5),
+                ) as response:
+                    return await _read_object(response)
+            except _Restarting as error:
+                failure: Exception = error
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                failure = error
+                if not _may_repeat(method, error):
+                    raise self._unreachable(error) from error
+            if time.monotonic() > deadline:
+                raise self._unreachable(failure) from failure
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    # --- streams --------------------------------------------------------------------------------------------------
+
+    async def lines(self, path: str, **params: object) -> AsyncIterator[bytes]:
+        """Lines of a text answer as they come, without their line feed. Ends when the server ends it or goes away."""
+        async with self._open(path, params) as response:
+            pending = b""
+            try:
+                async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                    *whole, pending = (pending + chunk).split(b"\n")
+                    for line in whole:
+                        yield line
+            except (aiohttp.ClientError, TimeoutError) as error:
+                raise ConnectionResetError(str(error)) from error
+            if pending:
+                yield pending
+
+    def _open(self, path: str, params: Mapping[str, object]) -> _Stream:
+        return _Stream(self, path, params)
+
+    async def snapshots(self, path: str, selector: str, timeout_seconds: float) -> AsyncIterator[list[Object]]:
+        """All matching objects, and all of them again after each change. Ends after the timeout."""
+        deadline = time.monotonic() + timeout_seconds
+        while (left := deadline - time.monotonic()) > 0:
+            page = await self.get(path, labelSelector=selector)
+            found = {item["metadata"]["uid"]: item for item in page.get("items") or ()}
+            yield list(found.values())
+            revision = page["metadata"]["resourceVersion"]
+            seconds = max(1, min(_WATCH_SECONDS, int(left) + 1))
+            try:
+                async for line in self.lines(
+                    path, watch="true", labelSelector=selector, resourceVersion=revision, timeoutSeconds=seconds
+                ):
+                    event = json.loads(line)
+                    if event["type"] == "ERROR":
+                        break
+                    obj = event["object"]
+                    found[obj["metadata"]["uid"]] = obj
+                    if event["type"] == "DELETED":
+                        del found[obj["metadata"]["uid"]]
+                    yield list(found.values())
+            except ConnectionError:
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _unreachable(self, error: Exception) -> ClusterUnreachable:
+        server = self.endpoint.server
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError) or "CERTIFICATE" in str(error):
+            return ClusterUnreachable(
+                f"the API at {server} shows a certificate that this kubeconfig does not trust: the kubeconfig is of "
+                "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
+            )
+        reason = str(error) or type(error).__name__
+        return ClusterUnreachable(f"the API at {server} does not answer ({reason}): is it up? try `raypod up`")
+
+
+class _Stream:
+    """`async with` over a streaming GET, with the same patience as a request has until the headers are there."""
+
+    def __init__(self, client: ApiClient, path: str, params: Mapping[str, object]) -> None:
+        self._client, self._path, self._params = client, path, params
+
+    async def __aenter__(self) -> aiohttp.ClientResponse:
+        client, deadline = self._client, time.monotonic() + self._client._patience_seconds
+        while True:
+            try:
+                url = client.endpoint.server + self._path
+                response = await client._session.get(url, params=_texts(self._params))
+                if response.status < 400:
+                    self._response = response
+                    return response
+                async with response:
+                    await _read_object(response)
+            except (_Restarting, aiohttp.ClientConnectionError, TimeoutError) as error:
+                if time.monotonic() > deadline:
+                    raise client._unreachable(error) from error
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._response.close()
+
+
+class _Restarting(RaypodError):
+    """503 or 429: nothing was done, the same request may be sent again."""
+
+
+async def _read_object(response: aiohttp.ClientResponse) -> Object:
+    text = await response.read()
+    try:
+        obj: Object = json.loads(text)
+    except ValueError as error:
+        obj = {"kind": "Status", "code": response.status, "message": text.decode(errors="replace")[:500]}
+        if response.status < 400:
+            raise RaypodError(f"the API answered no JSON: {obj['message']!r}") from error
+    if response.status in (503, 429):
+        raise _Restarting(obj.get("message", "the control plane is restarting"))
+    if response.status >= 400:
+        raise error_from_status(obj)
+    return obj
+
+
+def _may_repeat(method: str, error: Exception) -> bool:
+    """A write is sent again only when it cannot have arrived."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
+        return False
+    return method in ("GET", "DELETE", "PATCH") or isinstance(error, aiohttp.ClientConnectorError)
+
+
+def _texts(params: Mapping[str, object] | None) -> dict[str, str]:
+    return {name: str(value) for name, value in (params or {}).items() if value not in (None, "")}

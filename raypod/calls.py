@@ -1,0 +1,128 @@
+"""A Python function and its arguments, carried into a container and its result or exception back.
+
+The way in: Secrets of the run, mounted as one folder, with a runner, cloudpickle itself and the pickled call. The way
+back: marked lines at the end of the container's log, which survive whatever the container does to its files.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+import types
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from raypod.errors import CallError
+from raypod.manifests import CONTAINER, RUN_LABEL
+
+Object = dict[str, Any]
+
+FOLDER = "/run/raypod/call"
+MARK = "\x1eraypod-result "
+PAYLOAD_BYTES_MAX = 32 << 20
+RESULT_BYTES_MAX = 16 << 20
+_PART_BYTES = 700_000
+
+
+class RemoteTraceback(Exception):
+    """The cause of an exception that came back: where it was raised, in the container."""
+
+    def __str__(self) -> str:
+        return "\n" + str(self.args[0])
+
+
+def pack(fn: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> bytes:
+    """Raises CallError for what cannot be pickled or is too large."""
+    import cloudpickle
+
+    try:
+        payload: bytes = cloudpickle.dumps((fn, tuple(args), kwargs))
+    except Exception as error:
+        raise CallError(f"the function or an argument cannot be sent: {type(error).__name__}: {error}") from error
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise CallError(
+            f"the function and its arguments are {len(payload)} bytes, at most {PAYLOAD_BYTES_MAX} can be sent: "
+            "put large data on a volume"
+        )
+    return payload
+
+
+def command(image: str, python: str) -> list[str]:
+    """On `host` the caller's own interpreter, elsewhere the image's `python3`."""
+    interpreter = python or (sys.executable if image == "host" else "python3")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return [interpreter, "-u", f"{FOLDER}/runner.py", version]
+
+
+def secrets_of(name: str, payload: bytes) -> Iterator[Object]:
+    """Part 0 holds the runner and cloudpickle, the others a stretch of the payload each."""
+    yield _secret(name, 0, {"runner.py": _runner(), "cloudpickle.zip": _cloudpickle(), "path": _path()})
+    for part, start in enumerate(range(0, len(payload), _PART_BYTES), 1):
+        yield _secret(name, part, {f"payload-{part:03d}": payload[start : start + _PART_BYTES]})
+
+
+def mount_payload(manifest: Object, name: str, payload_bytes: int) -> None:
+    """Add the volume to a run's manifest."""
+    parts = 1 + -(-payload_bytes // _PART_BYTES)
+    sources = [{"secret": {"name": f"{name}-{part}"}} for part in range(parts)]
+    pod = manifest["spec"]["template"]["spec"]
+    pod.setdefault("volumes", []).append({"name": "raypod-call", "projected": {"sources": sources}})
+    container = next(c for c in pod["containers"] if c["name"] == CONTAINER)
+    mount = {"name": "raypod-call", "mountPath": FOLDER, "readOnly": True}
+    container.setdefault("volumeMounts", []).append(mount)
+
+
+def find_result(lines: Sequence[str]) -> bytes | None:
+    """The marked lines, joined; None when the container ended before it wrote all of them."""
+    parts = [line[len(MARK) :] for line in lines if line.startswith(MARK)]
+    if not parts or parts[-1] != "end":
+        return None
+    return base64.b64decode("".join(parts[:-1]))
+
+
+def unpack(result: bytes) -> Any:
+    """The function's result. Raises its exception, or CallError when it says that it could not be run or sent back."""
+    import cloudpickle
+
+    try:
+        outcome, value, trace = cloudpickle.loads(result)
+    except Exception as error:
+        raise CallError(f"the result cannot be read here: {type(error).__name__}: {error}") from error
+    if outcome == "returned":
+        return value
+    if outcome == "raised" and isinstance(value, BaseException):
+        raise value from RemoteTraceback(trace)
+    raise CallError(f"{value}\n{trace}".strip())
+
+
+def _secret(name: str, part: int, files: dict[str, bytes]) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"{name}-{part}", "labels": {RUN_LABEL: name}},
+        "data": {file: base64.b64encode(content).decode() for file, content in files.items()},
+    }
+
+
+def _runner() -> bytes:
+    return (Path(__file__).parent / "call_runner.py").read_bytes()
+
+
+def _path() -> bytes:
+    """The caller's module folders, for what exists in the container too (on `host`: all that the caller can import)."""
+    return "\n".join(entry for entry in sys.path if entry).encode()
+
+
+def _cloudpickle() -> bytes:
+    import cloudpickle
+
+    module: types.ModuleType = cloudpickle
+    folder = Path(str(module.__file__)).parent
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for source in sorted(folder.glob("*.py")):
+            archive.writestr(f"cloudpickle/{source.name}", source.read_bytes())
+    return buffer.getvalue()

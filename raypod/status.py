@@ -1,0 +1,162 @@
+"""What became of a run, derived from its Job and its pods. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from raypod.manifests import CONTAINER, INDEX_LABEL
+
+Object = dict[str, Any]
+Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Stopping"]
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`message` says why a run is pending or how it failed. Counts are of replicas, times seconds since the epoch."""
+
+    phase: Phase
+    replicas: int
+    active: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    message: str = ""
+    exit_codes: tuple[int | None, ...] = ()
+    submitted_at: float = 0
+    scheduled_at: float | None = None
+    started_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.phase in ("Succeeded", "Failed")
+
+
+def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
+    """`pods` may hold several attempts of a replica; the newest counts."""
+    replicas = job["spec"].get("completions") or 1
+    newest = newest_by_index(pods)
+    status = job.get("status") or {}
+    codes = tuple(exit_code(newest.get(index)) for index in range(replicas))
+    return RunStatus(
+        phase=_phase(job, newest.values()),
+        replicas=replicas,
+        active=sum(_phase_of(pod) == "Running" for pod in newest.values()),
+        succeeded=status.get("succeeded") or 0,
+        failed=status.get("failed") or 0,
+        message=_message(job, newest.values()),
+        exit_codes=codes,
+        submitted_at=_seconds(job["metadata"].get("creationTimestamp")) or 0,
+        scheduled_at=_latest(_condition_time(pod, "PodScheduled") for pod in newest.values()),
+        started_at=_latest(_state_time(pod, "startedAt") for pod in newest.values()),
+        finished_at=_latest(_state_time(pod, "finishedAt") for pod in newest.values()) if _done(job) else None,
+    )
+
+
+def newest_by_index(pods: Sequence[Object]) -> dict[int, Object]:
+    """The last attempt of each replica."""
+    newest: dict[int, Object] = {}
+    for pod in sorted(pods, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), _revision(pod))):
+        newest[index_of(pod)] = pod
+    return newest
+
+
+def index_of(pod: Object) -> int:
+    metadata = pod["metadata"]
+    text = (metadata.get("labels") or {}).get(INDEX_LABEL) or (metadata.get("annotations") or {}).get(INDEX_LABEL)
+    return int(text or 0)
+
+
+def exit_code(pod: Object | None) -> int | None:
+    """Of a replica that has ended; None before."""
+    terminated = _state(pod, "terminated") if pod else None
+    return terminated.get("exitCode", 0) if terminated else None
+
+
+def has_output(pod: Object) -> bool:
+    """Its container has started, so that there is a log to read."""
+    return bool(_state(pod, "running") or _state(pod, "terminated"))
+
+
+def why_waiting(pod: Object) -> str:
+    """One sentence; "" when it waits for nothing."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message") or condition.get("reason") or "waits for a node")
+    waiting = _state(pod, "waiting") or {}
+    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
+        return ": ".join(filter(None, (waiting["reason"], waiting.get("message", ""))))
+    return ""
+
+
+def _state(pod: Object | None, name: str) -> Object | None:
+    for status in ((pod or {}).get("status") or {}).get("containerStatuses") or ():
+        if status["name"] == CONTAINER:
+            found: Object | None = (status.get("state") or {}).get(name)
+            return found
+    return None
+
+
+def _done(job: Object) -> str:
+    for condition in (job.get("status") or {}).get("conditions") or ():
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            return str(condition["type"])
+    return ""
+
+
+def _phase(job: Object, pods: Iterable[Object]) -> Phase:
+    if done := _done(job):
+        return "Succeeded" if done == "Complete" else "Failed"
+    if job["metadata"].get("deletionTimestamp"):
+        return "Stopping"
+    return "Running" if any(_phase_of(pod) in ("Running", "Succeeded", "Failed") for pod in pods) else "Pending"
+
+
+def _phase_of(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase") or "Pending")
+
+
+def _message(job: Object, pods: Iterable[Object]) -> str:
+    for pod in pods:
+        terminated = _state(pod, "terminated") or {}
+        if terminated.get("exitCode"):
+            said = terminated.get("message") or terminated.get("reason") or "Error"
+            return f"replica {index_of(pod)} exited with code {terminated['exitCode']}: {said}".strip()
+        if why := why_waiting(pod) or _pod_message(pod):
+            return why
+    conditions = (job.get("status") or {}).get("conditions") or ()
+    return next((c.get("message", "") for c in conditions if c["type"] == "Failed" and c["status"] == "True"), "")
+
+
+def _pod_message(pod: Object) -> str:
+    status = pod.get("status") or {}
+    if status.get("phase") != "Failed":
+        return ""
+    return ": ".join(filter(None, (status.get("reason", ""), status.get("message", ""))))
+
+
+def _condition_time(pod: Object, kind: str) -> float | None:
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        if condition["type"] == kind and condition["status"] == "True":
+            return _seconds(condition.get("lastTransitionTime"))
+    return None
+
+
+def _state_time(pod: Object, field: str) -> float | None:
+    state = _state(pod, "terminated") or _state(pod, "running") or {}
+    return _seconds(state.get(field))
+
+
+def _seconds(text: str | None) -> float | None:
+    return datetime.fromisoformat(text).timestamp() if text else None
+
+
+def _latest(times: Iterable[float | None]) -> float | None:
+    known = [time for time in times if time is not None]
+    return max(known) if known else None
+
+
+def _revision(pod: Object) -> int:
+    return int(pod["metadata"].get("resourceVersion") or 0)
