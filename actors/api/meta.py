@@ -61,6 +61,7 @@ class Condition(Lens, frozen=True):
     reason: str = ""
     message: str = ""
     last_transition_time: str | None = None
+    last_update_time: str | None = None  # Deployments only
     observed_generation: int | None = None
 
 

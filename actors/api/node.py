@@ -12,6 +12,8 @@ NODE_DEVICES_ANNOTATION = "raypod.io/devices"
 TAINT_NOT_READY = "node.kubernetes.io/not-ready"
 TAINT_UNREACHABLE = "node.kubernetes.io/unreachable"
 TAINT_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+#: Set (NoExecute) by whoever knows that the node is gone for now: its pods are replaced at once (Kubernetes' word).
+TAINT_OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 LEASE_NAMESPACE = "kube-node-lease"
 
 

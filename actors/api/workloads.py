@@ -83,6 +83,14 @@ class JobSpec(Lens, frozen=True):
     ttl_seconds_after_finished: int | None = None
     suspend: bool = False
     manual_selector: bool = False
+    pod_replacement_policy: str = "TerminatingOrFailed"
+
+
+class UncountedTerminatedPods(Lens, frozen=True):
+    """Uids of pods that have ended, are in no counter yet, and keep their finalizer until they are listed here."""
+
+    succeeded: tuple[str, ...] | None = None
+    failed: tuple[str, ...] | None = None
 
 
 class JobStatus(Lens, frozen=True):
@@ -90,6 +98,8 @@ class JobStatus(Lens, frozen=True):
     ready: int = 0
     succeeded: int = 0
     failed: int = 0
+    terminating: int = 0
+    uncounted_terminated_pods: UncountedTerminatedPods = UncountedTerminatedPods()
     start_time: str | None = None
     completion_time: str | None = None
     completed_indexes: str = ""
@@ -107,6 +117,7 @@ class NamespaceSpec(Lens, frozen=True):
 
 class NamespaceStatus(Lens, frozen=True):
     phase: str = "Active"
+    conditions: tuple[Condition, ...] | None = None
 
 
 class Namespace(Resource, frozen=True):

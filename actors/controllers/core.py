@@ -22,7 +22,8 @@ from actors.reconcile.watch import EventType, Selection, WatchBatch
 from actors.reconcile.workqueue import WorkQueue
 
 #: Refusals that only say "your view is old": the watch will bring the news.
-_STALE = frozenset({"AlreadyExists", "Conflict", "NotFound"})
+_STALE_CREATE = frozenset({"AlreadyExists"})
+_STALE_CHANGE = frozenset({"Conflict", "NotFound"})
 
 
 class Task(NamedTuple):
@@ -52,6 +53,10 @@ class ControllersCore:
     @property
     def view(self) -> View:
         return self._view
+
+    @property
+    def queued_count(self) -> int:
+        return len(self._queue)
 
     def selection(self) -> Selection:
         shapes = [shape for controller in self._controllers for shape in controller.shapes()]
@@ -134,7 +139,8 @@ class ControllersCore:
         return writes
 
     def _complain(self, task: Task, write: StoreWrite, error: dict[str, Any], now: Millis) -> None:
-        if error.get("reason") not in _STALE:
+        stale = _STALE_CREATE if isinstance(write, Create) else _STALE_CHANGE
+        if error.get("reason") not in stale:
             verb = "Create" if isinstance(write, Create) else "Delete" if isinstance(write, Delete) else "Update"
             self._warn(task, f"Failed{verb}", f"Error: {error.get('message', 'unknown')}", now)
 

@@ -19,8 +19,8 @@ from actors.api.kinds import POD, kind_of
 from actors.api.meta import OwnerReference, Resource
 from actors.api.pod import Pod
 from actors.api.workloads import PodTemplate
-from actors.reconcile.actions import Patch
-from actors.reconcile.conditions import find_condition
+from actors.reconcile.actions import Patch, PatchType
+from actors.reconcile.conditions import condition, find_condition
 from actors.reconcile.view import RESOURCES, View
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' own: no vowels, so no words
@@ -78,6 +78,11 @@ def is_active(pod: Pod) -> bool:
     return not pod.is_finished and not pod.metadata.is_deleting
 
 
+def is_gone(pod: Pod) -> bool:
+    """Its node has confirmed its end, or it never had one: only finalizers keep the object."""
+    return pod.metadata.is_deleting and pod.metadata.deletion_grace_period_seconds == 0
+
+
 def is_ready(pod: Pod) -> bool:
     ready = find_condition(pod.status.conditions, "Ready")
     return ready is not None and ready.status == "True"
@@ -90,6 +95,15 @@ def available_at(pod: Pod, min_ready_seconds: int) -> Millis | None:
         return None
     since = parse_time(ready.last_transition_time) if min_ready_seconds and ready.last_transition_time else 0
     return since + min_ready_seconds * 1000
+
+
+def disrupt(pod: Pod, reason: str, message: str, now: Millis, phase: str = "") -> Patch:
+    """Says on the pod, before it is deleted, that the cluster and not the pod is the cause."""
+    status: Object = {"conditions": [condition("DisruptionTarget", True, reason, message, now)]}
+    if phase:
+        status["phase"] = phase
+    patch = {"status": status}
+    return Patch(key=pod_key(pod), patch=patch, type=PatchType.STRATEGIC, subresource="status", uid=pod.metadata.uid)
 
 
 def adopt(key: Key, obj: Resource, owner: Resource) -> Patch:

@@ -59,6 +59,7 @@ def _as_dict(c: Condition) -> dict[str, Any]:
         "reason": c.reason,
         "message": c.message,
         "lastTransitionTime": c.last_transition_time,
+        "lastUpdateTime": c.last_update_time,
         "observedGeneration": c.observed_generation,
     }
     return {name: value for name, value in fields.items() if value not in (None, "")}

@@ -86,6 +86,13 @@ class View:
         """Pods bound to the node, finished ones included."""
         return self._shaped(("node", name), Pod)
 
+    def finished(self) -> list[Pod]:
+        """Pods that succeeded or failed."""
+        return self._shaped(("finished",), Pod)
+
+    def finished_count(self) -> int:
+        return len(self._index.get(("finished",), ()))
+
     def dependents(self, uid: str) -> list[Key]:
         """Keys of all objects, of any kind, with an owner reference to `uid`."""
         return self._keys(("owner", uid))
@@ -190,4 +197,6 @@ def _terms(key: Key, obj: Resource) -> list[Term]:
     terms += dict.fromkeys(("owner", ref.uid) for ref in meta.owner_references or ())
     if isinstance(obj, Pod) and obj.spec.node_name:
         terms.append(("node", obj.spec.node_name))
+    if isinstance(obj, Pod) and obj.is_finished:
+        terms.append(("finished",))
     return terms

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from actors.api.node import TAINT_UNSCHEDULABLE, Taint
+from actors.api.toleration import is_tolerated
 from actors.scheduler.framework import Change, Plugin, Rejection
 from actors.scheduler.nodes import Nodes
-from actors.scheduler.plugins.taint_toleration import is_tolerated
 from actors.scheduler.shape import Shape
 
 _TAINT = Taint(key=TAINT_UNSCHEDULABLE, effect="NoSchedule")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
 
 from actors.api.node import Taint
 from actors.api.pod import Toleration
+from actors.api.toleration import is_tolerated
 from actors.scheduler.framework import Change, Plugin, Rejection, normalized
 from actors.scheduler.nodes import Floats, Ints, Nodes
 from actors.scheduler.shape import Shape
@@ -34,19 +34,6 @@ class TaintToleration(Plugin, frozen=True):
             for taints in nodes.taint_sets
         ]
         return normalized(np.array(unwelcome, np.float64)[nodes.taint_set[rows]], reverse=True)
-
-
-def is_tolerated(taint: Taint, tolerations: Iterable[Toleration]) -> bool:
-    """core/v1 ToleratesTaint: an empty key with Exists tolerates everything, an empty effect every effect."""
-    return any(_tolerates(toleration, taint) for toleration in tolerations)
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.effect not in ("", taint.effect) or toleration.key not in ("", taint.key):
-        return False
-    if toleration.operator == "Exists":
-        return True
-    return toleration.operator in ("", "Equal") and bool(toleration.key) and toleration.value == taint.value
 
 
 def _first_untolerated(taints: tuple[Taint, ...], tolerations: tuple[Toleration, ...]) -> Taint | None:

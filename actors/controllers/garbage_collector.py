@@ -1,0 +1,115 @@
+"""Garbage collection by owner references: background, foreground, orphan. For every kind, on metadata alone.
+
+An object goes when none of its owners is left. An owner of a kind that we do not serve counts as present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from actors.api.clock import Millis
+from actors.api.key import Key
+from actors.api.kinds import kind_for
+from actors.api.meta import OwnerReference, Resource
+from actors.reconcile.actions import Action, Delete, Patch, Propagation
+from actors.reconcile.controller import controller
+from actors.reconcile.view import View
+
+FOREGROUND = "foregroundDeletion"
+ORPHAN = "orphan"
+
+
+def relatives(key: Key, obj: Resource, view: View) -> Iterable[Key]:
+    """Dependents of what is going or gone, and owners that wait for this one to go."""
+    now = view.at(key)
+    if obj.metadata.is_deleting or now is None or now.metadata.uid != obj.metadata.uid:
+        yield from view.dependents(obj.metadata.uid)
+    for ref in obj.metadata.owner_references or ():
+        owner = view.with_uid(ref.uid)
+        if owner is not None and _is_deleting(owner, view):
+            yield owner
+
+
+@controller(Resource, watches={Resource: relatives})
+def reconcile(obj: Resource, view: View, now: Millis) -> Iterable[Action]:
+    key = view.with_uid(obj.metadata.uid)
+    if key is None:
+        return
+    if obj.metadata.is_deleting:
+        yield from _finalize(key, obj, view)
+    elif obj.metadata.owner_references:
+        yield from _collect(key, obj, view)
+
+
+def _finalize(key: Key, obj: Resource, view: View) -> Iterable[Action]:
+    """What its finalizers ask for before it may go."""
+    finalizers = obj.metadata.finalizers or ()
+    dependents = view.dependents(obj.metadata.uid)
+    if ORPHAN in finalizers:
+        yield from (_without_owner(dependent, obj, view) for dependent in dependents)
+        if not dependents:
+            yield _without_finalizer(key, obj, ORPHAN)
+    elif FOREGROUND in finalizers:
+        going = [dependent for dependent in dependents if not _is_deleting(dependent, view)]
+        yield from (_delete(dependent, view, Propagation.FOREGROUND) for dependent in going)
+        if not any(_blocks(dependent, obj, view) for dependent in dependents):
+            yield _without_finalizer(key, obj, FOREGROUND)
+
+
+def _collect(key: Key, obj: Resource, view: View) -> Iterable[Action]:
+    refs = obj.metadata.owner_references or ()
+    present = [ref for ref in refs if _is_present(ref, key.namespace, view)]
+    if not present:
+        yield _delete(key, view, Propagation.BACKGROUND)
+    elif len(present) < len(refs):
+        yield _patch(key, obj, {"ownerReferences": [msgspec.to_builtins(ref) for ref in present]})
+
+
+def _is_present(ref: OwnerReference, namespace: str, view: View) -> bool:
+    kind = kind_for(ref.api_version, ref.kind)
+    if kind is None:
+        return True
+    owner = view.at(Key(kind.resource, namespace if kind.namespaced else "", ref.name))
+    return owner is not None and owner.metadata.uid == ref.uid
+
+
+def _is_deleting(key: Key, view: View) -> bool:
+    obj = view.at(key)
+    return obj is not None and obj.metadata.is_deleting
+
+
+def _blocks(dependent: Key, owner: Resource, view: View) -> bool:
+    obj = view.at(dependent)
+    refs = obj.metadata.owner_references or () if obj else ()
+    return any(ref.uid == owner.metadata.uid and ref.block_owner_deletion for ref in refs)
+
+
+def _delete(key: Key, view: View, propagation: Propagation) -> Delete:
+    """Only as we know it: one that has found another owner meanwhile stays."""
+    obj = view.at(key)
+    meta = obj.metadata if obj else None
+    keeps = meta is not None and not view.dependents(meta.uid)
+    return Delete(
+        key=key,
+        uid=meta.uid if meta else "",
+        revision=meta.revision if meta else 0,
+        propagation=None if keeps else propagation,
+    )
+
+
+def _without_owner(key: Key, owner: Resource, view: View) -> Patch:
+    obj = view.at(key) or Resource()
+    kept = [ref for ref in obj.metadata.owner_references or () if ref.uid != owner.metadata.uid]
+    return _patch(key, obj, {"ownerReferences": [msgspec.to_builtins(ref) for ref in kept] or None})
+
+
+def _without_finalizer(key: Key, obj: Resource, name: str) -> Patch:
+    kept = [finalizer for finalizer in obj.metadata.finalizers or () if finalizer != name]
+    return _patch(key, obj, {"finalizers": kept or None})
+
+
+def _patch(key: Key, obj: Resource, metadata: dict[str, Any]) -> Patch:
+    return Patch(key=key, patch={"metadata": metadata}, revision=obj.metadata.revision, uid=obj.metadata.uid)

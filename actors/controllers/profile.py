@@ -1,0 +1,27 @@
+"""All controllers, in the order in which they are asked. A new one is one file and one line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.controllers import deployment, garbage_collector, job_tally, replicaset, taint_eviction
+from actors.controllers.config import ControllersConfig
+from actors.controllers.job import job
+from actors.controllers.namespace import namespace
+from actors.controllers.node_lifecycle import node_lifecycle
+from actors.controllers.pod_gc import pod_gc
+from actors.reconcile.controller import Controller
+
+
+def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
+    return (
+        node_lifecycle(config),
+        taint_eviction.reconcile,
+        pod_gc(config),
+        deployment.reconcile,
+        replicaset.reconcile,
+        job(config),
+        job_tally.reconcile,
+        garbage_collector.reconcile,
+        namespace(config),
+    )

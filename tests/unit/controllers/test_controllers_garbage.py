@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+from corerig import Rig, node, pod
+
+from actors.api.key import Key
+
+
+def config_map(name: str, *owners: dict[str, Any], **ref: Any) -> dict[str, Any]:
+    refs = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": o["metadata"]["name"], "uid": o["metadata"]["uid"], **ref}
+        for o in owners
+    ]
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "ownerReferences": refs}}
+
+
+def left(rig: Rig) -> set[str]:
+    return {m["metadata"]["name"] for m in rig.list("configmaps") if m["metadata"]["namespace"] == "default"} - {
+        "kube-root-ca.crt"
+    }
+
+
+def key(name: str) -> Key:
+    return Key("configmaps", "default", name)
+
+
+def test_background_takes_dependents_of_dependents(rig: Rig) -> None:
+    a = rig.create(config_map("a"))
+    b = rig.create(config_map("b", a))
+    rig.create(config_map("c", b))
+    rig.create(config_map("other"))
+    rig.settle()
+    rig.delete(key("a"), propagation="Background")
+    rig.settle()
+    assert left(rig) == {"other"}
+
+
+def test_one_living_owner_is_enough(rig: Rig) -> None:
+    a, b = rig.create(config_map("a")), rig.create(config_map("b"))
+    rig.create(config_map("c", a, b))
+    rig.settle()
+    rig.delete(key("a"))
+    rig.settle()
+    assert left(rig) == {"b", "c"}
+    assert [ref["name"] for ref in rig.get("configmaps", "c")["metadata"]["ownerReferences"]] == ["b"]
+
+
+def test_foreground_goes_last(rig: Rig) -> None:
+    a = rig.create(config_map("a"))
+    stuck = config_map("b", a, blockOwnerDeletion=True)
+    stuck["metadata"]["finalizers"] = ["example.com/wait"]
+    rig.create(stuck)
+    rig.settle()
+    rig.delete(key("a"), propagation="Foreground")
+    rig.settle()
+    assert left(rig) == {"a", "b"}
+    rig.patch(key("b"), {"metadata": {"finalizers": None}})
+    rig.settle()
+    assert left(rig) == set()
+
+
+def test_orphan_leaves_dependents_free(rig: Rig) -> None:
+    a = rig.create(config_map("a"))
+    rig.create(config_map("b", a))
+    rig.settle()
+    rig.delete(key("a"), propagation="Orphan")
+    rig.settle()
+    assert left(rig) == {"b"}
+    assert not rig.get("configmaps", "b")["metadata"].get("ownerReferences")
+
+
+def test_an_owner_that_never_was_and_one_of_an_unknown_kind(rig: Rig) -> None:
+    ghost = {"metadata": {"name": "ghost", "uid": "00000000-0000-0000-0000-000000000000"}}
+    rig.create(config_map("haunted", ghost))
+    rig.create(config_map("custom", ghost, apiVersion="example.com/v1", kind="Thing"))
+    rig.settle()
+    assert left(rig) == {"custom"}
+
+
+def test_an_owner_of_the_same_name_with_another_uid_is_no_owner(rig: Rig) -> None:
+    a = rig.create(config_map("a"))
+    rig.delete(key("a"))
+    rig.create(config_map("a"))
+    rig.create(config_map("b", a))
+    rig.settle()
+    assert left(rig) == {"a"}
+
+
+def test_every_namespace_has_its_account_and_the_ca(rig: Rig) -> None:
+    rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    rig.settle()
+    assert rig.get("serviceaccounts", "default", "team")
+    assert rig.get("configmaps", "kube-root-ca.crt", "team")["data"] == {"ca.crt": "PEM"}
+    rig.delete(Key("serviceaccounts", "team", "default"))
+    rig.settle()
+    assert rig.get("serviceaccounts", "default", "team")
+
+
+def test_a_terminating_namespace_is_emptied_and_goes(rig: Rig) -> None:
+    rig.create(node("n"))
+    rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    rig.create(config_map("a"), "team")
+    rig.create(pod("p"), "team")
+    rig.settle()
+    rig.delete(Key("namespaces", "", "team"))
+    rig.settle()
+    ns = rig.get("namespaces", "team", "")
+    assert ns["status"]["phase"] == "Terminating"
+    (row,) = ns["status"]["conditions"]
+    assert (row["type"], row["message"]) == (
+        "NamespaceContentRemaining",
+        "Some resources are remaining: pods has 1 resource instances",
+    )
+    rig.delete(Key("pods", "team", "p"), grace_period_seconds=0)
+    rig.settle()
+    assert rig.get("namespaces", "team", "") is None
+    assert rig.get("configmaps", "a", "team") is None
