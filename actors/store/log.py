@@ -113,7 +113,8 @@ class Log:
 
     def _apply_record(self, record: Record) -> set[str]:
         key, previous = record.stored.key, self.find(record.stored.key)
-        self._index(record, previous)
+        before, after = node_of(previous), node_of(record.stored)
+        self._index(key, before, None if record.removed else after)
         shelf = self._shelves.get(key.resource)
         if shelf is None:
             shelf = self._shelves[key.resource] = Shelf(key.resource)
@@ -124,20 +125,22 @@ class Log:
         self.revision = record.revision
         if record.revision <= self.horizon:
             return set()
-        topics = topics_of(previous, record.stored)
+        topics = topics_of(record.stored, {before, after})
         for topic in topics:
             self._topics.setdefault(topic, []).append(Change(record.revision, record, previous))
         self._history_bytes += len(record.stored.body)
         return topics
 
-    def _index(self, record: Record, previous: Stored | None) -> None:
-        before, after = node_of(previous), None if record.removed else node_of(record.stored)
-        if before != after and before is not None:
-            del self._keys_by_node[before][record.stored.key]
+    def _index(self, key: Key, before: str | None, after: str | None) -> None:
+        """A pod has moved from one node's keys to another's; None is no pod at all."""
+        if before == after:
+            return
+        if before is not None:
+            del self._keys_by_node[before][key]
             if not self._keys_by_node[before]:
                 del self._keys_by_node[before]
-        if before != after and after is not None:
-            self._keys_by_node.setdefault(after, {})[record.stored.key] = None
+        if after is not None:
+            self._keys_by_node.setdefault(after, {})[key] = None
 
     # --- forgetting ---------------------------------------------------------------------------------------------
 

@@ -117,7 +117,6 @@ def node_of(stored: Stored | None) -> str | None:
     return _decode_node(stored.body).spec.node_name
 
 
-def topics_of(previous: Stored | None, stored: Stored) -> set[str]:
-    """Where a change of an object is told."""
-    nodes = {node for node in (node_of(previous), node_of(stored)) if node is not None}
-    return {ALL_TOPIC, stored.key.resource, *map(node_topic, nodes)}
+def topics_of(stored: Stored, nodes: set[str | None]) -> set[str]:
+    """Where a change of an object is told; `nodes`: `node_of` it before and after."""
+    return {ALL_TOPIC, stored.key.resource, *(node_topic(node) for node in nodes if node is not None)}

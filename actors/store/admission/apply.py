@@ -86,7 +86,7 @@ def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind
         claim = mine
     position = claims.index(mine) if mine is not None else len(others)
     merged = with_claims(merged, [*others[:position], claim, *others[position:]])
-    return finish_update(merged, stored, kind, write.subresource, "", context)
+    return finish_update(merged, stored, live, kind, write.subresource, "", context)
 
 
 # --- conflicts --------------------------------------------------------------------------------------------------

@@ -22,20 +22,30 @@ _SERVER_SET = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePe
 FIRST_GENERATION = 1
 
 
-def without_nulls(value: Any) -> Any:
-    """A deep copy in which no object has a null member, for null and absent mean the same in Kubernetes."""
+def without_nulls(value: Any, known: Any = None) -> Any:
+    """A copy in which no object has a null member, for null and absent mean the same in Kubernetes.
+
+    Parts that are `known`'s own are known to have none and are shared with it: a small patch of a large object costs
+    what the patch costs.
+    """
+    if value is known:
+        return value
     if isinstance(value, dict):
-        return {name: without_nulls(item) for name, item in value.items() if item is not None}
+        parts = known if isinstance(known, dict) else {}
+        return {name: without_nulls(item, parts.get(name)) for name, item in value.items() if item is not None}
     if isinstance(value, list):
         return [without_nulls(item) for item in value]
     return value
 
 
-def check_type(obj: Any, kind: Kind) -> Object:
-    """A copy of a client's object with apiVersion, kind and metadata present. Raises BadRequest for another kind's."""
+def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:
+    """A copy of a client's object with apiVersion, kind and metadata present. Raises BadRequest for another kind's.
+
+    `known`: the stored object that `obj` may share parts with.
+    """
     if not isinstance(obj, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind.kind}): it is not a JSON object")
-    typed: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **without_nulls(obj)}
+    typed: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **without_nulls(obj, known)}
     if (typed["apiVersion"], typed["kind"]) != (kind.api_version, kind.kind):
         raise refusals.wrong_type(kind, typed["apiVersion"], typed["kind"])
     return typed
@@ -128,10 +138,15 @@ def find_late_finalizers(old: Object, new: Object) -> list[Cause]:
 
 def counted(old: Object, new: Object, kind: Kind) -> Object:
     """`new` with the next generation when anything but metadata and status differs, for kinds that count."""
-    if not kind.has_spec or _content(old) == _content(new):
+    if not kind.has_spec or not differs_in_content(old, new):
         return new
     generation = int(old["metadata"].get("generation", 0)) + 1
     return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def differs_in_content(old: Object, new: Object) -> bool:
+    """In anything but metadata and status."""
+    return _content(old) != _content(new)
 
 
 def _content(obj: Object) -> Object:

@@ -13,7 +13,7 @@ from actors.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge, apply_strategic
-from actors.api.validation import invalid, typed, validate
+from actors.api.validation import invalid, validate
 from actors.reconcile.actions import Patch, PatchType, Update
 from actors.store.admission import metadata, refusals
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
@@ -31,9 +31,8 @@ def admit_update(write: Update, context: Context) -> Outcome:
     check_subresource(kind, write.subresource)
     if write.subresource == "scale":
         return _finish_scale(write.object, stored, kind, write.manager, context)
-    return finish_update(
-        metadata.check_type(write.object, kind), stored, kind, write.subresource, write.manager, context
-    )
+    given = metadata.check_type(write.object, kind)
+    return finish_update(given, stored, decode(stored), kind, write.subresource, write.manager, context)
 
 
 def admit_patch(write: Patch, context: Context) -> Outcome:
@@ -50,8 +49,8 @@ def admit_patch(write: Patch, context: Context) -> Outcome:
         return _finish(kind, stored, old, new, write.manager, context, write.subresource)
     if write.subresource == "scale":
         return _finish_scale(_patched(scale_of(old), write), stored, kind, write.manager, context)
-    patched = metadata.check_type(_patched(old, write), kind)
-    return finish_update(patched, stored, kind, write.subresource, write.manager, context)
+    patched = metadata.check_type(_patched(old, write), kind, old)
+    return finish_update(patched, stored, old, kind, write.subresource, write.manager, context)
 
 
 def check_subresource(kind: Kind, subresource: str) -> None:
@@ -80,10 +79,9 @@ def _patched(target: Object, write: Patch) -> Object:
 
 
 def finish_update(
-    given: Object, stored: Stored, kind: Kind, subresource: str, manager: str, context: Context
+    given: Object, stored: Stored, old: Object, kind: Kind, subresource: str, manager: str, context: Context
 ) -> Outcome:
-    """From the object that a client wants to the one that it gets."""
-    old = decode(stored)
+    """From the object that a client wants to the one that it gets. `old` is `stored`, decoded."""
     meta = metadata.read_meta(given)
     metadata.check_target(given, stored.key)
     metadata.check_preconditions(kind, stored, meta.uid, meta.resource_version, subresource)
@@ -99,7 +97,8 @@ def _finish(
     """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
-    new = default(typed(new, old))
+    if _needs_defaults(old, new, subresource):
+        new = default(new)
     causes = metadata.find_late_finalizers(old, new)
     if kind is kinds.POD and not subresource:
         causes += find_frozen_fields(old, new)
@@ -110,6 +109,14 @@ def _finish(
         return Keep(stored)
     new = owned_by_update(old, metadata.counted(old, new, kind), manager, subresource, format_time(context.now))
     return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
+
+
+def _needs_defaults(old: Object, new: Object, subresource: str) -> bool:
+    """What is stored has its defaults: they can only be missing where something was changed or taken away."""
+    if subresource == "binding":
+        return False
+    before, after = old.get("status") or {}, new.get("status") or {}
+    return metadata.differs_in_content(old, new) or not before.keys() <= after.keys()
 
 
 def is_released(obj: Object, kind: Kind) -> bool:
@@ -128,4 +135,5 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
     obj = decode(stored)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
     metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
-    return finish_update({**obj, "spec": {**obj["spec"], "replicas": replicas}}, stored, kind, "", manager, context)
+    wanted = {**obj, "spec": {**obj["spec"], "replicas": replicas}}
+    return finish_update(wanted, stored, obj, kind, "", manager, context)
