@@ -44,6 +44,11 @@ class AsyncRun:
     def replicas(self) -> int:
         return int(self._job["spec"].get("completions") or 1)
 
+    @property
+    def image(self) -> str:
+        container: Object = self._job["spec"]["template"]["spec"]["containers"][0]
+        return str(container["image"])
+
     async def status(self) -> RunStatus:
         """As it is now. Raises NotFound once the run is deleted."""
         api = await self._cluster.api()

@@ -77,6 +77,10 @@ class Run:
         return self.aio.replicas
 
     @property
+    def image(self) -> str:
+        return self.aio.image
+
+    @property
     def status(self) -> RunStatus:
         """As it is now. Raises NotFound once the run is deleted."""
         return self._thread.run(self.aio.status())

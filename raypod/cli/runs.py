@@ -1,0 +1,185 @@
+"""run, ps, logs, stop: containers."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from raypod.cli.output import Format, Output, Progress, format_age, print_json, print_table
+from raypod.errors import NotFound, RaypodError
+
+_STOPPED_BY_USER = 130
+
+
+def run(
+    image: Annotated[str, typer.Argument(help="an image reference, or host for the node's own file system")],
+    command: Annotated[list[str] | None, typer.Argument(help="after --: the command and its arguments")] = None,
+    gpus: Annotated[int, typer.Option(help="whole GPUs for each replica")] = 0,
+    cpus: Annotated[float | None, typer.Option(help="CPUs for each replica")] = None,
+    memory: Annotated[str | None, typer.Option(help="memory for each replica, such as 512Mi or 8Gi")] = None,
+    replicas: Annotated[int, typer.Option(help="how many containers")] = 1,
+    env: Annotated[list[str] | None, typer.Option("-e", "--env", help="NAME=VALUE, or NAME to pass yours on")] = None,
+    volume: Annotated[list[str] | None, typer.Option("-v", "--volume", help="SRC:DST[:ro], both absolute")] = None,
+    name: Annotated[str, typer.Option(help="the run's name; drawn when left out")] = "",
+    retries: Annotated[int, typer.Option(help="how many containers may fail in all")] = 0,
+    workdir: Annotated[str, typer.Option("-w", "--workdir", help="working directory in the container")] = "",
+    detach: Annotated[bool, typer.Option("-d", "--detach", help="print the name and return")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run an image, stream its logs, exit with its code. Ctrl-C stops the run."""
+    options: dict[str, Any] = {
+        "image": image,
+        "command": command or [],
+        "gpus": gpus,
+        "cpus": cpus,
+        "memory": memory,
+        "replicas": replicas,
+        "env": parse_env(env or ()),
+        "volumes": parse_volumes(volume or ()),
+        "retries": retries,
+        "working_dir": workdir,
+    }
+    sys.exit(asyncio.run(_run(name, options, detach, output)))
+
+
+def parse_env(words: Sequence[str]) -> dict[str, str]:
+    """Raises ValueError. A name without a value is passed on from this process."""
+    import os
+
+    env = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name:
+            raise ValueError(f"-e {word!r}: write NAME=VALUE")
+        if equals:
+            env[name] = value
+        elif name in os.environ:
+            env[name] = os.environ[name]
+    return env
+
+
+def parse_volumes(words: Sequence[str]) -> dict[str, str]:
+    """`SRC:DST[:ro]` to container path -> host path. Raises ValueError."""
+    volumes = {}
+    for word in words:
+        source, target, *mode = word.split(":")[:4] if word.count(":") else (word, "")
+        if not source.startswith("/") or not target.startswith("/") or mode not in ([], ["ro"], ["rw"]):
+            raise ValueError(f"-v {word!r}: write SRC:DST or SRC:DST:ro, both paths absolute")
+        volumes[target] = source + (":ro" if mode == ["ro"] else "")
+    return volumes
+
+
+async def _run(name: str, options: dict[str, Any], detach: bool, output: Format) -> int:
+    from raypod.cluster import AsyncCluster
+
+    async with AsyncCluster(start=False) as cluster:
+        submitted = await cluster.run(name, **options)
+        if detach:
+            print_json({"name": submitted.name}) if output is Format.JSON else sys.stdout.write(submitted.name + "\n")
+            return 0
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, task.cancel)
+        try:
+            return await _follow(submitted, output)
+        except asyncio.CancelledError:
+            sys.stderr.write(f"\nraypod: stopping {submitted.name}\n")
+            task.uncancel()
+            await submitted.delete()
+            with suppress(RaypodError):
+                await submitted.wait_deleted(40)
+            return _STOPPED_BY_USER
+
+
+async def _follow(submitted: Any, output: Format) -> int:
+    """Logs to stdout, what it waits for to stderr; the exit code of the first replica that failed."""
+    progress = Progress(output is Format.TABLE)
+    watcher = asyncio.create_task(_tell_waiting(submitted, progress))
+    lines = []
+    try:
+        async for line in submitted.logs(follow=True):
+            progress.clear()
+            if output is Format.JSON:
+                lines.append(line)
+            else:
+                sys.stdout.write(line + "\n")
+                sys.stdout.flush()
+    finally:
+        watcher.cancel()
+        progress.clear()
+    status = await submitted.wait(30)
+    if output is Format.JSON:
+        print_json({"name": submitted.name, **msgspec.to_builtins(status), "logs": lines})
+    elif status.phase == "Failed":
+        sys.stderr.write(f"raypod: run {submitted.name} failed: {status.message or 'see its logs'}\n")
+    codes = [code for code in status.exit_codes if code]
+    return codes[0] if codes else int(status.phase == "Failed")
+
+
+async def _tell_waiting(submitted: Any, progress: Progress) -> None:
+    with suppress(RaypodError):
+        async for status in submitted.watch():
+            if status.phase != "Pending":
+                return
+            progress.show(f"{submitted.name} is pending: {status.message}" if status.message else "pending")
+
+
+def ps(output: Output = Format.TABLE) -> None:
+    """All runs."""
+    from raypod.sync import Cluster
+
+    with Cluster(start=False) as cluster:
+        found = cluster.runs()
+    if output is Format.JSON:
+        print_json([{"name": run.name, **msgspec.to_builtins(status)} for run, status in found])
+        return
+    rows = (
+        (run.name, run.image, status.phase, f"{status.succeeded + status.active}/{status.replicas}",
+         " ".join("-" if code is None else str(code) for code in status.exit_codes),
+         format_age(status.submitted_at), status.message)
+        for run, status in found
+    )  # fmt: skip
+    print_table(("NAME", "IMAGE", "PHASE", "REPLICAS", "EXIT", "AGE", "MESSAGE"), rows)
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="a run")],
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="as they come, until the run is finished")] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """What a run has written, also after its containers are gone."""
+    from raypod.sync import Cluster
+
+    with Cluster(start=False) as cluster:
+        for line in cluster.get(name).logs(follow):
+            sys.stdout.write((msgspec.json.encode({"line": line}).decode() if output is Format.JSON else line) + "\n")
+            sys.stdout.flush()
+
+
+def stop(
+    names: Annotated[list[str], typer.Argument(help="runs")],
+    output: Output = Format.TABLE,
+) -> None:
+    """Stop runs and forget them: SIGTERM, then SIGKILL after the grace period."""
+    from raypod.sync import Cluster
+
+    progress = Progress(output is Format.TABLE)
+    with Cluster(start=False) as cluster:
+        found = [cluster.get(name) for name in names]
+        for run in found:
+            run.delete()
+        for run in found:
+            progress.show(f"stopping {run.name}")
+            with suppress(NotFound):
+                run.wait_deleted()
+    progress.clear()
+    print_json({"stopped": names}) if output is Format.JSON else sys.stdout.write("\n".join(names) + "\n")
