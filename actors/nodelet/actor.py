@@ -33,7 +33,7 @@ from actors.nodelet.peers import follow_peers
 from actors.nodelet.pod_range import claim_pod_cidr
 from actors.plugins.device.port import Device
 from actors.plugins.errors import PluginError
-from actors.plugins.registry import Plugins, PluginSettings, build_plugins
+from actors.plugins.registry import OwnProcesses, Plugins, PluginSettings, build_plugins
 from actors.plugins.runtime.port import ContainerState, ContainerStatus
 from actors.store.loop import run_core
 from actors.store.port import StorePort
@@ -234,9 +234,12 @@ class NodeletActor:
             await plugins.runtime.remove_pod_sandbox(sandbox.spec.id)
         for uid in await plugins.storage.published():
             await plugins.storage.unpublish_volumes(uid)
+        if isinstance(plugins.runtime, OwnProcesses):
+            await plugins.runtime.shutdown()
+        else:
+            await plugins.runtime.close()
         await plugins.network.teardown()
         await plugins.devices.close()
-        await plugins.runtime.close()
 
 
 def select_held(devices: list[Device], held: Held) -> tuple[Device, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -34,6 +34,15 @@ class PluginSettings(msgspec.Struct, frozen=True, kw_only=True):
     network: NetworkConfig
     devices: DevicesConfig
     choices: Mapping[str, str] = {}
+
+
+@runtime_checkable
+class OwnProcesses(Protocol):
+    """A plugin that has processes outside the nodelet, which go on after it."""
+
+    async def shutdown(self) -> None:
+        """End them, with all that they run. A second call does nothing."""
+        ...
 
 
 class Plugins(msgspec.Struct, frozen=True, kw_only=True):
