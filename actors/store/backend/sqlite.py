@@ -105,7 +105,6 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 def _prepare(db: sqlite3.Connection) -> None:
     """Lock, durability, schema. Exclusive locking also keeps the WAL index out of shared memory."""
-    db.execute("PRAGMA page_size = 8192")
     db.execute("PRAGMA locking_mode = EXCLUSIVE")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
