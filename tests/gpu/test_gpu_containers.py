@@ -15,58 +15,27 @@ from pathlib import Path
 import pytest
 
 from actors.plugins.device.port import Device, DeviceEdits
-from actors.plugins.image.port import HOST_IMAGE, Auth, Image, ImageConfig, ProgressSink, Rootfs
+from actors.plugins.image.fake import FakeImages
+from actors.plugins.image.port import HOST_IMAGE
 from actors.plugins.network.fake import FakeNetwork
-from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus, Mount, RuntimePort, SandboxSpec
+from actors.plugins.runtime.native import NativeRuntime
+from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus, Mount, SandboxSpec
 
 pytestmark = [pytest.mark.gpu, pytest.mark.root]
 
 PROBES = Path(__file__).parent
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _numbers = itertools.count()
 
 
-class HostImages:
-    """The image port with one image: this machine's root file system."""
-
-    image = Image(id=HOST_IMAGE, tags=(HOST_IMAGE,), config=ImageConfig(env=(PATH,)))
-
-    async def pull_image(self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None) -> Image:
-        return self.image
-
-    async def image_status(self, reference: str) -> Image | None:
-        return self.image if reference == HOST_IMAGE else None
-
-    async def list_images(self) -> list[Image]:
-        return [self.image]
-
-    async def remove_image(self, reference: str) -> None:
-        return None
-
-    async def load_image(self, path: str, progress: ProgressSink | None = None) -> list[Image]:
-        return []
-
-    async def rootfs(self, image_id: str, holder: str) -> Rootfs:
-        return Rootfs(layers=("/",))
-
-    async def release(self, image_id: str, holder: str) -> None:
-        return None
-
-
 @asynccontextmanager
-async def native_runtime(root: Path) -> AsyncIterator[RuntimePort]:
-    from actors.plugins.runtime.native import NativeRuntime
-
+async def native_runtime(root: Path) -> AsyncIterator[NativeRuntime]:
     network = FakeNetwork()
     await network.setup("10.191.253.0/24")
-    clock = lambda: time.time_ns() // 1_000_000  # noqa: E731
-    runtime = NativeRuntime(root=root, images=HostImages(), network=network, clock=clock)
+    runtime = NativeRuntime(root=root, images=FakeImages(), network=network, clock=lambda: time.time_ns() // 1_000_000)
     try:
         yield runtime
     finally:
-        for sandbox in await runtime.list_pod_sandboxes():
-            await runtime.remove_pod_sandbox(sandbox.spec.id)
-        await runtime.close()
+        await runtime.shutdown()
 
 
 def python() -> str:
