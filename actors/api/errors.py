@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 
-class Cause(msgspec.Struct, frozen=True, omit_defaults=True):
+class Cause(msgspec.Struct, frozen=True):
     """One offending field of a request: `field` is its path, `reason` a CamelCase constant."""
 
     field: str

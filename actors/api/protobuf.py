@@ -20,7 +20,6 @@ from actors.api.errors import BadRequest
 from actors.api.schema import definition_name
 
 MAGIC = b"k8s\0"
-_DEPTH_MAX = 64
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _INTEGERS = frozenset({"int32", "int64", "bool"})
 
@@ -60,12 +59,12 @@ def _decode_envelope(body: bytes) -> Object:
     raw = b""
     for number, value in _fields(body):
         if number == 1 and isinstance(value, bytes):
-            type_meta = _message(value, "runtime.TypeMeta", 0)
+            type_meta = _message(value, "runtime.TypeMeta")
         elif number == 2 and isinstance(value, bytes):
             raw = value
     api_version, kind = str(type_meta.get("apiVersion", "")), str(type_meta.get("kind", ""))
     name = _message_name(api_version, kind)
-    return {"kind": kind, "apiVersion": api_version, **_message(raw, name, 0)}
+    return {"kind": kind, "apiVersion": api_version, **_message(raw, name)}
 
 
 def _message_name(api_version: str, kind: str) -> str:
@@ -113,27 +112,25 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a varint is longer than 10 bytes")
 
 
-def _message(data: bytes, name: str, depth: int) -> Object:
-    if depth > _DEPTH_MAX:
-        raise ValueError(f"messages are nested more than {_DEPTH_MAX} deep")
+def _message(data: bytes, name: str) -> Object:
     rows = _messages()[name]
     result: Object = {}
     for number, wire in _fields(data):
         field = rows.get(number)
         if field is not None:
-            _put(result, field, wire, depth)
+            _put(result, field, wire)
     return result
 
 
-def _put(result: Object, field: _Field, wire: bytes | int, depth: int) -> None:
+def _put(result: Object, field: _Field, wire: bytes | int) -> None:
     if field.label == "map:":
-        key, value = _map_entry(wire, field.type, depth)
+        key, value = _map_entry(wire, field.type)
         result.setdefault(field.name, {})[key] = value
         return
     if field.label == "[]" and field.type in _INTEGERS and isinstance(wire, bytes):
         result.setdefault(field.name, []).extend(_packed(wire, field.type))
         return
-    value = _value(wire, field.type, depth)
+    value = _value(wire, field.type)
     if field.label == "[]":
         result.setdefault(field.name, []).append(value)
     elif value is not None and (value or not field.absent_when_zero or isinstance(value, dict)):
@@ -142,10 +139,10 @@ def _put(result: Object, field: _Field, wire: bytes | int, depth: int) -> None:
         result.pop(field.name, None)
 
 
-def _map_entry(wire: bytes | int, type_name: str, depth: int) -> tuple[str, Any]:
+def _map_entry(wire: bytes | int, type_name: str) -> tuple[str, Any]:
     entry = dict(_fields(_expect_bytes(wire)))
     empty: bytes | int = 0 if type_name in _INTEGERS else b""
-    return _text(entry.get(1, b"")), _value(entry.get(2, empty), type_name, depth)
+    return _text(entry.get(1, b"")), _value(entry.get(2, empty), type_name)
 
 
 def _packed(data: bytes, type_name: str) -> Iterator[Any]:
@@ -155,7 +152,7 @@ def _packed(data: bytes, type_name: str) -> Iterator[Any]:
         yield _integer(value, type_name)
 
 
-def _value(wire: bytes | int, type_name: str, depth: int) -> Any:
+def _value(wire: bytes | int, type_name: str) -> Any:
     if type_name in _INTEGERS:
         if not isinstance(wire, int):
             raise ValueError(f"a {type_name} has another wire type")
@@ -164,7 +161,7 @@ def _value(wire: bytes | int, type_name: str, depth: int) -> Any:
         return _text(wire)
     if type_name == "bytes":
         return base64.b64encode(_expect_bytes(wire)).decode()
-    message = _message(_expect_bytes(wire), type_name, depth + 1)
+    message = _message(_expect_bytes(wire), type_name)
     special = _SPECIAL.get(type_name)
     return message if special is None else special(message)
 

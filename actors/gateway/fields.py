@@ -45,25 +45,35 @@ def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[st
 
 
 def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
-    """A JSON patch: `add` and `replace` below a field that the kind does not know are dropped."""
+    """A JSON patch: what `add` and `replace` bring is held against the schema of the place they bring it to."""
     if not isinstance(operations, list):
         raise BadRequest("a JSON patch is a list of operations")
-    unknown, kept, problems = [], [], []
-    for operation in operations:
-        path = operation.get("path") if isinstance(operation, dict) else None
-        if not isinstance(path, str) or operation.get("op") not in ("add", "replace"):
-            kept.append(operation)
-            continue
-        obj = _object_with(path, operation.get("value"), kind)
-        checked = check_object(obj, kind.api_version, kind.kind) if obj is not None else None
-        if checked is None or checked.unknown:
-            unknown.append(path.lstrip("/").replace("/", "."))
-            continue
-        problems += [f"{path}: {cause.message}" for cause in checked.problems]
-        kept.append(operation)
+    unknown: list[str] = []
+    problems: list[str] = []
+    kept = [admitted for op in operations if (admitted := _admit_operation(op, kind, unknown, problems)) is not None]
     where = _where(kind.kind, kind.version)
     _refuse_problems(where, problems)
     return Admitted(kept, _judge(where, unknown, (), validation))
+
+
+def _admit_operation(operation: Any, kind: Kind, unknown: list[str], problems: list[str]) -> Any:
+    """None for one that goes below a field which the kind does not know; adds to `unknown` and `problems`."""
+    path = operation.get("path") if isinstance(operation, dict) else None
+    if not isinstance(path, str) or operation.get("op") not in ("add", "replace"):
+        return operation
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+    types = _types_along(parts, kind)
+    if types is None:
+        unknown.append(".".join(parts))
+        return None
+    obj = _object_with(parts, types, operation.get("value"))
+    if not isinstance(obj, dict):
+        problems.append("the whole object: must be an object")
+        return operation
+    checked = check_object(obj, kind.api_version, kind.kind)
+    unknown += checked.unknown
+    problems += [f"{path}: {cause.message}" for cause in checked.problems]
+    return {**operation, "value": _prune(operation.get("value"), types[-1])}
 
 
 def _where(kind: str, version: str) -> str:
@@ -106,18 +116,22 @@ def _known_items(value: Object, found: Definition) -> Iterable[tuple[str, Any]]:
             yield name, item
 
 
-def _object_with(pointer: str, value: Any, kind: Kind) -> Object | None:
-    """An object that holds only `value`, at a JSON pointer; list indices become the first item. None: no such place."""
-    parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+def _types_along(parts: Sequence[str], kind: Kind) -> list[str] | None:
+    """The type of the object and of each place on the way; None when the schema knows no such place."""
     types = [definition_name(kind.api_version, kind.kind)]
     for part in parts:
         below = _type_below(types[-1], part)
         if below is None:
             return None
         types.append(below)
+    return types
+
+
+def _object_with(parts: Sequence[str], types: Sequence[str], value: Any) -> Any:
+    """An object that holds only `value`, where `parts` lead; an item of a list becomes its first."""
     for part, type_name in zip(reversed(parts), reversed(types[:-1]), strict=True):
         value = [value] if type_name.startswith("[]") else {part: value}
-    return value if isinstance(value, dict) else {}
+    return value
 
 
 def _type_below(type_name: str, part: str) -> str | None:

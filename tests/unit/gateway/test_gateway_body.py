@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.api.errors import BadRequest
+from actors.gateway.body import DEPTH_MAX, duplicate_fields, parse_value
+from actors.gateway.media import Body
+
+
+def test_yaml_is_json_with_other_signs() -> None:
+    text = b"a: 1\nb: [x, 'y', 2.5, true, null]\nc: {d: 2026-11-23}\n7: one\ntrue: yes\n"
+    assert parse_value(text, Body.YAML) == {
+        "a": 1,
+        "b": ["x", "y", 2.5, True, None],
+        "c": {"d": "2026-11-23"},
+        "7": "one",
+        "true": True,
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a: &x [1]\nb: *x",
+        b"!!python/object/apply:os.system [ls]",
+        b"a: !!binary aGk=",
+        b"a: !!set {b, c}",
+        b"--- a\n--- b",
+        b"{" * 1000,
+        b"- " * 1000 + b"a",
+        b"[" * (DEPTH_MAX + 2) + b"]" * (DEPTH_MAX + 2),
+        b"a: b: c",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_yaml_that_is_refused(text: bytes) -> None:
+    with pytest.raises(BadRequest):
+        parse_value(text, Body.YAML)
+
+
+def test_depth() -> None:
+    fine = b"[" * DEPTH_MAX + b"]" * DEPTH_MAX
+    assert parse_value(fine, Body.JSON)
+    for count in (DEPTH_MAX + 2, 5_000, 200_000):
+        with pytest.raises(BadRequest, match="nested"):
+            parse_value(b"[" * count + b"]" * count, Body.JSON)
+
+
+def test_duplicates() -> None:
+    assert duplicate_fields(b'{"a":1,"b":{"c":1,"c":2},"a":3}', Body.JSON) == ["c", "a"]
+    assert duplicate_fields(b'{"a":1}', Body.JSON) == []
+    assert duplicate_fields(b"{", Body.JSON) == []
+    assert duplicate_fields(b"a: 1\na: 2", Body.YAML) == []
+
+
+@given(st.binary(max_size=200), st.sampled_from([Body.JSON, Body.YAML, Body.PROTOBUF, Body.APPLY]))
+def test_any_bytes_are_a_value_or_a_bad_request(text: bytes, body: Body) -> None:
+    with contextlib.suppress(BadRequest):
+        parse_value(text, body)
+
+
+@given(st.binary(max_size=200))
+def test_any_protobuf_is_a_value_or_a_bad_request(raw: bytes) -> None:
+    for kind in (b"Pod", b"Deployment", b"Event"):
+        version = b"apps/v1" if kind == b"Deployment" else b"v1"
+        meta = bytes([10, len(version)]) + version + bytes([18, len(kind)]) + kind
+        envelope = b"k8s\0" + bytes([10, len(meta)]) + meta + bytes([18]) + _length(raw) + raw
+        with contextlib.suppress(BadRequest):
+            assert parse_value(envelope, Body.PROTOBUF)["kind"] == kind.decode()
+
+
+def _length(raw: bytes) -> bytes:
+    size = len(raw)
+    return bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])
