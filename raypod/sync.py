@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -119,6 +120,7 @@ class Cluster:
     ) -> None:
         self._thread = LoopThread()
         self.aio = self._thread.run(_connected(kubeconfig, namespace, start))
+        atexit.register(self.close)
 
     def __enter__(self) -> Cluster:
         return self
@@ -127,7 +129,8 @@ class Cluster:
         self.close()
 
     def close(self) -> None:
-        """Let go of connections. What runs goes on."""
+        """Let go of connections. What runs goes on. Once more does nothing."""
+        atexit.unregister(self.close)
         self._thread.run(self.aio.close())
         self._thread.stop()
 

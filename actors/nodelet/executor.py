@@ -159,11 +159,11 @@ class Executor:
         self._nudge.set()
 
     async def _carry_out(self, operation: Operation) -> None:
-        result = await self._attempt(operation)
+        result = await self.attempt(operation)
         self.core.completed(operation, result, self._clock())
         self._go_on()
 
-    async def _attempt(self, operation: Operation) -> Result:
+    async def attempt(self, operation: Operation) -> Result:
         """The answer, or the failure as a value. Only a cancellation because of `close` passes."""
         try:
             async with asyncio.timeout(operation.timeout_ms / 1_000):

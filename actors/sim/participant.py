@@ -10,9 +10,10 @@ from typing import Generic, TypeVar
 
 from actors.api.clock import Millis
 from actors.api.errors import Expired
+from actors.api.key import Stored
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.reconcile.core import Core
-from actors.reconcile.watch import Selection
+from actors.reconcile.watch import Selection, WatchBatch
 from actors.sim.faults import Faults
 from actors.sim.store import SimStore
 from actors.sim.timeline import Timeline
@@ -47,7 +48,6 @@ class Participant(Generic[C]):
         self.is_connected = True
         self.life = 0
         self.on_turn: Callable[[], None] = lambda: None
-        self.on_start: Callable[[], None] = lambda: None
         self._commits = 0
         self._begin()
 
@@ -56,11 +56,10 @@ class Participant(Generic[C]):
     def _begin(self) -> None:
         self.core = self._start(self.life)
         self._selection: Selection = self.core.selection()
-        self._listed = self._deciding = False
+        self._listed = self._deciding = self._relist_wanted = False
         self._since = 0
         self._wake: Millis | None = None
         life = self.life
-        self.on_start()
         self._timeline.after(self._faults.delay(*_HOP_MS), lambda: self._list(life))
 
     def crash(self, restart: bool = True) -> None:
@@ -73,7 +72,12 @@ class Participant(Generic[C]):
 
     def _restart(self, life: int) -> None:
         if life == self.life:
-            self._begin()
+            self.restart()
+
+    def restart(self) -> None:
+        """A new life: an empty core that lists everything anew."""
+        self.life += 1
+        self._begin()
 
     # --- seeing -------------------------------------------------------------------------------------------------
 
@@ -89,11 +93,11 @@ class Participant(Generic[C]):
         page = self._store.list(self._selection)
         self._timeline.after(self._lag(), lambda: self._relist(life, page.items, page.revision))
 
-    def _relist(self, life: int, items: Sequence[object], revision: int) -> None:
+    def _relist(self, life: int, items: Sequence[Stored], revision: int) -> None:
         if life != self.life:
             return
         self._since, self._listed = revision, True
-        self.core.relist(items, revision, self._timeline.now)  # type: ignore[arg-type]
+        self.core.relist(items, revision, self._timeline.now)
         self.turn()
         self._timeline.after(self._faults.delay(*_POLL_MS), lambda: self._poll(life))
 
@@ -111,16 +115,24 @@ class Participant(Generic[C]):
                 raise Expired("too old resource version")
             batch = self._store.changes(self._selection, self._since)
         except Expired:
-            self._list(life)
+            self._history_lost(life)
             return
         self._timeline.after(self._lag() if batch.events else 0, lambda: self._observe(life, batch))
 
-    def _observe(self, life: int, batch: object) -> None:
+    def _history_lost(self, life: int) -> None:
+        """As the shell loop does it: list again once a commit under way is answered, and decide nothing until then."""
+        if self._deciding:
+            self._relist_wanted = True
+        else:
+            self._listed = self._relist_wanted = False
+            self._list(life)
+
+    def _observe(self, life: int, batch: WatchBatch) -> None:
         if life != self.life:
             return
-        self._since = batch.revision  # type: ignore[attr-defined]
-        if batch.events:  # type: ignore[attr-defined]
-            self.core.observe(batch, self._timeline.now)  # type: ignore[arg-type]
+        self._since = batch.revision
+        if batch.events:
+            self.core.observe(batch, self._timeline.now)
             self.turn()
         if life == self.life:
             self._timeline.after(self._faults.delay(*_POLL_MS), lambda: self._poll(life))
@@ -128,14 +140,12 @@ class Participant(Generic[C]):
     # --- deciding -----------------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Let the core decide, unless it waits for a reply."""
-        if not self._listed:
-            return
+        """Let the core decide, unless it waits for a reply or for a list."""
         if self._faults.strikes(self._crash_fault):
             self.crash()
             return
         self.on_turn()
-        if self._deciding:
+        if self._deciding or not self._listed:
             return
         writes = tuple(self.core.decide(self._timeline.now))
         if writes:
@@ -189,4 +199,6 @@ class Participant(Generic[C]):
             return
         self._deciding = False
         self.core.replied(writes, replies, self._timeline.now)
+        if self._relist_wanted:
+            self._history_lost(life)
         self.turn()

@@ -99,6 +99,10 @@ class SimStore:
     def find(self, key: Key) -> Stored | None:
         return self.log.find(key)
 
+    def get(self, key: Key) -> Stored:
+        """Raises NotFound."""
+        return reading.get(self.log, key)
+
     def changes(self, selection: Selection, since: int) -> WatchBatch:
         """Raises Expired."""
         return watch.changes(self.log, selection, since)

@@ -130,7 +130,8 @@ async def _tell_waiting(submitted: Any, progress: Progress) -> None:
         async for status in submitted.watch():
             if status.phase != "Pending":
                 return
-            progress.show(f"{submitted.name} is pending: {status.message}" if status.message else "pending")
+            if status.message:
+                progress.show(f"{submitted.name} is pending: {status.message}")
 
 
 def ps(output: Output = Format.TABLE) -> None:
