@@ -11,6 +11,7 @@ from actors.plugins.runtime.capabilities import derive_capabilities, format_bits
 from actors.plugins.runtime.image_config import merge_argv, merge_env, merge_user, merge_working_dir
 from actors.plugins.runtime.launcher.device_filter import DEFAULT_RULES, Rule
 from actors.plugins.runtime.launcher.plan import BindMount, Plan
+from actors.plugins.runtime.layout import Layout
 from actors.plugins.runtime.port import ContainerSpec, Mount, SandboxSpec
 from actors.plugins.runtime.seccomp import build_filter
 
@@ -62,8 +63,7 @@ def plan_container(
     config: ImageConfig,
     layers: tuple[str, ...],
     sandbox: SandboxSpec,
-    sandbox_dir: str,
-    container_dir: str,
+    layout: Layout,
     node: Node,
 ) -> Plan:
     """Raises ValueError for what the spec itself makes impossible: no command, unknown capabilities."""
@@ -89,7 +89,7 @@ def plan_container(
         "privileged": security.privileged,
         "capabilities": format_bits(capabilities),
         "seccomp": build_filter(node.machine, capabilities).hex() if confined else "",
-        "mounts": plan_mounts(spec, sandbox, sandbox_dir, container_dir),
+        "mounts": plan_mounts(spec, sandbox, layout),
         "nodes": plan_nodes(spec, node),
         "symlinks": list(spec.devices.symlinks),
         "device_rules": plan_device_rules(spec),
@@ -101,25 +101,26 @@ def plan_container(
             "memory_limit_bytes": spec.resources.memory_limit_bytes,
             "pids_max": spec.resources.pids_max,
         },
-        "namespaces": {kind: f"{sandbox_dir}/ns/{kind}" for kind in derive_namespaces(sandbox)},
+        "namespaces": {kind: f"{layout.sandbox_run(sandbox.id)}/ns/{kind}" for kind in derive_namespaces(sandbox)},
         "host_pid": sandbox.host_pid,
         "log": {
             "path": spec.log_path,
             "size_bytes_max": spec.log_size_bytes_max,
             "files_max": spec.log_files_max,
         },
-        "termination_file": f"{container_dir}/termination",
+        "termination_file": f"{layout.container(spec.id)}/termination",
         "stop_signal": int(derive_stop_signal(config.stop_signal)),
     }
 
 
-def plan_mounts(spec: ContainerSpec, sandbox: SandboxSpec, sandbox_dir: str, container_dir: str) -> list[BindMount]:
+def plan_mounts(spec: ContainerSpec, sandbox: SandboxSpec, layout: Layout) -> list[BindMount]:
     """The sandbox's files, the devices' libraries, the spec's mounts: shallow targets first, the spec's winning."""
-    shm = "/dev/shm" if sandbox.host_ipc else f"{sandbox_dir}/shm"
+    memory = layout.sandbox_mem(sandbox.id)
+    shm = "/dev/shm" if sandbox.host_ipc else f"{memory}/shm"
     own = [Mount(shm, "/dev/shm")]
-    own += [Mount(f"{sandbox_dir}/{name}", f"/etc/{name}") for name in ("resolv.conf", "hosts", "hostname")]
+    own += [Mount(f"{memory}/{name}", f"/etc/{name}") for name in ("resolv.conf", "hosts", "hostname")]
     if spec.termination_message_path:
-        own.append(Mount(f"{container_dir}/termination", spec.termination_message_path))
+        own.append(Mount(f"{layout.container(spec.id)}/termination", spec.termination_message_path))
     libraries = [Mount(mount.host_path, mount.container_path, read_only=True) for mount in spec.devices.mounts]
     taken = {_normal(mount.container_path) for mount in spec.mounts}
     kept = [mount for mount in (*own, *libraries) if _normal(mount.container_path) not in taken]

@@ -1,5 +1,5 @@
-"""Finding a container's process again when every launcher before was killed: from the pid, start time and boot on
-disk, and its output pipes through whoever in its cgroup still holds them.
+"""Finding a container's process again when every launcher before was killed: from the pid and start time in its
+state, and its output pipes through whoever in its cgroup still holds them.
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 _PROCESSES_MAX = 64
 
 
-def find_hold(state: State, boot: str, cgroups: Cgroups) -> Hold | None:
+def find_hold(state: State, cgroups: Cgroups) -> Hold | None:
     """None when the process is gone. Its pipes hold what it wrote meanwhile: it has them open for reading too."""
     pid = state["pid"]
-    if state.get("boot") != boot:
-        return None
     try:
         pidfd = os.pidfd_open(pid)
     except OSError:

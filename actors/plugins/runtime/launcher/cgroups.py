@@ -11,6 +11,7 @@ import time
 
 from actors.plugins.runtime.launcher import cgroup_v1, cgroup_v2, device_filter
 from actors.plugins.runtime.launcher.cgroup_layout import Layout, parse_layout
+from actors.plugins.runtime.launcher.state import make_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Cgroups:
     def create(self, name: str, plan: Plan) -> None:
         """Repeating it changes nothing."""
         for point in self.layout.mount_points():
-            os.makedirs(f"{point}/{self.base}/{name}", exist_ok=True)
+            make_directory(f"{point}/{self.base}/{name}", 0o755)
         group = f"{self.base}/{name}"
         self._write_limits(group, plan["resources"])
         if not plan["privileged"]:
@@ -81,12 +82,14 @@ class Cgroups:
     def open_joins(self, name: str) -> list[int]:
         return cgroup_v1.open_joins(self.layout, f"{self.base}/{name}")
 
-    def view(self) -> list[tuple[str, str]]:
-        """What a container sees under /sys/fs/cgroup: (directory, mount options)."""
+    def view(self, name: str) -> list[tuple[str, str]]:
+        """What a container sees under /sys/fs/cgroup: (directory, the host's path of its group). v2: ("", "")."""
         if self.layout.pure_v2:
-            return [("cgroup2", "")]
-        views = [(names, names) for names in self.layout.names.values()]
-        return [*views, ("unified", "")] if self.layout.unified else views
+            return [("", "")]
+        points = {names: point for point, names in self.layout.names.items()}
+        if self.layout.unified:
+            points["unified"] = self.layout.unified
+        return [(directory, f"{point}/{self.base}/{name}") for directory, point in points.items()]
 
     def kill(self, name: str) -> None:
         group = f"{self.base}/{name}"

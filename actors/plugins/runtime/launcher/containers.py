@@ -59,8 +59,8 @@ class Containers:
 
     def adopt_all(self) -> None:
         self._shared.spool.recover(self._open_log_of)
-        for container_id in self._shared.directory.ids():
-            state = self._shared.directory.read_state(container_id)
+        for container_id in self._shared.files.ids():
+            state = self._shared.files.read_state(container_id)
             if state is None:
                 continue
             self.by_id[container_id] = container = Container(state)
@@ -70,10 +70,10 @@ class Containers:
             self._drop(container_id)
 
     def _adopt(self, container: Container) -> None:
-        known_exit = self._shared.exits.get(container.id) or self._shared.directory.read_exit(container.id)
+        known_exit = self._shared.exits.get(container.id) or self._shared.files.read_exit(container.id)
         hold = self._shared.holds.get(container.id)
         if hold is None:
-            hold = adopt.find_hold(container.state, self._shared.boot, self._shared.cgroups)
+            hold = adopt.find_hold(container.state, self._shared.cgroups)
             if hold is not None:
                 self._register(container.id, hold)
         if hold is not None:
@@ -84,7 +84,7 @@ class Containers:
             self._finish(container, _UNKNOWN_CODE, _now_ms(), _UNKNOWN_REASON)
 
     def _open_log_of(self, container_id: str) -> LogFile | None:
-        state = self._shared.directory.read_state(container_id)
+        state = self._shared.files.read_state(container_id)
         if state is None:
             return None
         container = Container(state)
@@ -101,11 +101,11 @@ class Containers:
         known = self.by_id.get(plan["id"])
         if known is not None:
             return known.state
-        directory = self._shared.directory.of(plan["id"])
-        os.makedirs(directory, 0o700, exist_ok=True)
-        open(plan["termination_file"], "ab").close()
-        os.chmod(plan["termination_file"], 0o666)
-        prepared = prepare(plan, directory)
+        self._shared.files.make_directories(plan["id"])
+        fd = os.open(plan["termination_file"], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
+        os.fchmod(fd, 0o666)
+        os.close(fd)
+        prepared = prepare(plan, self._shared.layout)
         state: State = {
             "id": plan["id"],
             "sandbox": plan["sandbox"],
@@ -118,8 +118,8 @@ class Containers:
         }
         try:
             self._shared.cgroups.create(plan["id"], plan)
-            self._shared.directory.write_plan(plan)
-            self._shared.directory.write_state(state)
+            self._shared.files.write_plan(plan)
+            self._shared.files.write_state(state)
         except BaseException:
             prepared.close()
             raise
@@ -145,11 +145,10 @@ class Containers:
                 "pid": started.pid,
                 "pipes": started.pipes,
                 "start_ticks": read_start_ticks(started.pid),
-                "boot": self._shared.boot,
                 "started_at_ms": _now_ms(),
             }
         )
-        self._shared.directory.write_state(container.state)
+        self._shared.files.write_state(container.state)
         os.write(started.go, b"1")
         os.close(started.go)
         container.starters.append(then)
@@ -159,11 +158,11 @@ class Containers:
         container.open_log()
         prepared, container.prepared = container.prepared, None
         if prepared is None:
-            plan = self._shared.directory.read_plan(container.id)
+            plan = self._shared.files.read_plan(container.id)
             if plan is None:
                 raise Refused("RunContainerError", f"the plan of container {container.id!r} is lost: remove it")
-            prepared = prepare(plan, self._shared.directory.of(container.id))
-        staging = f"{self._shared.root}/staging"
+            prepared = prepare(plan, self._shared.layout)
+        staging = self._shared.layout.staging
         return launch(prepared, self._shared.cgroups, staging, self._last_capability, self._permitted)
 
     def stop(self, container_id: str, grace_ms: int, then: Callable[[Container], None]) -> None:
@@ -320,7 +319,7 @@ class Containers:
                 "finished_at_ms": max(at_ms, container.state["started_at_ms"]),
             }
         )
-        self._shared.directory.write_state(container.state)
+        self._shared.files.write_exited(container.state)
         self._release(container)
         self._publish(container.state)
         self._call_starters(container)
@@ -336,7 +335,7 @@ class Containers:
     def _back_to_created(self, container: Container) -> None:
         container.start_error = None
         container.state.update({"state": CREATED, "pid": 0})
-        self._shared.directory.write_state(container.state)
+        self._shared.files.write_state(container.state)
         self._release(container, keep_cgroup=True)
 
     def _release(self, container: Container, *, keep_cgroup: bool = False) -> None:
@@ -361,7 +360,7 @@ class Containers:
         if container.prepared is not None:
             container.prepared.close()
         self._shared.cgroups.remove(container.id)
-        self._shared.directory.forget(container.id)
+        self._shared.files.forget(container.id)
         del self.by_id[container.id]
 
     def _call_starters(self, container: Container) -> None:

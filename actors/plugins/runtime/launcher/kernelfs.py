@@ -28,23 +28,23 @@ def attach_proc(root_fd: int) -> int:
 def attach_sys(root_fd: int, hierarchies: list[tuple[str, str]], *, writable: bool) -> int:
     """sysfs of the current network namespace at /sys, and this container's view of its cgroups under it.
 
-    `hierarchies`: ("cgroup2", "") alone, or (directory name, v1 mount options) for each v1 hierarchy.
+    `hierarchies`: ("", "") alone for a new cgroup2 mount, or (directory name, the group's path) for each of v1.
     """
     read_only = 0 if writable else mounts.RDONLY
     sysfs = mounts.new_filesystem("sysfs", [], _SAFE | read_only)
     mounts.attach(sysfs, rootfs.open_own_directory(root_fd, "sys"))
     target = sys.openat2(sysfs, "fs/cgroup", os.O_PATH | os.O_DIRECTORY, _STRICT)
-    if [name for name, _ in hierarchies] == ["cgroup2"]:
+    if hierarchies == [("", "")]:
         mounts.attach(mounts.new_filesystem("cgroup2", [], _SAFE | read_only), target)
         return sysfs
     tmpfs = mounts.new_filesystem("tmpfs", [("mode", "755"), ("size", "1m")], _SAFE)
     for name, _ in hierarchies:
         os.mkdir(name, 0o555, dir_fd=tmpfs)
     mounts.attach(tmpfs, target)
-    for name, options in hierarchies:
-        kind = "cgroup" if options else "cgroup2"
-        flags: list[tuple[str, str | None]] = [(option, None) for option in options.split(",") if option]
-        mounts.attach(mounts.new_filesystem(kind, flags, _SAFE | read_only), rootfs.open_path(tmpfs, name))
+    for name, group in hierarchies:
+        clone = mounts.clone_tree(group, recursive=False)
+        mounts.set_attributes(clone, _SAFE | read_only)
+        mounts.attach(clone, rootfs.open_path(tmpfs, name))
     mounts.set_attributes(tmpfs, mounts.RDONLY)
     return sysfs
 

@@ -15,12 +15,16 @@ import sys
 from actors.plugins.runtime.launcher import mounts, syscalls
 from actors.plugins.runtime.launcher.cgroup_v1 import hold_favordynmods
 from actors.plugins.runtime.launcher.cgroups import Cgroups, read_layout
+from actors.plugins.runtime.launcher.namespaces import mount_tmpfs, unmount
 from actors.plugins.runtime.launcher.shared import Shared
+from actors.plugins.runtime.launcher.state import make_directory
 from actors.plugins.runtime.launcher.supervisor import supervise
+from actors.plugins.runtime.layout import Layout
 
 NAME = "raypod-launcher"
 LOG_BYTES_MAX = 1 << 20
 _OOM_SCORE = -900
+_RUN_BYTES_MAX = 256 << 20
 
 
 def main() -> None:
@@ -29,18 +33,24 @@ def main() -> None:
     if len(sys.argv) == 3:
         _leave_parent()
         _exec_sealed()
-    _reset_process(settings["root"])
-    lock = _take_lock(settings["root"])
+    layout = Layout(settings["root"])
+    _reset_process(layout.root)
+    lock = _take_lock(layout.root)
     if lock < 0:
         return
     cgroups = Cgroups(read_layout(), settings["cgroup"])
     cgroups.prepare()
     cgroups.adopt_launcher()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
-    listener = _listen(settings["root"])
+    mount_tmpfs(layout.run, _RUN_BYTES_MAX)
+    for path in (layout.staging, f"{layout.run}/containers", f"{layout.run}/sandboxes"):
+        make_directory(path)
+    listener = _listen(layout.root)
     favor = -1 if cgroups.layout.pure_v2 else hold_favordynmods()
-    supervise(Shared(settings["root"], listener, cgroups, [lock, favor]))
-    os.unlink(f"{settings['root']}/launcher.sock")
+    supervise(Shared(layout, listener, cgroups, [lock, favor]))
+    os.unlink(layout.socket)
+    if not os.listdir(f"{layout.run}/sandboxes"):
+        unmount(layout.run)
     cgroups.dismiss_launcher()
 
 

@@ -46,7 +46,9 @@ def open_overlay(layers: list[str], upper: str, work: str) -> int:
         rest: list[tuple[str, str | None]] = [("upperdir", names[0]), ("workdir", names[1]), ("volatile", None)]
         try:
             return new_filesystem("overlay", [*(("lowerdir+", name) for name in names[2:]), *rest], NODEV)
-        except OSError:
+        except OSError as error:
+            if "lowerdir+" not in str(error):
+                raise
             joined = ":".join(names[2:])
             if len(joined) <= _OPTION_BYTES_MAX:
                 return new_filesystem("overlay", [("lowerdir", joined), *rest], NODEV)

@@ -12,6 +12,7 @@ import struct
 
 from actors.plugins.runtime.launcher import mounts
 from actors.plugins.runtime.launcher import syscalls as sys
+from actors.plugins.runtime.launcher.state import make_directory
 
 KINDS = {"net": sys.CLONE_NEWNET, "ipc": sys.CLONE_NEWIPC, "uts": sys.CLONE_NEWUTS}
 _MS_BIND = 0x1000
@@ -21,7 +22,7 @@ _SHM_BYTES_MAX = 64 << 20
 
 def make_namespaces(directory: str, kinds: list[str], hostname: str) -> None:
     """Files `net`, `ipc`, `uts` in `directory`, of those asked for. What is there already stays."""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
+    make_directory(directory)
     missing = [kind for kind in kinds if not is_mounted(f"{directory}/{kind}")]
     if not missing:
         return
@@ -54,17 +55,27 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP_RUNNING))
 
 
-def make_shm(path: str) -> None:
-    """The sandbox's /dev/shm, shared by its containers."""
-    os.makedirs(path, mode=0o700, exist_ok=True)
+def make_memory(path: str) -> None:
+    """A tmpfs of the sandbox's own, with its /dev/shm. Its files in /etc go here too: what a container writes into
+    them fills nobody else's memory.
+    """
+    if mount_tmpfs(path, _SHM_BYTES_MAX):
+        os.mkdir(f"{path}/shm")
+        os.chmod(f"{path}/shm", 0o1777)
+
+
+def mount_tmpfs(path: str, size_bytes_max: int) -> bool:
+    """False when something is mounted there already."""
+    make_directory(path)
     if is_mounted(path):
-        return
-    options: list[tuple[str, str | None]] = [("mode", "1777"), ("size", str(_SHM_BYTES_MAX))]
-    shm = mounts.new_filesystem("tmpfs", options, mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
+        return False
+    options: list[tuple[str, str | None]] = [("mode", "0755"), ("size", str(size_bytes_max))]
+    tmpfs = mounts.new_filesystem("tmpfs", options, mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
     target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    mounts.attach(shm, target)
-    os.close(shm)
+    mounts.attach(tmpfs, target)
+    os.close(tmpfs)
     os.close(target)
+    return True
 
 
 def is_mounted(path: str) -> bool:

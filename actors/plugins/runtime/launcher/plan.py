@@ -68,9 +68,8 @@ if TYPE_CHECKING:
         sandbox: str
         state: str
         pid: int
-        #: Clock ticks since boot at which `pid` started, and the boot's id: together they name a process.
+        #: Clock ticks since boot at which `pid` started: together they name a process.
         start_ticks: int
-        boot: str
         pipes: list[int]
         exit_code: int
         reason: str
@@ -81,7 +80,6 @@ if TYPE_CHECKING:
         log: Log
         stop_signal: int
         termination_file: str
-        #: Written by the supervisor for a process that it had to reap itself.
         host_pid: bool
 
 else:

@@ -8,11 +8,13 @@ import os
 
 from actors.plugins.runtime.launcher.cgroups import Cgroups
 from actors.plugins.runtime.launcher.spool import Spool
-from actors.plugins.runtime.launcher.state import Directory, read_boot_id
+from actors.plugins.runtime.launcher.state import StateFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
+
+    from actors.plugins.runtime.layout import Layout
 
 
 class Hold:
@@ -33,12 +35,11 @@ class Hold:
 
 
 class Shared:
-    def __init__(self, root: str, listener: socket.socket, cgroups: Cgroups, kept_fds: list[int]) -> None:
-        self.root, self.listener, self.cgroups = root, listener, cgroups
+    def __init__(self, layout: Layout, listener: socket.socket, cgroups: Cgroups, kept_fds: list[int]) -> None:
+        self.layout, self.listener, self.cgroups = layout, listener, cgroups
         #: The lock and the favordynmods mount: held open, never used again.
         self.kept_fds = kept_fds
-        self.directory = Directory(root)
-        self.boot = read_boot_id()
+        self.files = StateFiles(layout)
         self.spool = Spool()
         self.holds: dict[str, Hold] = {}
         #: Exit codes of containers that the supervisor reaped: (code, when), until a worker has written them down.

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import zlib
 
 from actors.plugins.runtime.launcher import child, mounts, namespaces, rootfs, users
 from actors.plugins.runtime.launcher import syscalls as sys
+from actors.plugins.runtime.launcher.state import make_directory
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from actors.plugins.runtime.launcher.cgroups import Cgroups
     from actors.plugins.runtime.launcher.plan import Plan
+    from actors.plugins.runtime.layout import Layout
 
 
 class Refused(Exception):
@@ -46,9 +49,9 @@ class Started:
     pipes: list[int]
 
 
-def prepare(plan: Plan, directory: str) -> Prepared:
+def prepare(plan: Plan, layout: Layout) -> Prepared:
     """Mount the overlay and look the user up in it. Repeating it starts from the same upper directory."""
-    root_fd = _open_root(plan, directory)
+    root_fd = _open_root(plan, layout)
     try:
         passwd, group = (rootfs.read_file(root_fd, path) for path in ("/etc/passwd", "/etc/group"))
         user = users.resolve_user(plan["user"], plan["groups"], passwd, group)
@@ -63,13 +66,13 @@ def prepare(plan: Plan, directory: str) -> Prepared:
     return Prepared(plan, root_fd, user)
 
 
-def _open_root(plan: Plan, directory: str) -> int:
+def _open_root(plan: Plan, layout: Layout) -> int:
+    directory = layout.container(plan["id"])
     upper, work = f"{directory}/upper", _new_work_directory(directory)
-    os.makedirs(upper, 0o755, exist_ok=True)
-    for path in plan["opaque"]:
-        _hide(upper, path)
+    make_directory(upper, 0o755)
+    layers = [_make_view(layout.view, plan["opaque"]), *plan["layers"]] if plan["opaque"] else plan["layers"]
     try:
-        return mounts.open_overlay(plan["layers"], upper, work)
+        return mounts.open_overlay(layers, upper, work)
     except OSError as error:
         hint = "the layers or the node's state directory are on a file system that overlayfs cannot use"
         raise OSError(error.errno, f"{error.strerror} ({hint})") from error
@@ -80,16 +83,28 @@ def _new_work_directory(directory: str) -> str:
     for number in itertools.count():
         path = f"{directory}/work{number or ''}"
         try:
-            os.makedirs(path, 0o700)
+            os.mkdir(path, 0o700)
         except FileExistsError:
             continue
         return path
     raise AssertionError("unreachable")
 
 
-def _hide(upper: str, path: str) -> None:
-    """Make a directory of the lower layer empty in this container; what leads to it keeps its modes."""
-    place, source = upper, "/"
+def _make_view(view: str, hidden: list[str]) -> str:
+    """A layer that goes over the node's own root and hides these directories of it; made once for a set of them."""
+    path = f"{view}/{zlib.crc32(chr(0).join(hidden).encode()):08x}"
+    if not os.path.isdir(path):
+        building = f"{path}.{os.getpid()}"
+        os.makedirs(building, 0o755)
+        for directory in hidden:
+            _hide(building, directory)
+        os.rename(building, path)
+    return path
+
+
+def _hide(layer: str, path: str) -> None:
+    """What leads to the directory keeps its modes."""
+    place, source = layer, "/"
     for part in path.strip("/").split("/"):
         place, source = f"{place}/{part}", os.path.join(source, part)
         try:
@@ -118,7 +133,7 @@ def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: 
         ]
         launch_.cgroup_fds = cgroups.open_joins(plan["id"])
         opened += launch_.cgroup_fds
-        launch_.hierarchies = cgroups.view()
+        launch_.hierarchies = cgroups.view(plan["id"])
         launch_.null = _open_into(opened, "/dev/null", os.O_RDONLY)
         launch_.last_capability, launch_.permitted = last_capability, permitted
         unified = cgroups.open_unified(plan["id"])

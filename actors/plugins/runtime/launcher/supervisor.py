@@ -137,7 +137,7 @@ class _Watch:
         for container_id, hold in self._shared.holds.items():
             if hold.pid == pid:
                 at_ms = time.time_ns() // 1_000_000
-                self._shared.directory.write_exit(container_id, code, at_ms)
+                self._shared.files.write_exit(container_id, code, at_ms)
                 self._shared.exits[container_id] = (code, at_ms)
                 self._tell_worker({"exit": container_id, "code": code, "at_ms": at_ms})
 

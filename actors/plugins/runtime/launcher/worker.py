@@ -16,6 +16,7 @@ from actors.plugins.runtime.launcher import namespaces, protocol
 from actors.plugins.runtime.launcher.containers import Containers
 from actors.plugins.runtime.launcher.loop import Loop
 from actors.plugins.runtime.launcher.start import Refused
+from actors.plugins.runtime.launcher.state import make_directory, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,6 @@ class Worker:
         self._idle_generation = 0
 
     def run(self) -> bool:
-        os.makedirs(f"{self._shared.root}/staging", 0o700, exist_ok=True)
         self._containers.adopt_all()
         self._supervisor.setblocking(False)
         self._shared.listener.setblocking(False)
@@ -154,9 +154,10 @@ class Worker:
         reply({"version": VERSION, "worker": os.getpid(), "supervisor": self._supervisor_pid})
 
     def verb_make_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
-        namespaces.make_namespaces(f"{message['directory']}/ns", message["kinds"], message["hostname"])
-        if message["shm"]:
-            namespaces.make_shm(message["shm"])
+        directory = self._shared.layout.sandbox_run(message["id"])
+        make_directory(directory)
+        namespaces.make_namespaces(f"{directory}/ns", message["kinds"], message["hostname"])
+        namespaces.make_memory(self._shared.layout.sandbox_mem(message["id"]))
         reply(None)
 
     def verb_stop_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
@@ -174,12 +175,27 @@ class Worker:
             self._containers.stop(container_id, 0, exited)
 
     def verb_remove_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
-        """Its namespaces end here; its containers are removed before."""
-        directory = message["directory"]
+        """Its containers go first, then its namespaces. Answers the containers' ids."""
+        left = {container.id for container in self._containers.of_sandbox(message["id"])}
+        removed = sorted(left)
+
+        def gone(container_id: str) -> None:
+            left.discard(container_id)
+            if not left:
+                self._remove_namespaces(message["id"])
+                reply(removed)
+
+        if not left:
+            gone("")
+        for container_id in removed:
+            self._containers.remove(container_id, lambda container_id=container_id: gone(container_id))  # type: ignore[misc]
+
+    def _remove_namespaces(self, sandbox_id: str) -> None:
+        directory = self._shared.layout.sandbox_run(sandbox_id)
         for kind in namespaces.KINDS:
             namespaces.unmount(f"{directory}/ns/{kind}")
-        namespaces.unmount(f"{directory}/shm")
-        reply(None)
+        namespaces.unmount(self._shared.layout.sandbox_mem(sandbox_id))
+        remove_tree(directory)
 
     def verb_create(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         reply(self._containers.create(message["plan"]))
