@@ -84,15 +84,19 @@ class Pods:
 
 
 @pytest.fixture
-async def pods(tmp_path: Path) -> AsyncIterator[Pods]:
+async def network(tmp_path: Path) -> AsyncIterator[BridgeNetwork]:
     network = BridgeNetwork(tmp_path / "network", NetworkConfig(bridge=f"rpd{os.getpid()}"))
     await network.setup("10.191.249.0/24")
-    clock = time.time_ns
-    runtime = NativeRuntime(tmp_path / "runtime", FakeImages(), network, lambda: clock() // 1_000_000)
-    yield Pods(runtime, tmp_path)
-    await runtime.shutdown()
+    yield network
     await network.teardown()
     await network.close()
+
+
+@pytest.fixture
+async def pods(network: BridgeNetwork, tmp_path: Path) -> AsyncIterator[Pods]:
+    runtime = NativeRuntime(tmp_path / "runtime", FakeImages(), network, lambda: time.time_ns() // 1_000_000)
+    yield Pods(runtime, tmp_path)
+    await runtime.shutdown()
 
 
 ALL = ("GPU-fake-0000", "GPU-fake-0001", "GPU-fake-0002")
