@@ -43,7 +43,7 @@ _TAR_ERRNOS = frozenset(
 
 
 class Unpacked(msgspec.Struct):
-    """What a layer holds: its size, and the directories that the tar used without describing them."""
+    """What a layer holds: its size (a file counts when it begins), and the directories its tar does not describe."""
 
     size_bytes: int = 0
     entries: int = 0
@@ -140,7 +140,7 @@ class _Unpacker:
     def _open_directory(self, path: bytes) -> int:
         try:
             return open_in_root(self._root, path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             pass
         parts = path.split(b"/")
         for depth in range(1, len(parts) + 1):
@@ -152,11 +152,21 @@ class _Unpacker:
         above, _, name = path.rpartition(b"/")
         fd = open_in_root(self._root, above)
         try:
+            if path in self._whiteouts:
+                os.unlink(name, dir_fd=fd)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=fd)
                 self._implicit.add(path)
+                self._inherit_whiteout(fd, above, name)
         finally:
             os.close(fd)
+
+    def _inherit_whiteout(self, fd: int, parent: bytes, name: bytes) -> None:
+        """A directory where a whiteout was: it is new, and what the layers below have there stays hidden."""
+        path = _join(parent, name)
+        if path in self._whiteouts:
+            self._whiteouts.discard(path)
+            self._set_opaque(fd, parent, name)
 
     def _whiteout(self, parent: bytes, name: bytes) -> None:
         hidden = name[len(_WHITEOUT) :]
@@ -199,9 +209,7 @@ class _Unpacker:
         if entry.kind == "d":
             self._times[path] = _clamp_time(entry.mtime_ns)
             self._implicit.discard(path)
-            if path in self._whiteouts:
-                self._whiteouts.discard(path)
-                self._set_opaque(fd, parent, name)
+            self._inherit_whiteout(fd, parent, name)
         if entry.kind != "f":
             _describe(fd, name, entry)
 
@@ -235,12 +243,12 @@ class _Unpacker:
 
     def _write_file(self, entry: Entry, reader: TarReader, fd: int, name: bytes) -> None:
         file = os.open(name, _CREATE, 0o600, dir_fd=fd)
+        self._result.size_bytes += sum(length for _, length in entry.segments)
         try:
             for offset, chunk in reader.data():
                 written = 0
                 while written < len(chunk):
                     written += os.pwrite(file, chunk[written:] if written else chunk, offset + written)
-                self._result.size_bytes += len(chunk)
             if entry.segments != [(0, entry.size)] and entry.size:
                 os.ftruncate(file, entry.size)
             _describe_file(file, entry)
