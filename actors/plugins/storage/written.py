@@ -30,11 +30,12 @@ def publish(path: Path, files: Files, fs_group: int) -> None:
     path.mkdir(exist_ok=True)
     path.chmod(_DIRECTORY_MODE)
     current = _current(path)
+    _remove_others(path, current)  # what an update left that was killed or found the disk full
     if current is None or not _has(current, files, fs_group):
         current = _write_version(path, files, fs_group)
         _point(path, _DATA, current.name)
     _link_names(path, {name.partition("/")[0] for name in files})
-    _remove_others(path, current.name)
+    _remove_others(path, current)
 
 
 def _current(path: Path) -> Path | None:
@@ -103,9 +104,9 @@ def _link_names(path: Path, names: set[str]) -> None:
             entry.unlink()
 
 
-def _remove_others(path: Path, version: str) -> None:
+def _remove_others(path: Path, version: Path | None) -> None:
     for entry in _own(path):
-        if not entry.is_symlink() and entry.name != version:
+        if not entry.is_symlink() and entry != version:
             remove_tree(entry)
 
 
