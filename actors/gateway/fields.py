@@ -6,9 +6,11 @@ always refused, all of them at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from actors.api.clock import format_time, parse_time
 from actors.api.codec import Object
 from actors.api.errors import BadRequest
 from actors.api.kinds import Kind
@@ -29,7 +31,8 @@ def admit_object(obj: Object, api_version: str, kind: str, validation: str, dupl
     checked = check_object(obj, api_version, kind)
     where = _where(kind, api_version.rpartition("/")[2])
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
-    return Admitted(checked.object, _judge(where, checked.unknown, duplicates, validation))
+    warnings = _judge(where, checked.unknown, duplicates, validation)
+    return Admitted(_canonical(checked.object, definition_name(api_version, kind)), warnings)
 
 
 def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
@@ -41,7 +44,7 @@ def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[st
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     unknown = [path for path in checked.unknown if not path.rpartition(".")[2].startswith("$")]
     warnings = _judge(where, unknown, duplicates, validation)
-    return Admitted(_prune(patch, definition_name(kind.api_version, kind.kind)), warnings)
+    return Admitted(_canonical(patch, definition_name(kind.api_version, kind.kind)), warnings)
 
 
 def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
@@ -73,7 +76,7 @@ def _admit_operation(operation: Any, kind: Kind, unknown: list[str], problems: l
     checked = check_object(obj, kind.api_version, kind.kind)
     unknown += checked.unknown
     problems += [f"{path}: {cause.message}" for cause in checked.problems]
-    return {**operation, "value": _prune(operation.get("value"), types[-1])}
+    return {**operation, "value": _canonical(operation.get("value"), types[-1])}
 
 
 def _where(kind: str, version: str) -> str:
@@ -95,23 +98,39 @@ def _judge(where: str, unknown: Sequence[str], duplicates: Sequence[str], valida
     return tuple(found[:_SHOWN_MAX])
 
 
-def _prune(value: Any, type_name: str) -> Any:
-    """Without the fields that the schema does not know; directives and what has no schema stay."""
+def _canonical(value: Any, type_name: str) -> Any:
+    """As Kubernetes' decoder would have it: without fields that the schema does not know, times in UTC.
+
+    Directives of patches and what has no schema stay as they are.
+    """
     if isinstance(value, list):
-        return [_prune(item, type_name.removeprefix("[]")) for item in value]
+        return [_canonical(item, type_name.removeprefix("[]")) for item in value]
+    if isinstance(value, str) and type_name in ("meta.v1.Time", "meta.v1.MicroTime"):
+        return canonical_time(value, micro=type_name == "meta.v1.MicroTime")
     if not isinstance(value, dict):
         return value
     if type_name.startswith("map:"):
-        return {name: _prune(item, type_name.removeprefix("map:")) for name, item in value.items()}
+        return {name: _canonical(item, type_name.removeprefix("map:")) for name, item in value.items()}
     found = definition(type_name)
     return value if found is None else dict(_known_items(value, found))
+
+
+def canonical_time(text: str, *, micro: bool) -> str:
+    """`2026-11-23T11:00:00+01:00` -> `2026-11-23T10:00:00Z`; with six digits after the seconds when `micro`."""
+    try:
+        whole = format_time(parse_time(text))
+    except (ValueError, OverflowError):
+        return text
+    digits = re.search(r"\.(\d+)", text)
+    fraction = (digits[1] if digits else "").ljust(6, "0")[:6]
+    return f"{whole[:-1]}.{fraction}Z" if micro else whole
 
 
 def _known_items(value: Object, found: Definition) -> Iterable[tuple[str, Any]]:
     for name, item in value.items():
         field = found.fields.get(name)
         if field is not None:
-            yield name, _prune(item, field.type)
+            yield name, _canonical(item, field.type)
         elif name.startswith("$"):
             yield name, item
 

@@ -4,7 +4,7 @@ import pytest
 
 from actors.api.errors import BadRequest
 from actors.api.kinds import DEPLOYMENT, POD
-from actors.gateway.fields import admit_object, admit_operations, admit_patch
+from actors.gateway.fields import admit_object, admit_operations, admit_patch, canonical_time
 
 UNKNOWN = {"spec": {"replicas": 1, "replcas": 2, "template": {"spec": {"containers": [{"name": "a", "imag": "b"}]}}}}
 
@@ -81,3 +81,26 @@ def test_operations_of_a_json_patch() -> None:
     for path, value in (("/spec/containers/0/image", 7), ("/metadata/labels/a", {}), ("/spec", "x"), ("", [])):
         with pytest.raises(BadRequest):
             admit_operations([{"op": "add", "path": path, "value": value}], POD, "Ignore")
+
+
+@pytest.mark.parametrize(
+    ("text", "micro", "expected"),
+    [
+        ("2026-11-23T10:00:00Z", False, "2026-11-23T10:00:00Z"),
+        ("2026-11-23T10:00:00+00:00", False, "2026-11-23T10:00:00Z"),
+        ("2026-11-23T11:30:00.9+01:30", False, "2026-11-23T10:00:00Z"),
+        ("2026-11-23T10:00:00.123456789Z", True, "2026-11-23T10:00:00.123456Z"),
+        ("2026-11-23T10:00:00Z", True, "2026-11-23T10:00:00.000000Z"),
+        ("never", True, "never"),
+    ],
+)
+def test_times_are_brought_to_utc_as_typed_clients_expect(text: str, micro: bool, expected: str) -> None:
+    assert canonical_time(text, micro=micro) == expected
+
+
+def test_times_anywhere_in_an_object() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T11:00:00+01:00"}]}
+    obj = {"metadata": {"creationTimestamp": "2026-11-23T10:00:00+00:00"}, "status": status}
+    admitted = admit_object(obj, "v1", "Pod", "Strict").value
+    assert admitted["metadata"]["creationTimestamp"] == "2026-11-23T10:00:00Z"
+    assert admitted["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-23T10:00:00Z"
