@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-MARK = "\x1eraypod-result "
+MARK = "\x02raypod-result "
 RESULT_BYTES_MAX = 16 << 20
 LINE_CHARS = 8000
 

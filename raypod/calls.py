@@ -21,7 +21,7 @@ from raypod.manifests import CONTAINER, RUN_LABEL
 Object = dict[str, Any]
 
 FOLDER = "/run/raypod/call"
-MARK = "\x1eraypod-result "
+MARK = "\x02raypod-result "
 PAYLOAD_BYTES_MAX = 32 << 20
 RESULT_BYTES_MAX = 16 << 20
 _PART_BYTES = 700_000

@@ -1,0 +1,92 @@
+import base64
+import io
+import sys
+from contextlib import redirect_stdout
+
+import pytest
+
+from raypod import call_runner, calls
+from raypod.errors import CallError
+from raypod.manifests import job_manifest
+
+
+def carried(tmp_path, fn, *args, version=None, **kwargs):
+    """Pack, write the files as the volume would, run, find the result in what was printed."""
+    path = list(sys.path)
+    for secret in calls.secrets_of("c", calls.pack(fn, args, kwargs)):
+        for name, text in secret["data"].items():
+            (tmp_path / name).write_bytes(base64.b64decode(text))
+    printed = io.StringIO()
+    try:
+        with redirect_stdout(printed):
+            code = call_runner.main(str(tmp_path), version or f"{sys.version_info.major}.{sys.version_info.minor}")
+    finally:
+        sys.path[:] = path
+    result = calls.find_result(printed.getvalue().splitlines())
+    assert result is not None
+    return code, result
+
+
+def test_a_result_comes_back(tmp_path):
+    code, result = carried(tmp_path, lambda a, b=1: {"sum": a + b}, 2, b=3)
+    assert (code, calls.unpack(result)) == (0, {"sum": 5})
+
+
+def test_a_large_call_travels_in_parts(tmp_path):
+    code, result = carried(tmp_path, len, b"x" * 2_000_000)
+    assert (code, calls.unpack(result)) == (0, 2_000_000)
+    assert len(list(tmp_path.glob("payload-*"))) == 3
+
+
+def test_printing_does_not_disturb_the_result(tmp_path):
+    _, result = carried(tmp_path, lambda: print("no line feed", end="") or 7)
+    assert calls.unpack(result) == 7
+
+
+def test_an_exception_comes_back_as_it_is_with_its_place(tmp_path):
+    def fail():
+        raise KeyError("missing")
+
+    code, result = carried(tmp_path, fail)
+    assert code == 1
+    with pytest.raises(KeyError, match="missing") as caught:
+        calls.unpack(result)
+    assert "in fail" in str(caught.value.__cause__)
+
+
+def test_sys_exit_is_an_exception_like_any_other(tmp_path):
+    _, result = carried(tmp_path, sys.exit, 3)
+    with pytest.raises(SystemExit):
+        calls.unpack(result)
+
+
+def test_another_python_is_refused_in_words(tmp_path):
+    _, result = carried(tmp_path, len, "x", version="2.7")
+    with pytest.raises(CallError, match=r"the caller's is 2\.7"):
+        calls.unpack(result)
+
+
+def test_a_result_that_cannot_be_sent(tmp_path):
+    _, result = carried(tmp_path, lambda: (i for i in ()))
+    with pytest.raises(CallError, match="cannot be sent back"):
+        calls.unpack(result)
+
+
+def test_a_function_that_cannot_be_sent():
+    with pytest.raises(CallError, match="cannot be sent"):
+        calls.pack(len, [(i for i in ())], {})
+
+
+def test_no_result_without_its_end():
+    assert calls.find_result(["hello"]) is None
+    assert calls.find_result([calls.MARK + "AAAA"]) is None
+
+
+def test_the_payload_is_one_read_only_folder():
+    manifest = job_manifest("c", "host", calls.command("host", ""))
+    calls.mount_payload(manifest, "c", 10)
+    pod = manifest["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["projected"]["sources"] == [{"secret": {"name": "c-0"}}, {"secret": {"name": "c-1"}}]
+    assert pod["containers"][0]["volumeMounts"][0]["readOnly"] is True
+    assert pod["containers"][0]["command"][0] == sys.executable
+    assert calls.command("python:3", "")[0] == "python3"
