@@ -7,6 +7,7 @@ second one. A repeat is written at most once every `refresh_ms`. Losing an Event
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -132,8 +133,8 @@ class EventRecorder:
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._component,
-            "firstTimestamp": format_time(record.first_ms),
-            "lastTimestamp": format_time(record.last_ms),
+            "firstTimestamp": _time_text(record.first_ms),
+            "lastTimestamp": _time_text(record.last_ms),
             "count": record.count,
         }
 
@@ -142,6 +143,10 @@ class EventRecorder:
             oldest = next(iter(self._records))
             del self._records[oldest]
             self._dirty.pop(oldest, None)
+
+
+#: Many Events of one decision bear one time.
+_time_text = lru_cache(maxsize=16)(format_time)
 
 
 def _key_of(write: StoreWrite) -> Key:

@@ -6,11 +6,14 @@ newer (reconcile.revisions), so a lagging watch cannot free what own binds have 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from actors.api.key import Key
 from actors.api.node import NODE_DEVICES_ANNOTATION
 from actors.api.pod import DEVICES_ANNOTATION
+from actors.scheduler.cycle import Placement
 from actors.scheduler.devices import parse_assignment, taken_by
 from actors.scheduler.framework import Change
 from actors.scheduler.nodes import Load, Node, Nodes
@@ -38,8 +41,11 @@ class Cache:
 
     # -- pods
 
-    def assume(self, key: Key, node: str, load: Load) -> None:
-        self._track(key, Tracked(node, load, assumed=True))
+    def assume(self, placements: Sequence[Placement], nodes: Nodes) -> None:
+        """Takes over the outcome of a pass: `nodes` have been charged already."""
+        self.nodes = nodes
+        for placement in placements:
+            self._remember(placement.pod.key, Tracked(placement.node, placement.load, assumed=True))
 
     def is_assumed(self, key: Key) -> bool:
         tracked = self._pods.get(key)
@@ -71,11 +77,14 @@ class Cache:
         return Change.NODE_FREED
 
     def _track(self, key: Key, tracked: Tracked) -> None:
-        self._pods[key] = tracked
-        self._on_node.setdefault(tracked.node, {})[key] = None
+        self._remember(key, tracked)
         row = self.nodes.rows.get(tracked.node)
         if row is not None:
             self.nodes.charge(row, tracked.load)
+
+    def _remember(self, key: Key, tracked: Tracked) -> None:
+        self._pods[key] = tracked
+        self._on_node.setdefault(tracked.node, {})[key] = None
 
     # -- nodes
 

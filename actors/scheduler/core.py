@@ -22,7 +22,7 @@ from actors.reconcile.revisions import Revisions
 from actors.reconcile.watch import EventType, Selection, WatchBatch
 from actors.scheduler.cache import Cache
 from actors.scheduler.config import SchedulerConfig
-from actors.scheduler.cycle import Failure, Placement, schedule
+from actors.scheduler.cycle import Failure, Outcome, Placement, schedule
 from actors.scheduler.devices import format_assignment
 from actors.scheduler.framework import Change
 from actors.scheduler.nodes import Node
@@ -81,8 +81,7 @@ class SchedulerCore:
         pending = self._queue.take(now, most)
         outcome = schedule(self._cache.nodes, pending, self._config.profile, self._config.seed)
         progressing = {group_of(placement.pod) for placement in outcome.placements}
-        for placement in outcome.placements:
-            self._assume(placement)
+        self._assume(outcome)
         for failure in outcome.failures:
             self._park(failure, now, progress=group_of(failure.pods[0]) in progressing)
         self._binds = list(outcome.placements)
@@ -159,10 +158,11 @@ class SchedulerCore:
 
     # -- what is decided
 
-    def _assume(self, placement: Placement) -> None:
-        self._cache.assume(placement.pod.key, placement.node, placement.load)
-        self._queue.placed(placement.pod.key)
-        self._reports.forget(placement.pod.key)
+    def _assume(self, outcome: Outcome) -> None:
+        self._cache.assume(outcome.placements, outcome.nodes)
+        for placement in outcome.placements:
+            self._queue.placed(placement.pod.key)
+            self._reports.forget(placement.pod.key)
 
     def _bound(self, placement: Placement, reply: Reply, now: Millis) -> None:
         pod = placement.pod

@@ -42,6 +42,9 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True):
+    """`nodes` is what was given, with all placements charged."""
+
+    nodes: Nodes
     placements: tuple[Placement, ...]
     failures: tuple[Failure, ...]
 
@@ -60,7 +63,7 @@ def schedule(nodes: Nodes, pending: Iterable[Pending], profile: Sequence[Plugin]
         placements += placed
         if len(placed) < len(group):
             failures.append(barred or _explain(work, group[len(placed) :], profile))
-    return Outcome(tuple(placements), tuple(failures))
+    return Outcome(work, tuple(placements), tuple(failures))
 
 
 def _why_barred(group: Sequence[Pending], profile: Sequence[Plugin]) -> Failure | None:

@@ -63,8 +63,8 @@ class Nodes:
         self.labels: list[dict[str, str]] = []
         self._label_codes: dict[str, tuple[Ints, tuple[str, ...]]] = {}
         self._taint_ids: dict[tuple[Taint, ...], int] = {(): 0}
-        self._devices: dict[tuple[int, str], tuple[str, ...]] = {}  # healthy ones
-        self._taken: dict[tuple[int, str], frozenset[str]] = {}
+        self._devices: list[DeviceIds] = []  # healthy ones
+        self._taken: dict[int, dict[str, frozenset[str]]] = {}  # rows' own dicts are replaced, never changed
         self._ports: dict[tuple[str, int], dict[int, tuple[str, ...]]] = {}
         self._vectors: dict[bytes, Ints] = {}
 
@@ -113,9 +113,9 @@ class Nodes:
 
     def free_devices(self, row: int, resource: str) -> tuple[str, ...] | None:
         """Healthy ids not taken, in the node's order; None when the node lists no devices of the kind."""
-        ids = self._devices.get((row, resource))
-        taken = self._taken.get((row, resource), frozenset())
-        return None if ids is None else tuple(id_ for id_ in ids if id_ not in taken)
+        ids = self._devices[row].get(resource)
+        taken = self._taken_of(row, resource)
+        return ids if ids is None or not taken else tuple(id_ for id_ in ids if id_ not in taken)
 
     # -- nodes come and go
 
@@ -140,9 +140,8 @@ class Nodes:
         self.valid[row] = False
         self.allocatable[row] = self.requested[row] = 0
         self._put_labels(row, {})
-        for table in (self._devices, self._taken):
-            for key in [key for key in table if key[0] == row]:
-                del table[key]
+        self._put_devices(row, {})
+        self._taken.pop(row, None)
         for users in self._ports.values():
             users.pop(row, None)
 
@@ -151,8 +150,7 @@ class Nodes:
     def charge(self, row: int, load: Load) -> None:
         self.requested[row] += self.vector(load.shape)
         for resource, ids in load.devices.items():
-            self._taken[row, resource] = self._taken.get((row, resource), frozenset()) | set(ids)
-            self._count_devices(row, resource)
+            self._take(row, resource, self._taken_of(row, resource).union(ids))
         for port in load.shape.host_ports:
             users = self._ports.setdefault((port.protocol, port.host_port), {})
             users[row] = (*users.get(row, ()), port.host_ip)
@@ -160,8 +158,7 @@ class Nodes:
     def discharge(self, row: int, load: Load) -> None:
         self.requested[row] -= self.vector(load.shape)
         for resource, ids in load.devices.items():
-            self._taken[row, resource] = self._taken.get((row, resource), frozenset()) - set(ids)
-            self._count_devices(row, resource)
+            self._take(row, resource, self._taken_of(row, resource).difference(ids))
         for port in load.shape.host_ports:
             users = self._ports[port.protocol, port.host_port]
             left = list(users.pop(row, ()))
@@ -174,8 +171,9 @@ class Nodes:
         self.requested[:] = 0
         self._ports.clear()
         taken, self._taken = self._taken, {}
-        for row, resource in taken:
-            self._count_devices(row, resource)
+        for row, resources in taken.items():
+            for resource in resources:
+                self._count_devices(row, resource)
 
     def fork(self) -> Nodes:
         """A copy whose loads may be changed without changing ours; all else is shared."""
@@ -206,6 +204,7 @@ class Nodes:
         """Twice the rows at a time: adding N nodes costs N, not N squared."""
         self.names += [""] * count
         self.labels += [{} for _ in range(count)]
+        self._devices += [{} for _ in range(count)]
         for field in ("valid", "unschedulable", "allocatable", "requested", "taint_set", "ties"):
             array = getattr(self, field)
             setattr(self, field, np.concatenate([array, np.zeros((count, *array.shape[1:]), array.dtype)]))
@@ -233,12 +232,17 @@ class Nodes:
                 self._label_codes.pop(key, None)
 
     def _put_devices(self, row: int, devices: DeviceIds) -> None:
-        for key in [key for key in self._devices if key[0] == row and key[1] not in devices]:
-            del self._devices[key]
+        self._devices[row] = devices
         self.devices_free[row] = UNLIMITED
-        for resource, ids in devices.items():
-            self._devices[row, resource] = ids
+        for resource in devices:
             self._count_devices(row, resource)
+
+    def _taken_of(self, row: int, resource: str) -> frozenset[str]:
+        return self._taken.get(row, {}).get(resource, frozenset())
+
+    def _take(self, row: int, resource: str, ids: frozenset[str]) -> None:
+        self._taken[row] = {**self._taken.get(row, {}), resource: ids}
+        self._count_devices(row, resource)
 
     def _count_devices(self, row: int, resource: str) -> None:
         ids = self.free_devices(row, resource)
