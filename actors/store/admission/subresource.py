@@ -22,15 +22,21 @@ def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Obje
     if subresource == "status":
         return _with_managers(old | {"status": new.get("status", {})}, new)
     if subresource == "finalize":
-        finalizers = (new.get("spec") or {}).get("finalizers", [])
-        return _with_managers(old | {"spec": {**(old.get("spec") or {}), "finalizers": finalizers}}, new)
+        return _with_managers(_with_finalizers(old, new), new)
     if "status" not in kind.subresources:
         return new
     kept = {name: value for name, value in new.items() if name != "status"}
     if "finalize" in kind.subresources:
-        finalizers = (old.get("spec") or {}).get("finalizers", [])
-        kept["spec"] = {**(kept.get("spec") or {}), "finalizers": finalizers}
+        kept = _with_finalizers(kept, old)
     return {**kept, "status": old["status"]} if "status" in old else kept
+
+
+def _with_finalizers(obj: Object, source: Object) -> Object:
+    """`obj` with the `spec.finalizers` of `source`. What is no object stays, for validation to tell."""
+    spec, other = obj.get("spec", {}), source.get("spec", {})
+    if not isinstance(spec, dict) or not isinstance(other, dict):
+        return {**obj, "spec": spec if isinstance(other, dict) else other}
+    return {**obj, "spec": {**spec, "finalizers": other.get("finalizers", [])}}
 
 
 def _with_managers(part: Object, new: Object) -> Object:

@@ -13,7 +13,7 @@ from actors.api.errors import BadRequest, Invalid, UnsupportedMediaType
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge, apply_strategic
-from actors.api.validation import invalid, validate
+from actors.api.validation import invalid, typed, validate
 from actors.reconcile.actions import Patch, PatchType, Update
 from actors.store.admission import metadata, refusals
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
@@ -97,6 +97,7 @@ def _finish(
     """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
+    new = typed(new, old)
     if _needs_defaults(old, new, subresource):
         new = default(new)
     causes = metadata.find_late_finalizers(old, new)
