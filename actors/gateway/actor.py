@@ -24,6 +24,7 @@ class GatewayActor:
         try:
             await self._stopped.wait()
         finally:
+            self._ready.clear()
             await self._gateway.stop()
 
     async def stop(self) -> None:

@@ -75,7 +75,12 @@ class App:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
         target = parse_target(request.method, raw_path, flag_of(query, "watch"))
-        user = auth.user_of(peer_certificate(request))
+        headers = request.headers
+        user = auth.impersonate(
+            auth.user_of(peer_certificate(request)),
+            headers.get("Impersonate-User", ""),
+            headers.getall("Impersonate-Group", []),
+        )
         auth.check(user, target)
         return Call(self.backend, request, target, query, user)
 

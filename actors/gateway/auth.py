@@ -6,12 +6,12 @@ who has a name may also discover what is served and ask about themselves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from actors.api.errors import Forbidden, Unauthorized
+from actors.api.errors import BadRequest, Forbidden, Unauthorized
 from actors.gateway.target import Target
 
 MASTERS = "system:masters"
@@ -48,6 +48,18 @@ def user_of(certificate: Mapping[str, Any] | None) -> User:
     name = next((value for key, value in subject if key == "commonName"), "")
     groups = tuple(value for key, value in subject if key == "organizationName")
     return User(name, (*groups, AUTHENTICATED)) if name else NOBODY
+
+
+def impersonate(user: User, name: str, groups: Sequence[str]) -> User:
+    """Who `user` asks to be taken for (`kubectl --as`); itself when for nobody. Raises Forbidden, BadRequest."""
+    if not name and groups:
+        raise BadRequest("groups cannot be impersonated without impersonating a user")
+    if not name:
+        return user
+    if MASTERS not in user.groups:
+        message = f'users "{name}" is forbidden: User "{user.name}" cannot impersonate resource "users" in API group ""'
+        raise Forbidden(f"{message} at the cluster scope", name=name, kind="users")
+    return User(name, tuple(dict.fromkeys((*groups, AUTHENTICATED))))
 
 
 def authorize(user: User, target: Target) -> bool:

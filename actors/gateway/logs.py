@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from actors.api.codec import lens
-from actors.api.errors import ApiError, BadRequest, Cause, Invalid, NotFound, Timeout, Unavailable
+from actors.api.errors import BadRequest, Cause, Invalid, NotFound, Timeout, Unavailable
 from actors.api.key import Key
 from actors.api.kinds import NODE, POD
 from actors.api.logs import LogChunk, LogRequest
@@ -121,12 +121,13 @@ async def read_pod_log(call: Call) -> web.StreamResponse:
     container = choose_container(pod, options.container)
     check_started(pod, container, options.previous)
     request = request_of(call, options, container, pod.metadata.uid)
+    node = pod.spec.node_name
     try:
-        return await stream_log(call, pod.spec.node_name, request, options)
+        first = await call.backend.nodes.read_log(node, request)
     except NotFound as error:
-        raise BadRequest(
-            f'container "{container}" in pod "{target.name}" has no log on node {pod.spec.node_name}: {error.message}'
-        ) from error
+        where = f'container "{container}" in pod "{target.name}"'
+        raise BadRequest(f"{where} has no log on node {node}: {error.message}") from error
+    return await stream_log(call, node, request, options, first)
 
 
 async def read_past_log(call: Call, namespace: str, name: str) -> web.StreamResponse:
@@ -137,17 +138,15 @@ async def read_past_log(call: Call, namespace: str, name: str) -> web.StreamResp
     nodes = [wanted] if wanted else [item.key.name for item in page.items]
     request = request_of(call, options, options.container, text_of(call.query, "uid"))
     request = msgspec.structs.replace(request, namespace=namespace, pod=name)
-    failure: ApiError = NotFound(
-        f'no node has a log of pod "{name}" in namespace "{namespace}"', name=name, kind="logs"
-    )
-    for node in nodes:
-        try:
-            return await stream_log(call, node, request, options)
-        except NotFound:
-            continue
-        except (Unavailable, Timeout) as error:
-            failure = error
-    raise failure
+    asked = (call.backend.nodes.read_log(node, request) for node in nodes)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for node, answer in zip(nodes, answers, strict=True):
+        if isinstance(answer, LogChunk):
+            return await stream_log(call, node, request, options, answer)
+    for failure in answers:
+        if isinstance(failure, BaseException) and not isinstance(failure, NotFound):
+            raise failure
+    raise NotFound(f'no node has a log of pod "{name}" in namespace "{namespace}"', name=name, kind="logs")
 
 
 def request_of(call: Call, options: LogOptions, container: str, uid: str) -> LogRequest:
@@ -166,10 +165,12 @@ def request_of(call: Call, options: LogOptions, container: str, uid: str) -> Log
     )
 
 
-async def stream_log(call: Call, node: str, request: LogRequest, options: LogOptions) -> web.StreamResponse:
-    """Raises what the first read raises; later failures cut the reply off, so that the client notices."""
+async def stream_log(
+    call: Call, node: str, request: LogRequest, options: LogOptions, first: LogChunk
+) -> web.StreamResponse:
+    """From the first chunk on. A failure cuts the reply off, so that the client notices."""
     text = LogText(timestamps=options.timestamps, bytes_max=options.bytes_max, stream=options.stream)
-    chunk = await call.backend.nodes.read_log(node, request)
+    chunk = first
     stream = call.stream(TEXT_TYPE)
     await stream.write([text.feed(chunk.lines)])
     while not (chunk.ended or text.is_full):

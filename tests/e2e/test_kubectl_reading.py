@@ -196,6 +196,8 @@ def test_explain(served: RunningGateway) -> None:
 def test_who_am_i_and_may_i(served: RunningGateway) -> None:
     assert served.kubectl("auth", "can-i", "create", "pods").out == "yes\n"
     assert "system:masters" in served.kubectl("auth", "whoami").out
+    assert served.kubectl("auth", "can-i", "create", "pods", "--as=bob", fails=True).out == "no\n"
+    assert 'User "bob" cannot list resource "pods"' in served.kubectl("get", "pods", "--as=bob", fails=True).err
     assert "*.*" in served.kubectl("auth", "can-i", "--list").out
 
 

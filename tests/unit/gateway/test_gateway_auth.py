@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from actors.api.errors import Forbidden, Unauthorized
-from actors.gateway.auth import MASTERS, NOBODY, User, authorize, check, user_of
+from actors.api.errors import BadRequest, Forbidden, Unauthorized
+from actors.gateway.auth import MASTERS, NOBODY, User, authorize, check, impersonate, user_of
 from actors.gateway.target import parse_target
 
 ADMIN = User("admin", (MASTERS,))
@@ -49,3 +49,13 @@ def test_refusals() -> None:
     with pytest.raises(Forbidden) as refused:
         check(SOMEBODY, target)
     assert refused.value.message == told
+
+
+def test_only_masters_may_be_somebody_else() -> None:
+    assert impersonate(SOMEBODY, "", ()) is SOMEBODY
+    assert impersonate(ADMIN, "bob", ("a", "a")) == User("bob", ("a", "system:authenticated"))
+    for user in (SOMEBODY, NOBODY):
+        with pytest.raises(Forbidden, match='cannot impersonate resource "users"'):
+            impersonate(user, "bob", ())
+    with pytest.raises(BadRequest):
+        impersonate(ADMIN, "", ("a",))
