@@ -30,7 +30,7 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     lease_renew_ms: Millis = 2_000
     lease_duration_seconds: int = 40
     status_ms: Millis = 10_000
-    relist_ms: Millis = 10_000
+    relist_ms: Millis = 2_000
     config_refresh_ms: Millis = 60_000
     backoff: Backoff = Backoff()
 

@@ -156,7 +156,8 @@ def absorb_failure(record: PodRecord, operation: Operation, failure: Failure, no
 def retry_after(slot: str, before: Retry | None, failure: Failure, now: Millis) -> Retry:
     failures = before.failures + 1 if before is not None else 1
     backoff = _BACKOFFS.get(slot.partition("/")[0], _BACKOFF)
-    delay_ms = backoff.delay_ms(failures) if failure.retryable else max(HOPELESS_MS, backoff.most_ms)
+    curable = failure.retryable or slot.startswith("image/")  # somebody may push or load it meanwhile
+    delay_ms = backoff.delay_ms(failures) if curable else HOPELESS_MS
     return Retry(failure, failures, now, delay_ms)
 
 

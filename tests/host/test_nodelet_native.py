@@ -68,7 +68,7 @@ class Nodelet:
 
 def launchers(state: Path) -> list[int]:
     """Processes that were started for this state directory (the nodelet itself aside)."""
-    found = []
+    found: list[int] = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
@@ -173,3 +173,19 @@ def test_no_such_command_and_a_graceful_stop(nodelet: Nodelet) -> None:
     nodelet.ask("delete", name="polite", grace=10)
     nodelet.wait_gone("polite", 5)
     assert "bye" in nodelet.ask("log", name="polite", container="main")
+
+
+def test_a_kill_of_the_launcher_stops_nothing_and_loses_nothing(nodelet: Nodelet) -> None:
+    count = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; sleep 0.05; done; exit 6"
+    nodelet.ask("create", object=pod("counting", count))
+    nodelet.wait("counting", is_phase("Running"))
+    for which in (max, min, max):
+        time.sleep(0.5)
+        os.kill(which(launchers(nodelet.state)), signal.SIGKILL)
+    status = nodelet.wait("counting", is_phase("Failed"))
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 6
+    assert status["containerStatuses"][0]["restartCount"] == 0
+    lines = [line.partition(" F ")[2] for line in nodelet.ask("log", name="counting", container="main").splitlines()]
+    assert lines == [f"line {i}" for i in range(1, 41)]
+    nodelet.ask("create", object=pod("next", "exit 0"))
+    nodelet.wait("next", is_phase("Succeeded"))

@@ -21,71 +21,18 @@ from actors.nodelet.facts import NodeFacts
 from actors.nodelet.operations import Operation
 from actors.plugins.device.fake import FakeDevices
 from actors.plugins.errors import PluginError
-from actors.plugins.image.port import Auth, Image, ImageConfig, ProgressSink, Rootfs
+from actors.plugins.image.fake import FakeImages
+from actors.plugins.image.port import ImageConfig
 from actors.plugins.network.fake import FakeNetwork
 from actors.plugins.runtime.fake import FOREVER, FakeMachine, FakeRuntime, Script
 from actors.plugins.runtime.port import ContainerSpec, ContainerState
-from actors.plugins.storage.port import VolumeRequest
+from actors.plugins.storage.fake import FakeStorage
 from actors.reconcile.actions import Create, Delete, Patch
+from actors.reconcile.watch import Selection
 from actors.store.local import LocalStore
 
 START_MS = 1_800_000_000_000
 NODE = "n1"
-
-
-class ListedImages:
-    """ImagePort: what is `here`, and what could be pulled."""
-
-    def __init__(self) -> None:
-        config = ImageConfig(entrypoint=("/main",))
-        self.registry = {name: Image(id=f"sha256:{name}", tags=(name,), config=config) for name in ("app", "side")}
-        self.here: dict[str, Image] = {}
-        self.pulls = 0
-
-    async def pull_image(self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None) -> Image:
-        if reference not in self.registry:
-            raise PluginError("image", "pull_image", "ErrImagePull", f"{reference}: not found in the registry")
-        self.pulls += 1
-        self.here[reference] = self.registry[reference]
-        return self.here[reference]
-
-    async def image_status(self, reference: str) -> Image | None:
-        return next((i for name, i in self.here.items() if reference in (name, i.id)), None)
-
-    async def list_images(self) -> list[Image]:
-        return list(self.here.values())
-
-    async def remove_image(self, reference: str) -> None:
-        self.here.pop(reference, None)
-
-    async def load_image(self, path: str, progress: ProgressSink | None = None) -> list[Image]:
-        return []
-
-    async def rootfs(self, image_id: str, holder: str) -> Rootfs:
-        return Rootfs(layers=("/layer",))
-
-    async def release(self, image_id: str, holder: str) -> None:
-        pass
-
-
-class MemoryStorage:
-    """StoragePort that remembers which pods have volumes, and what was in them last."""
-
-    def __init__(self) -> None:
-        self.volumes: dict[str, dict[str, VolumeRequest]] = {}
-        self.failure: PluginError | None = None
-
-    async def publish_volume(self, request: VolumeRequest) -> str:
-        if self.failure is not None:
-            raise self.failure
-        self.volumes.setdefault(request.pod_uid, {})[request.name] = request
-        return f"/volumes/{request.pod_uid}/{request.name}"
-
-    async def unpublish_volumes(self, pod_uid: str) -> None:
-        self.volumes.pop(pod_uid, None)
-
-    async def published(self) -> frozenset[str]:
-        return frozenset(self.volumes)
 
 
 class World:
@@ -100,7 +47,8 @@ class World:
         self.now = START_MS
         self.config = config or NodeletConfig()
         self.store = LocalStore(clock=lambda: self.now)
-        self.machine, self.images, self.storage = FakeMachine(), ListedImages(), MemoryStorage()
+        self.machine, self.images, self.storage = FakeMachine(), FakeImages(), FakeStorage()
+        self.images.publish("app", ImageConfig(entrypoint=("/main",)))
         self.network, self.devices = FakeNetwork(), FakeDevices(gpus)
         self.fault: Callable[[str, str], PluginError | None] = lambda verb, name: None
         self.runtime = FakeRuntime(
@@ -173,7 +121,7 @@ class World:
     async def perform(self, operation: Operation) -> None:
         """Between the two counts the operation is done and the core does not know."""
         self._count()
-        result = await self.executor._attempt(operation)
+        result = await self.executor.attempt(operation)
         self.performed.append(operation)
         self._count()
         self.core.completed(operation, result, self.now)
@@ -228,8 +176,6 @@ class World:
 
     async def events(self) -> list[str]:
         """Their reasons."""
-        from actors.reconcile.watch import Selection
-
         page = await self.store.list(Selection(resources=("events",)))
         return [decode(item)["reason"] for item in page.items]
 

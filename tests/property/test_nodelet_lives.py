@@ -7,6 +7,7 @@ from nodelet_world import NODE, World, make_container
 from actors.api.key import Key
 from actors.nodelet.operations import CreateContainer, StopContainer
 from actors.plugins.errors import PluginError
+from actors.plugins.image.port import ImageConfig
 from actors.plugins.runtime.fake import FOREVER, Script
 from actors.plugins.runtime.port import ContainerSpec
 
@@ -102,7 +103,7 @@ async def test_an_image_that_is_not_to_be_had() -> None:
     assert (await world.state(key))["waiting"]["reason"] == "ErrImagePull"
     await world.advance(3_000)
     assert (await world.state(key))["waiting"]["reason"] == "ImagePullBackOff"
-    world.images.registry["missing"] = world.images.registry["app"]
+    world.images.publish("missing", ImageConfig(entrypoint=("/main",)))
     await world.advance(10_000)
     assert (await world.status(key))["phase"] == "Running"
 
@@ -113,10 +114,11 @@ async def test_a_pull_policy_of_never_finds_an_image_that_is_loaded_later() -> N
     key = await world.create("a", containers=[make_container(imagePullPolicy="Never")])
     await world.advance(5_000)
     assert (await world.state(key))["waiting"]["reason"] == "ErrImageNeverPull"
-    world.images.here["app"] = world.images.registry["app"]
+    await world.images.pull_image("app")
+    world.images.pulls.clear()
     await world.advance(60_000)
     assert (await world.status(key))["phase"] == "Running"
-    assert world.images.pulls == 0
+    assert world.images.pulls == {}
 
 
 async def test_configuration_that_comes_late() -> None:
@@ -158,14 +160,15 @@ async def test_a_config_map_that_changes_changes_the_files_of_its_volume() -> No
 async def test_a_volume_that_fails_is_tried_again() -> None:
     world = World()
     await world.start()
-    world.storage.failure = PluginError("storage", "publish_volume", "FailedMount", "the disk is full: free some space")
+    full = PluginError("storage", "publish_volume", "FailedMount", "the disk is full: free some space")
+    world.storage.faults["v"] = full
     mounts = [{"name": "v", "mountPath": "/data"}]
     volumes = [{"name": "v", "emptyDir": {}}]
     key = await world.create("a", containers=[make_container(volumeMounts=mounts)], volumes=volumes)
     await world.settle()
     assert "FailedMount" in await world.events()
     assert (await world.state(key))["waiting"]["reason"] == "ContainerCreating"
-    world.storage.failure = None
+    world.storage.faults.clear()
     await world.advance(1_000)
     assert (await world.status(key))["phase"] == "Running"
 
