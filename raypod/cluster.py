@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, TypeVar
 
 from raypod import calls, control
@@ -19,6 +21,7 @@ from raypod.kubeconfig import kubeconfig_path, read_endpoint
 from raypod.logs import LogFollower, read_logs
 from raypod.manifests import RUN_LABEL, job_manifest
 from raypod.status import RunStatus, derive_status
+from raypod.timeline import Timeline, derive_timeline
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -30,12 +33,13 @@ _GONE_SECONDS = 60.0
 class AsyncRun:
     """One run: `replicas` containers of an image. Made by `AsyncCluster.run` and `AsyncCluster.get`."""
 
-    def __init__(self, cluster: AsyncCluster, job: Object) -> None:
+    def __init__(self, cluster: AsyncCluster, job: Object, submitted_at: float = 0) -> None:
         self._cluster, self._job = cluster, job
         self.name: str = job["metadata"]["name"]
         self.namespace: str = job["metadata"]["namespace"]
         self.uid: str = job["metadata"]["uid"]
         self._pods: list[Object] = []
+        self._submitted_at = submitted_at or datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
 
     def __repr__(self) -> str:
         return f"<raypod run {self.namespace}/{self.name}>"
@@ -107,6 +111,15 @@ class AsyncRun:
         finally:
             with suppress(asyncio.CancelledError):
                 await follower.finish()
+
+    async def timeline(self) -> Timeline:
+        """Where the time went. Events are written a moment after what they tell of."""
+        api = await self._cluster.api()
+        await self.status()
+        uids = {self.uid, *(pod["metadata"]["uid"] for pod in self._pods)}
+        page = await api.get(f"/api/v1/namespaces/{self.namespace}/events")
+        events = [event for event in page.get("items") or () if event["involvedObject"].get("uid") in uids]
+        return derive_timeline(self._submitted_at, events)
 
     async def delete(self) -> None:
         """Stop what runs and forget the run. Once more does nothing."""
@@ -278,8 +291,9 @@ class AsyncCluster:
     async def submit(self, manifest: Object) -> AsyncRun:
         """A Job as it is. Raises NameTaken, ApiError."""
         api = await self.api()
+        submitted_at = time.time()
         try:
-            return AsyncRun(self, await api.create(self._jobs_path, manifest))
+            return AsyncRun(self, await api.create(self._jobs_path, manifest), submitted_at)
         except NameTaken as error:
             name = manifest["metadata"]["name"]
             error.args = (f"a run called {name!r} exists: choose another name, or end it with `raypod stop {name}`",)

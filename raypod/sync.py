@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from raypod.cluster import AsyncCluster, AsyncRun
 from raypod.status import RunStatus
+from raypod.timeline import Timeline
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -102,6 +103,10 @@ class Run:
     def wait(self, timeout: float | None = None) -> RunStatus:
         """Until the run has succeeded or failed. Raises WaitTimeout (seconds), with what it waits for."""
         return self._thread.run(self.aio.wait(timeout))
+
+    def timeline(self) -> Timeline:
+        """Where the time went."""
+        return self._thread.run(self.aio.timeline())
 
     def delete(self) -> None:
         """Stop what runs and forget the run. Once more does nothing."""

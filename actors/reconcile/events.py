@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from actors.api.clock import Millis, format_time
+from actors.api.clock import Millis, format_micro_time, format_time
 from actors.api.codec import Object, lens
 from actors.api.key import Key
 from actors.api.kinds import EVENT, kind_of
@@ -133,6 +133,7 @@ class EventRecorder:
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "reportingInstance": self._component,
+            "eventTime": format_micro_time(record.first_ms),
             "firstTimestamp": _time_text(record.first_ms),
             "lastTimestamp": _time_text(record.last_ms),
             "count": record.count,
