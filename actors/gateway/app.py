@@ -15,7 +15,7 @@ from aiohttp import web
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
 from actors.api.kinds import Kind
 from actors.gateway import auth, extras
-from actors.gateway.call import JSON_TYPE, Backend, Call
+from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.logs import read_pod_log
@@ -63,13 +63,13 @@ class App:
         try:
             return await route(self._call(request))
         except ApiError as error:
-            return answer_error(error)
+            return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
             self.failures += 1
             log.exception("%s %s", request.method, request.path_qs[:500])
-            return answer_error(InternalError("an internal error occurred: the gateway's log tells more"))
+            return answer_failure(request, InternalError("an internal error occurred: the gateway's log tells more"))
 
     def _call(self, request: web.BaseRequest) -> Call:
         raw_path, _, raw_query = request.raw_path.partition("?")
@@ -124,6 +124,15 @@ def check_scope(kind: Kind, target: Target) -> None:
         raise NotFound(_NO_RESOURCE)
     if kind.namespaced and target.name and not target.namespace:
         raise NotFound(_NO_RESOURCE)
+
+
+def answer_failure(request: web.BaseRequest, error: ApiError) -> web.Response:
+    """A Status; or, when a stream has begun, its end in a way that the client notices."""
+    if not request.get(STREAMING):
+        return answer_error(error)
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError(error.message)
 
 
 def answer_error(error: ApiError) -> web.Response:

@@ -25,6 +25,9 @@ from actors.store.port import StorePort
 
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
 
+#: Key of a request whose reply is a stream that has begun: no Status can follow.
+STREAMING = web.RequestKey("streaming", bool)
+
 
 @dataclass(frozen=True)
 class Backend:
@@ -138,6 +141,7 @@ class Stream:
 
     async def open(self) -> None:
         if not self.response.prepared:
+            self._request[STREAMING] = True
             await self.response.prepare(self._request)
 
     async def write(self, chunks: Iterable[bytes]) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 
 from actors.api.clock import parse_time
-from actors.api.errors import NotFound, Unavailable
+from actors.api.errors import ApiError, NotFound, Unavailable
 from actors.api.images import ImageProgress, ImageReply, ImageRequest, ImageSummary
 from actors.api.logs import LogChunk, LogRequest
 from actors.gateway.port import ActorHealth
@@ -23,12 +23,16 @@ class FakeLog(msgspec.Struct):
 
 
 class FakeNodes:
-    """Logs by (node, namespace, pod, container); images by node. `away` names nodes that do not answer."""
+    """Logs by (node, namespace, pod, container); images by node.
+
+    `away` names nodes that do not answer; `failures` are raised, one a read, by reads that go on from a cursor.
+    """
 
     def __init__(self) -> None:
         self.logs: dict[tuple[str, str, str, str], FakeLog] = {}
         self.images: dict[str, dict[str, ImageSummary]] = {}
         self.away: set[str] = set()
+        self.failures: list[ApiError] = []
         self.requests: list[LogRequest] = []
         self._pulls: set[tuple[str, str]] = set()
 
@@ -38,6 +42,8 @@ class FakeNodes:
     async def read_log(self, node: str, request: LogRequest) -> LogChunk:
         self._check_there(node)
         self.requests.append(request)
+        if request.cursor and self.failures:
+            raise self.failures.pop(0)
         log = self._find(node, request)
         first = self._first(log, request)
         for _ in range(max(request.wait_ms // 10, 1)):

@@ -160,6 +160,10 @@ class Connection:
         raw = await self.read(lambda raw: b"\r\n\r\n" in raw and len(_lines(raw)) >= count)
         return [json.loads(line) for line in _lines(raw)[:count]]
 
+    @property
+    def is_cut_off(self) -> bool:
+        return self._transport.closed
+
     def hang_up(self) -> None:
         self._protocol.connection_lost(None)
 
