@@ -32,12 +32,12 @@ class ImageServer:
         self.user: tuple[str, str] | None = None  # of the token service
         self.refresh_token = ""
         self.token = "let-me-in"
+        self.realm = f"http://{self.host_port}/token"
         self.tokens_issued = 0
         self.redirect_blobs_to = ""
         self.break_after_bytes: list[int] = []  # one per connection
         self.ignore_ranges = False
         self.statuses: list[int] = []  # answered instead, one per request
-        self.declared_size = 0
 
     def add(
         self,
@@ -86,7 +86,7 @@ class ImageServer:
         if self.statuses and (status := self.statuses.pop(0)) != 200:
             return web.Response(status=status, text="not now")
         if (self.user or self.refresh_token) and request.headers.get("Authorization") != f"Bearer {self.token}":
-            challenge = f'Bearer realm="http://{self.host_port}/token",service="tests",scope="repository:train:pull"'
+            challenge = f'Bearer realm="{self.realm}",service="tests",scope="repository:train:pull"'
             return web.Response(status=401, headers={"WWW-Authenticate": challenge})
         found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/([^/]+)", request.path)
         if found is None:

@@ -84,6 +84,19 @@ class TestTokens:
         assert (error.reason, error.retryable) == ("ErrImagePull", False)
         assert "credentials" in error.message or "imagePullSecrets" in error.message
 
+    async def test_credentials_in_the_realm_itself_are_not_used(self, server: ImageServer, tmp_path: Path) -> None:
+        server.user, server.realm = ("ann", "secret"), f"http://bob:other@{server.host_port}/token"
+        reference = server.add("train", "1", [{"f": b"x"}])
+        await make_store(tmp_path).pull_image(reference, Auth("ann", "secret"))
+
+    @pytest.mark.parametrize("realm", ["", "/token", "http://192.0.2.1/token", "file:///etc/passwd", "http://[", "::"])
+    async def test_a_realm_that_is_no_place_for_credentials(
+        self, server: ImageServer, tmp_path: Path, realm: str
+    ) -> None:
+        server.user, server.realm = ("ann", "secret"), realm
+        error = await refused(make_store(tmp_path), server.add("train", "1", [{"f": b"x"}]), Auth("ann", "secret"))
+        assert not error.retryable
+
     async def test_a_missing_password_file_is_named(self, server: ImageServer, tmp_path: Path) -> None:
         server.user = ("ann", "secret")
         settings = RegistryConfig(username="ann", password_file="/nowhere/password")

@@ -198,6 +198,20 @@ class TestRestart:
         await wait_until(lambda: not dead.exists() and layers_on_disk(tmp_path) == ["sha256-young"])
         assert mine.exists()
 
+    async def test_a_damaged_index_is_told_and_nothing_is_removed(self, registry: Registry, tmp_path: Path) -> None:
+        image = await make_store(tmp_path).pull_image(registry.push("damaged:1", {"f": b"x"}))
+        os.utime(tmp_path / "layers" / layers_on_disk(tmp_path)[0], (0, 0))
+        whole = (tmp_path / "index.json").read_bytes()
+        (tmp_path / "index.json").write_bytes(whole[:40])
+        store = make_store(tmp_path)
+        for call in (store.list_images(), store.pull_image("127.0.0.1:1/x"), store.rootfs(image.id, "c")):
+            with pytest.raises(PluginError) as caught:
+                await call
+            assert caught.value.reason in ("ImageStoreDamaged", "RegistryUnavailable")
+        (tmp_path / "index.json").write_bytes(whole)
+        assert await store.list_images() == [image]
+        assert len(layers_on_disk(tmp_path)) == 1
+
     async def test_killed_at_any_moment_of_a_pull(self, registry: Registry, tmp_path: Path) -> None:
         """kill -9, earlier and later; the next store completes the pull from what is whole and removes the rest."""
 

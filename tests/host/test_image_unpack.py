@@ -179,7 +179,9 @@ class TestWhiteouts:
         assert not (layer / "o/a").exists() and not (layer / "o/sub/b").exists() and (layer / "p/c").exists()
 
     def test_what_only_aufs_understands_is_left_out(self, layer: Path) -> None:
-        unpack_to(layer, tar(entry(".wh..wh.plnk", kind=DIRTYPE), entry(".wh..wh.aufs", b"")))
+        unpack_to(
+            layer, tar(entry(".wh..wh.plnk", kind=DIRTYPE), entry(".wh..wh.plnk/1.2", b""), entry(".wh..wh.aufs", b""))
+        )
         assert list(layer.iterdir()) == []
 
 

@@ -38,7 +38,8 @@ def parse_challenges(headers: Sequence[str]) -> list[Challenge]:
     found = []
     for header in headers:
         starts = [*_CHALLENGE.finditer(header)]
-        for start, end in zip(starts, [*(m.start() for m in starts[1:]), len(header)], strict=True):
+        ends = [*(match.start() for match in starts[1:]), len(header)]
+        for start, end in zip(starts, ends, strict=False):
             parameters = {
                 name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
                 for name, quoted, plain in _PARAMETER.findall(header[start.end() : end])
@@ -80,7 +81,7 @@ async def _fetch_token(
             body = await response.content.read(_TOKEN_BYTES_MAX)
     try:
         found = msgspec.json.decode(body, type=_Token)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Corrupt(f"the token service {url.origin()} sends no token: {error}") from error
     token = found.token or found.access_token
     if not token or not token.isprintable():

@@ -23,7 +23,7 @@ from urllib.parse import quote
 import msgspec
 
 from actors.api.clock import Millis
-from actors.plugins.image.faults import ImageFault, InUse
+from actors.plugins.image.faults import Damaged, ImageFault, InUse
 from actors.plugins.image.layer import ABOUT, FILES, Layer
 from actors.plugins.image.port import Image, ImageConfig
 from actors.plugins.tree import remove_tree, sync_directory
@@ -153,7 +153,7 @@ class Disk:
             return Index()
         version = (found.st_ino, found.st_mtime_ns, found.st_size)
         if self._cached is None or self._cached[0] != version:
-            self._cached = (version, msgspec.json.decode(path.read_bytes(), type=Index))
+            self._cached = (version, _decode_index(path))
         return self._cached[1]
 
     def commit_image(self, record: Record) -> Record:
@@ -239,6 +239,17 @@ class Disk:
             yield
         finally:
             os.close(fd)
+
+
+def _decode_index(path: Path) -> Index:
+    """Never an empty index for a damaged one: layers that running containers use would become garbage."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Index)
+    except msgspec.DecodeError as error:
+        raise Damaged(
+            f"the index of the image store is damaged ({error}): when no container runs, remove {path.parent} and pull"
+            " the images again"
+        ) from error
 
 
 def layer_name(diff_id: str) -> str:

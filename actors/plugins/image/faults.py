@@ -6,6 +6,7 @@ ImageFault
   Corrupt        ErrImagePull          not retryable: a digest, a size or a tar is not what it must be
   Unreachable    RegistryUnavailable   retryable
   NoSpace        ErrImagePull          retryable: the disk is full
+  Damaged        ImageStoreDamaged     not retryable: the files of the store itself
   NotPresent     ImageNotFound         not retryable
   InUse          ImageInUse            retryable
 """
@@ -46,6 +47,10 @@ class Unreachable(ImageFault):
 
 class NoSpace(ImageFault):
     retryable = True
+
+
+class Damaged(ImageFault):
+    reason = "ImageStoreDamaged"
 
 
 class NotPresent(ImageFault):

@@ -7,6 +7,7 @@ one) finds it all. The nodelet owns one; `host` is an image without layers of it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from actors.plugins.image import host
 from actors.plugins.image.cache import LayerCache, in_thread
 from actors.plugins.image.config import ImagesConfig
 from actors.plugins.image.disk import Disk, LayersGone, Record, layer_name
-from actors.plugins.image.faults import InvalidName, NotPresent, as_plugin_error
+from actors.plugins.image.faults import ImageFault, InvalidName, NotPresent, as_plugin_error
 from actors.plugins.image.layer import Layer
 from actors.plugins.image.load import Loader
 from actors.plugins.image.manifest import ImageDocument, node_platforms
@@ -45,7 +46,12 @@ class ImageStore:
         self._disk = Disk(root)
         self._pulls: dict[tuple[str, Auth | None], _Pull] = {}
         self._layers = LayerCache(self._disk)
-        threading.Thread(target=self._disk.sweep, name="raypod-image-sweep", daemon=True).start()
+        threading.Thread(target=self._sweep, name="raypod-image-sweep", daemon=True).start()
+
+    def _sweep(self) -> None:
+        """What cannot be removed now is garbage still at the next start."""
+        with contextlib.suppress(OSError, ImageFault):
+            self._disk.sweep()
 
     async def pull_image(self, reference: str, auth: Auth | None = None, progress: ProgressSink | None = None) -> Image:
         with as_plugin_error("pull_image"):

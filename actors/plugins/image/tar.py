@@ -218,7 +218,7 @@ def parse_pax(body: bytes) -> Pax:
         length = int(digits) if space and digits.isdigit() and len(digits) < 8 else 0
         record, body = body[len(digits) + 1 : length], body[length:]
         key, equals, value = record.partition(b"=")
-        if not equals or not record.endswith(b"\n"):
+        if not equals or not record.endswith(b"\n") or len(digits) + 1 + len(record) != length:
             raise Corrupt("the tar has a malformed extended header")
         value = value[:-1]
         if key in sparse.REPEATED and key in records:

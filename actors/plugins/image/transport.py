@@ -128,9 +128,10 @@ def _redirected(url: URL, location: str, headers: Mapping[str, str]) -> tuple[UR
 
 
 def parse_url(text: str) -> URL:
-    """An address that a stranger wrote. Raises NotPullable."""
+    """An address that a stranger wrote; a user and password in it are dropped. Raises NotPullable."""
     try:
-        return URL(text)
+        url = URL(text)
+        return url.with_user(None) if url.user or url.password else url
     except ValueError as error:
         raise NotPullable(f"the registry sends to {text!r}, which is no address: {error}") from error
 

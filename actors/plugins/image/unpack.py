@@ -94,6 +94,8 @@ class _Unpacker:
 
     def add(self, entry: Entry, reader: TarReader) -> None:
         parent, name = split_name(entry.name)
+        if parent.startswith(_AUFS):
+            return  # bookkeeping of AUFS, which means nothing to anybody else
         if not name:
             self._describe_root(entry)
         elif name.startswith(_WHITEOUT):
@@ -174,7 +176,7 @@ class _Unpacker:
             os.setxattr(self._open_parent(parent), OPAQUE_XATTR, b"y")
             self._opaque.add(parent)
         elif name.startswith(_AUFS):
-            pass  # bookkeeping of AUFS, which means nothing to anybody else
+            pass
         elif hidden in (b"", b".", b".."):
             raise Corrupt(f"the layer's whiteout {os.fsdecode(name)!r} leads out of the layer: refused")
         else:
