@@ -18,6 +18,7 @@ from actors.api.clock import Millis
 from actors.api.errors import ApiError, NotFound
 from actors.api.key import Key, Stored
 from actors.nodelet.core import NodeletCore
+from actors.nodelet.images import format_progress
 from actors.nodelet.operations import (
     CANCELLED,
     AllocateDevices,
@@ -42,7 +43,7 @@ from actors.nodelet.operations import (
 )
 from actors.plugins.device.port import DevicePort
 from actors.plugins.errors import PluginError
-from actors.plugins.image.port import ImagePort
+from actors.plugins.image.port import ImagePort, Progress, ProgressSink
 from actors.plugins.runtime.port import ContainerState, ContainerStatus, RuntimePort
 from actors.plugins.storage.port import StoragePort
 from actors.reconcile.actions import Reply, StoreWrite
@@ -52,6 +53,8 @@ from actors.store.port import StorePort
 _LOG = logging.getLogger(__name__)
 #: After the runtime's event stream broke.
 _RECONNECT_SECONDS = 0.2
+#: How often a pod's status says how far its image is.
+PROGRESS_MS = 2_000
 
 Clock = Callable[[], Millis]
 StatusHook = Callable[[ContainerStatus], ContainerStatus]
@@ -211,7 +214,23 @@ class Executor:
         return await self._ports.images.image_status(operation.reference)
 
     async def _pull_image(self, operation: PullImage) -> Result:
-        return await self._ports.images.pull_image(operation.reference, operation.auth)
+        return await self._ports.images.pull_image(operation.reference, operation.auth, self._progress_of(operation))
+
+    def _progress_of(self, operation: PullImage) -> ProgressSink:
+        """Tells the core every few seconds. May be called from another thread."""
+        loop, told = asyncio.get_running_loop(), self._clock()
+
+        def note(progress: Progress) -> None:
+            nonlocal told
+            if self._clock() - told >= PROGRESS_MS:
+                told = self._clock()
+                loop.call_soon_threadsafe(tell, format_progress(progress))
+
+        def tell(text: str) -> None:
+            self.core.progressed(operation, text)
+            self._nudge.set()
+
+        return note
 
     async def _allocate_devices(self, operation: AllocateDevices) -> Result:
         return await self._ports.devices.allocate(operation.device_ids)
@@ -242,11 +261,12 @@ class Executor:
         """One whose command could not be run has EXITED: that is its answer, and the restart policy's business."""
         try:
             return self._enrich(await self._ports.runtime.start_container(operation.container_id))
-        except PluginError as error:
-            status = await self._status(operation.container_id)
-            if status is not None and status.state == ContainerState.EXITED:
-                return status
-            raise error
+        except PluginError:
+            with contextlib.suppress(PluginError):
+                status = await self._status(operation.container_id)
+                if status is not None and status.state == ContainerState.EXITED:
+                    return status
+            raise
 
     async def _stop_container(self, operation: StopContainer) -> Result:
         await self._ports.runtime.stop_container(operation.container_id, operation.grace_ms)
@@ -257,8 +277,12 @@ class Executor:
         return None
 
     async def _status(self, container_id: str) -> ContainerStatus | None:
-        with contextlib.suppress(PluginError):
+        """None: the runtime does not know it. Any other failure is one: an end that was not seen is not told."""
+        try:
             return self._enrich(await self._ports.runtime.container_status(container_id))
+        except PluginError as error:
+            if error.reason != "NotFound":
+                raise
         return None
 
 
