@@ -80,7 +80,7 @@ def run(launch: Launch) -> NoReturn:
         _prepare(launch)
         if not os.read(launch.go, 1):
             raise StartError(code, ABORTED)
-        _exec(launch.plan)
+        _exec(launch.plan, launch.user.home)
     except StartError as error:
         code = error.code
         _report(launch.status, code, error.message)
@@ -99,10 +99,10 @@ def _prepare(launch: Launch) -> None:
     os.setsid()
     _reset_process()
     mounts.make_private()
-    _build_root(launch)
+    working_directory = _build_root(launch)
     mounts.enter(launch.root_fd)
     _set_stdio(launch)
-    os.chdir(plan["cwd"])
+    os.fchdir(working_directory)
     if not os.getcwd().startswith("/"):
         raise StartError(128, f"working directory {plan['cwd']!r} is outside the container")
     sys.close_range_on_exec(_PARENT_FDS_FIRST)
@@ -125,8 +125,10 @@ def _reset_process() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
-def _build_root(launch: Launch) -> None:
-    """Attach the root file system in this mount namespace, and everything inside it, by descriptor."""
+def _build_root(launch: Launch) -> int:
+    """Attach the root file system in this mount namespace, and everything inside it, by descriptor. Answers the
+    working directory's.
+    """
     plan, root = launch.plan, launch.root_fd
     null = kernelfs.open_null()
     # Sources are opened before the root is attached: a path of the host's means the host's file.
@@ -149,10 +151,19 @@ def _build_root(launch: Launch) -> None:
         os.close(target)
     for path, target_path in plan["symlinks"]:
         rootfs.make_symlink(root, path, target_path)
-    os.close(rootfs.make_directory(root, plan["cwd"]))
     kernelfs.cover_paths(proc, sysfs, null, plan)
+    working_directory = _open_working_directory(root, plan["cwd"])
     if plan["read_only"]:
         mounts.set_attributes(root, mounts.RDONLY)
+    return working_directory
+
+
+def _open_working_directory(root: int, path: str) -> int:
+    """By descriptor, without magic links: /proc/self/fd/N would lead out (CVE-2024-21626)."""
+    try:
+        return rootfs.make_directory(root, path)
+    except OSError as error:
+        raise StartError(128, f"working directory {path!r}: {error.strerror}") from error
 
 
 def _set_stdio(launch: Launch) -> None:
@@ -163,8 +174,8 @@ def _set_stdio(launch: Launch) -> None:
         os.fchown(number, launch.user.uid, launch.user.gid)
 
 
-def _exec(plan: Plan) -> NoReturn:
-    argv, env = plan["argv"], plan["env"]
+def _exec(plan: Plan, home: str) -> NoReturn:
+    argv, env = plan["argv"], {"HOME": home} | plan["env"]
     name = argv[0]
     if "/" in name:
         _try_exec(name, argv, env)

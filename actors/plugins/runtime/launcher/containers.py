@@ -139,6 +139,7 @@ class Containers:
         started = self._launch(container)
         hold = Hold(started.pid, started.pidfd, started.stdout, started.stderr, started.status)
         self._register(container_id, hold)
+        container.starters.append(then)
         container.state.update(
             {
                 "state": RUNNING,
@@ -148,11 +149,14 @@ class Containers:
                 "started_at_ms": _now_ms(),
             }
         )
-        self._shared.files.write_state(container.state)
-        os.write(started.go, b"1")
-        os.close(started.go)
-        container.starters.append(then)
         self._watch(container, hold)
+        try:
+            self._shared.files.write_state(container.state)
+            os.write(started.go, b"1")
+        except BrokenPipeError:
+            pass  # it has failed already, and said why
+        finally:
+            os.close(started.go)  # unwritten, it aborts the child
 
     def _launch(self, container: Container) -> Started:
         container.open_log()

@@ -35,13 +35,13 @@ def attach_dev(root_fd: int, plan: Plan) -> int:
     umask = os.umask(0)
     for name, major, minor in STANDARD_NODES:
         os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
-    make_nodes(
-        dev, [(path[5:], kind, major, minor) for path, kind, major, minor in plan["nodes"] if path.startswith("/dev/")]
-    )
     for name, target in _LINKS:
         os.symlink(target, name, dir_fd=dev)
     for name, mode in (("pts", 0o755), ("shm", 0o1777), ("mqueue", 0o1777)):
         os.mkdir(name, mode, dir_fd=dev)
+    make_nodes(
+        dev, [(path[5:], kind, major, minor) for path, kind, major, minor in plan["nodes"] if path.startswith("/dev/")]
+    )
     os.umask(umask)
     mounts.attach(dev, rootfs.open_own_directory(root_fd, "dev"))
     pts = mounts.new_filesystem("devpts", list(_DEVPTS), mounts.NOSUID | mounts.NOEXEC)

@@ -45,13 +45,13 @@ def open_overlay(layers: list[str], upper: str, work: str) -> int:
         names = [f"/proc/self/fd/{fd}" for fd in fds]
         rest: list[tuple[str, str | None]] = [("upperdir", names[0]), ("workdir", names[1]), ("volatile", None)]
         try:
-            return new_filesystem("overlay", [*(("lowerdir+", name) for name in names[2:]), *rest], NODEV)
+            return new_filesystem("overlay", [*(("lowerdir+", name) for name in names[2:]), *rest])
         except OSError as error:
             if "lowerdir+" not in str(error):
                 raise
             joined = ":".join(names[2:])
             if len(joined) <= _OPTION_BYTES_MAX:
-                return new_filesystem("overlay", [("lowerdir", joined), *rest], NODEV)
+                return new_filesystem("overlay", [("lowerdir", joined), *rest])
             return _mount_overlay_by_path(joined, names[0], names[1], os.path.dirname(upper))
     finally:
         for fd in fds:
@@ -62,7 +62,7 @@ def _mount_overlay_by_path(lower: str, upper: str, work: str, directory: str) ->
     """For kernels before 6.5 and many layers: mount at a directory of ours for a moment, keep a detached clone."""
     staging = os.path.join(directory, "mount")
     os.makedirs(staging, exist_ok=True)
-    sys.mount("overlay", staging, "overlay", NODEV, f"lowerdir={lower},upperdir={upper},workdir={work},volatile")
+    sys.mount("overlay", staging, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work},volatile")
     try:
         return clone_tree(staging, recursive=False)
     finally:

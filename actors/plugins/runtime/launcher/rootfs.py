@@ -13,6 +13,7 @@ import stat
 from actors.plugins.runtime.launcher import syscalls as sys
 
 _IN_ROOT = sys.RESOLVE_IN_ROOT | sys.RESOLVE_NO_MAGICLINKS
+_LINKS_MAX = 8
 
 
 def open_path(root_fd: int, path: str, flags: int = os.O_PATH) -> int:
@@ -32,39 +33,46 @@ def read_file(root_fd: int, path: str, size_max: int = 1 << 20) -> bytes:
         os.close(fd)
 
 
-def make_directory(root_fd: int, path: str, mode: int = 0o755) -> int:
-    """Open a directory in the root, making what is missing on the way."""
+def make_directory(root_fd: int, path: str, links_max: int = _LINKS_MAX) -> int:
+    """Open a directory in the root, making what is missing on the way, also where a dangling link points."""
     try:
         return open_path(root_fd, path, os.O_PATH | os.O_DIRECTORY)
     except FileNotFoundError:
         pass
     parent, name = _split(path)
-    parent_fd = make_directory(root_fd, parent)
+    parent_fd = make_directory(root_fd, parent, links_max)
     try:
-        try:
-            os.mkdir(name, mode, dir_fd=parent_fd)
-        except FileExistsError as error:
-            raise OSError(errno.ELOOP, f"{path} in the image is a dangling symbolic link") from error
+        os.mkdir(name, 0o755, dir_fd=parent_fd)
         return open_path(parent_fd, name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileExistsError:
+        return make_directory(root_fd, _follow(parent_fd, parent, name, links_max), links_max - 1)
     finally:
         os.close(parent_fd)
 
 
-def make_file(root_fd: int, path: str) -> int:
+def make_file(root_fd: int, path: str, links_max: int = _LINKS_MAX) -> int:
     """Open something that is no directory in the root, making an empty file where nothing is."""
     try:
         return open_path(root_fd, path)
     except FileNotFoundError:
         pass
     parent, name = _split(path)
-    parent_fd = make_directory(root_fd, parent)
+    parent_fd = make_directory(root_fd, parent, links_max)
     try:
         os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent_fd))
         return open_path(parent_fd, name, os.O_PATH | os.O_NOFOLLOW)
-    except FileExistsError as error:
-        raise OSError(errno.ELOOP, f"{path} in the image is a dangling symbolic link") from error
+    except FileExistsError:
+        return make_file(root_fd, _follow(parent_fd, parent, name, links_max), links_max - 1)
     finally:
         os.close(parent_fd)
+
+
+def _follow(parent_fd: int, parent: str, name: str, links_max: int) -> str:
+    """Where a dangling link points: a path that the kernel will resolve inside the root, `..` and all."""
+    if links_max <= 0:
+        raise OSError(errno.ELOOP, f"too many symbolic links at {parent}/{name} in the image")
+    target = os.readlink(name, dir_fd=parent_fd)
+    return target if target.startswith("/") else f"{parent}/{target}"
 
 
 def make_target(root_fd: int, path: str, source_fd: int, proc_device: int) -> int:

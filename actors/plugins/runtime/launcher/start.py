@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import zlib
@@ -74,7 +75,9 @@ def _open_root(plan: Plan, layout: Layout) -> int:
     try:
         return mounts.open_overlay(layers, upper, work)
     except OSError as error:
-        hint = "the layers or the node's state directory are on a file system that overlayfs cannot use"
+        if error.errno != errno.EINVAL:
+            raise
+        hint = "the layers or the node's state directory may be on a file system that overlayfs cannot use"
         raise OSError(error.errno, f"{error.strerror} ({hint})") from error
 
 

@@ -19,7 +19,7 @@ from actors.plugins.runtime.launcher import syscalls as sys
 from actors.plugins.runtime.launcher.shared import Hold, Shared
 from actors.plugins.runtime.launcher.worker import Worker
 
-_PAUSE_S_MAX = 5.0
+_PAUSE_S_MAX = 1.0
 _STABLE_S = 10.0
 
 
@@ -43,8 +43,10 @@ def supervise(shared: Shared) -> None:
         ours.close()
         if ended:
             return
-        pause_s = 0.0 if time.monotonic() - began > _STABLE_S else min(_PAUSE_S_MAX, pause_s * 2 + 0.05)
-        time.sleep(pause_s - 0.05 if pause_s > 0.05 else 0)
+        if time.monotonic() - began > _STABLE_S:
+            pause_s = 0.0
+        time.sleep(pause_s)
+        pause_s = min(_PAUSE_S_MAX, pause_s * 2 + 0.02)
 
 
 def _run_worker(shared: Shared, supervisor: socket.socket, supervisor_pid: int) -> None:
