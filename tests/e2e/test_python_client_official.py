@@ -70,21 +70,25 @@ def test_lists_pages_and_selectors(core: client.CoreV1Api) -> None:
 
 def test_watch(served: RunningGateway, core: client.CoreV1Api) -> None:
     seen: list[tuple[str, str]] = []
+    begun = threading.Event()
 
     def follow() -> None:
         for event in watch.Watch().stream(core.list_namespaced_pod, "kube-system", timeout_seconds=20):
             seen.append((event["type"], event["object"].metadata.name))
+            begun.set()
             if event["type"] == "DELETED":
                 return
 
+    served.make(pod("first"), "pods", "kube-system")
     follower = threading.Thread(target=follow)
     follower.start()
-    served.make(pod("w"), "pods", "kube-system")
-    core.patch_namespaced_pod("w", "kube-system", {"metadata": {"labels": {"a": "b"}}})
-    core.delete_namespaced_pod("w", "kube-system")
+    assert begun.wait(20)
+    served.make(pod("second"), "pods", "kube-system")
+    core.patch_namespaced_pod("second", "kube-system", {"metadata": {"labels": {"a": "b"}}})
+    core.delete_namespaced_pod("second", "kube-system")
     follower.join(25)
     assert not follower.is_alive()
-    assert seen[-1] == ("DELETED", "w") and seen[0] == ("ADDED", "w")
+    assert seen == [("ADDED", "first"), ("ADDED", "second"), ("MODIFIED", "second"), ("DELETED", "second")]
 
 
 def test_other_groups(core: client.CoreV1Api) -> None:
