@@ -138,8 +138,8 @@ class NodeletActor:
         """For `raypod status`: what runs here, and what keeps it from running more."""
         records = self._core.records.values()
         return {
-            "ready": not self._message and not self._facts.message,
-            "reason": self._message or self._facts.message,
+            "ready": not self._message and not self._core.complaint,
+            "reason": self._message or self._core.complaint,
             "pods": sum(record.pod is not None for record in records),
             "containers": sum(len(record.running()) for record in records),
             "devices": len(self._facts.devices),

@@ -22,6 +22,8 @@ POD_NAMESPACE_LABEL = "io.kubernetes.pod.namespace"
 CONTAINER_NAME_LABEL = "io.kubernetes.container.name"
 BACKOFF_LABEL = "raypod.io/backoff-ms"
 MESSAGE_POLICY_LABEL = "raypod.io/termination-message-policy"
+#: The image as the pod named it then.
+IMAGE_NAME_LABEL = "raypod.io/image"
 IMAGE_LABEL = "raypod.io/image-id"
 CONTAINER_ID_PREFIX = "raypod://"
 EXIT_CODE_UNKNOWN = 137
@@ -40,7 +42,8 @@ class AttemptState(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """`backoff_ms`: how long to wait after its end. `image_id` as in `containerStatuses[].imageID`."""
+    """`backoff_ms`: how long to wait after its end. `image_id` as in `containerStatuses[].imageID`, `image_name` as in
+    the pod at that time ("" when nobody remembers)."""
 
     number: int
     state: AttemptState
@@ -52,6 +55,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     started_ms: Millis = 0
     finished_ms: Millis = 0
     image_id: str = ""
+    image_name: str = ""
     backoff_ms: Millis = 0
 
     @property
@@ -109,6 +113,7 @@ def _from_runtime(record: PodRecord, seen: ContainerStatus) -> Attempt:
         started_ms=seen.started_at_ms,
         finished_ms=seen.finished_at_ms,
         image_id=labels.get(IMAGE_LABEL, seen.spec.image),
+        image_name=labels.get(IMAGE_NAME_LABEL, ""),
         backoff_ms=int(labels.get(BACKOFF_LABEL, "0")),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from actors.api.pod import Container
-from actors.plugins.image.port import HOST_IMAGE, Auth
+from actors.plugins.image.port import HOST_IMAGE, Auth, Progress
 
 DOCKER_HUB = "docker.io"
 _HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io", "registry.hub.docker.com", DOCKER_HUB})
@@ -41,6 +41,13 @@ def registry_of(reference: str) -> str:
     first, slash, _ = reference.partition("/")
     is_host = bool(slash) and ("." in first or ":" in first or first == "localhost")
     return DOCKER_HUB if not is_host or first in _HUB_ALIASES else first
+
+
+def format_progress(progress: Progress) -> str:
+    """`pulling: 12 of 340 MiB, layer 2 of 5`."""
+    done, total = progress.bytes_done >> 20, progress.bytes_total >> 20
+    size = f": {done} of {total} MiB, layer {progress.layers_done} of {progress.layers_total}" if total else ""
+    return f"{progress.phase}{size}"
 
 
 def select_auth(reference: str, secrets: Iterable[dict[str, Any]]) -> Auth | None:

@@ -8,15 +8,66 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from actors.api.clock import Millis
 from actors.api.key import Key
 from actors.api.kinds import POD
 from actors.nodelet.attempts import POD_UID_LABEL
-from actors.nodelet.operations import Listing
+from actors.nodelet.operations import LOST_AFTER_MS, Failure, Listing, ListNode, Operation, Result
 from actors.nodelet.outcome import absorb_container
-from actors.nodelet.record import PodRecord
+from actors.nodelet.record import Flight, PodRecord
 from actors.plugins.runtime.port import ContainerStatus
 
 _JUDGED_LATER = ("sandbox/", "create/", "remove/")
+#: After a listing that failed.
+RETRY_MS = 1_000
+#: So many listings in a row must fail before the node says that it cannot run pods.
+FAILURES_TOLERATED = 3
+
+
+class Inventory:
+    """When to list, and what to believe of it. `adopted`: the node was seen once. `complaint`: why it cannot be."""
+
+    def __init__(self, relist_ms: Millis) -> None:
+        self.adopted = False
+        self.complaint = ""
+        self._relist_ms, self._failures = relist_ms, 0
+        self._since = 0
+        self._flight: Flight | None = None
+        self._looked_ms: Millis = 0
+        self._delay_ms: Millis = 0
+
+    def next_ms(self) -> Millis:
+        return self._flight.deadline_ms if self._flight is not None else self._looked_ms + self._delay_ms
+
+    def soon(self) -> None:
+        """Something may have happened behind our back: look."""
+        self._delay_ms = 0
+
+    def plan(self, now: Millis, step: int) -> list[Operation]:
+        """A clock that went backwards makes it due, too."""
+        if self._looked_ms <= now < self.next_ms():
+            return []
+        operation = ListNode()
+        self._flight = Flight(operation, now + operation.timeout_ms + LOST_AFTER_MS)
+        self._since = step
+        return [operation]
+
+    def begin(self, step: int) -> None:
+        """A listing is about to be told that was not planned: at start."""
+        self._since = step
+
+    def completed(self, records: dict[str, PodRecord], result: Result, now: Millis) -> list[PodRecord]:
+        """The records that changed."""
+        self._flight = None
+        failed = not isinstance(result, Listing)
+        self._looked_ms, self._delay_ms = now, RETRY_MS if failed else self._relist_ms
+        self._failures = self._failures + 1 if failed else 0
+        if isinstance(result, Failure) and self._failures >= FAILURES_TOLERATED:
+            self.complaint = f"the container runtime does not answer: {result.message}"
+        if not isinstance(result, Listing):
+            return []
+        self.adopted, self.complaint = True, ""
+        return absorb_listing(records, result, self._since)
 
 
 def absorb_listing(records: dict[str, PodRecord], listing: Listing, since: int) -> list[PodRecord]:

@@ -70,6 +70,11 @@ def restarts(policy: str, attempt: Attempt) -> bool:
     return policy == "Always" or (policy == "OnFailure" and attempt.exit_code != 0)
 
 
+def is_outdated(container: Container, attempt: Attempt) -> bool:
+    """Has the pod been given another image since? It runs anew then, whatever its restart policy."""
+    return attempt.image_name not in ("", container.image)
+
+
 def restart_policy_of(pod: Pod, container: Container) -> str:
     """Sidecars always; other init containers until they succeed, unless the pod's policy is Never."""
     if container in main_containers(pod) or is_sidecar(container):
@@ -122,7 +127,9 @@ def _init_has_failed(record: PodRecord, pod: Pod) -> bool:
 def _mains_have_ended(record: PodRecord, pod: Pod) -> bool:
     for container in main_containers(pod):
         attempt = latest_attempt(record, container.name)
-        if attempt is None or not attempt.has_exited or restarts(restart_policy_of(pod, container), attempt):
+        if attempt is None or not attempt.has_exited or is_outdated(container, attempt):
+            return False
+        if restarts(restart_policy_of(pod, container), attempt):
             return False
     return True
 

@@ -18,6 +18,9 @@ from actors.plugins.image.port import Auth, Image
 from actors.plugins.runtime.port import ContainerSpec, ContainerStatus, Sandbox, SandboxSpec
 from actors.plugins.storage.port import VolumeRequest
 
+#: Added to an operation's own time limit before it counts as lost.
+LOST_AFTER_MS = 5_000
+
 
 class Operation(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     """`pod_uid` "" is the node itself. `ABANDONABLE`: may be cancelled half-way when its pod no longer wants it."""

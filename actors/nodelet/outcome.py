@@ -129,7 +129,7 @@ def absorb_container(record: PodRecord, status: ContainerStatus) -> bool:
     if known is not None and known.state == ContainerState.EXITED:
         return False
     record.containers[status.spec.id] = status
-    if status.state == ContainerState.EXITED:
+    if status.state == ContainerState.EXITED and record.pod is not None:
         _forget_stale(record, status.spec.name)
     return True
 

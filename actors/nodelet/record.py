@@ -58,7 +58,8 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
     `removed`: containers that were removed; a late word of them is not believed. `stopped`: sandboxes that were
     stopped. `doubtful`: sandboxes of which nobody knows whether they were made. `noticed`: what was said once.
-    `touched`: the core's step at which an operation last changed it; a listing that began earlier does not judge it.
+    `progress`: how far slow operations are, by slot. `touched`: the step at which an operation last changed it; a
+    listing that began earlier does not judge it.
     """
 
     uid: str
@@ -88,6 +89,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
     noticed: set[str] = set()
     in_flight: dict[str, Flight] = {}
+    progress: dict[str, str] = {}
     retries: dict[str, Retry] = {}
     touched: int = 0
 

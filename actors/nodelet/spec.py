@@ -12,6 +12,7 @@ from actors.nodelet.attempts import (
     BACKOFF_LABEL,
     CONTAINER_NAME_LABEL,
     IMAGE_LABEL,
+    IMAGE_NAME_LABEL,
     MESSAGE_POLICY_LABEL,
     POD_NAME_LABEL,
     POD_NAMESPACE_LABEL,
@@ -203,5 +204,6 @@ def _labels(record: PodRecord, container: Container, image: Image, backoff_ms: i
         CONTAINER_NAME_LABEL: container.name,
         BACKOFF_LABEL: str(backoff_ms),
         MESSAGE_POLICY_LABEL: container.termination_message_policy,
+        IMAGE_NAME_LABEL: container.image,
         IMAGE_LABEL: image.digests[0] if image.digests else image.id,
     }

@@ -14,11 +14,12 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.pod import Container, Pod
 from actors.nodelet.admission import device_ids
-from actors.nodelet.attempts import AttemptState, latest_attempt
+from actors.nodelet.attempts import Attempt, AttemptState, latest_attempt
 from actors.nodelet.configuration import ConfigMissing, ConfigView, config_keys, pull_secrets
 from actors.nodelet.images import pull_policy_of, select_auth
 from actors.nodelet.lifecycle import (
     Stage,
+    is_outdated,
     next_backoff_ms,
     pending_init,
     restart_at,
@@ -37,6 +38,7 @@ from actors.nodelet.operations import (
     RemoveContainer,
     RunSandbox,
     StartContainer,
+    StopContainer,
     StopSandbox,
 )
 from actors.nodelet.outcome import Said
@@ -190,8 +192,10 @@ def _plan_container(record: PodRecord, pod: Pod, container: Container, node: Nod
         yield from _plan_create(record, pod, container, 0, node)
     elif attempt.state == AttemptState.CREATED:
         yield StartContainer(pod_uid=record.uid, name=container.name, container_id=attempt.container_id)
+    elif attempt.is_running and is_outdated(container, attempt):
+        yield from _plan_replacement(record, pod, container, attempt)
     elif not attempt.is_running and _runs_again(record, pod, container):
-        due_ms = restart_at(attempt, node.config.backoff)
+        due_ms = 0 if is_outdated(container, attempt) else restart_at(attempt, node.config.backoff)
         if attempt.finished_ms <= now < due_ms:
             pod_name = f"{record.key.name}_{record.key.namespace}({record.uid})"
             message = f"Back-off restarting failed container {container.name} in pod {pod_name}"
@@ -201,11 +205,18 @@ def _plan_container(record: PodRecord, pod: Pod, container: Container, node: Nod
             yield from _plan_create(record, pod, container, attempt.number + 1, node)
 
 
+def _plan_replacement(record: PodRecord, pod: Pod, container: Container, attempt: Attempt) -> Iterator[Step]:
+    message = f"Container {container.name} definition changed, will be restarted"
+    yield Notice(f"replaced/{container.name}/{attempt.number}", Said("Normal", "Killing", message))
+    grace_ms = 1_000 * pod.spec.termination_grace_period_seconds
+    yield StopContainer(pod_uid=record.uid, name=container.name, container_id=attempt.container_id, grace_ms=grace_ms)
+
+
 def _runs_again(record: PodRecord, pod: Pod, container: Container) -> bool:
     """An init container's work of an earlier sandbox is void: it is done again in the present one."""
     attempt = latest_attempt(record, container.name)
     assert attempt is not None, "only what has run can run again"
-    if restarts(restart_policy_of(pod, container), attempt):
+    if is_outdated(container, attempt) or restarts(restart_policy_of(pod, container), attempt):
         return True
     sandbox = record.ready_sandbox
     return container in init_containers(pod) and sandbox is not None and attempt.sandbox_id != sandbox.spec.id

@@ -7,7 +7,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.pod import Container, Pod
 from actors.nodelet.attempts import Attempt
-from actors.nodelet.lifecycle import restart_at, restart_policy_of, restarts
+from actors.nodelet.lifecycle import is_outdated, restart_at, restart_policy_of, restarts
 from actors.nodelet.record import PodRecord, Retry, init_containers
 from actors.nodelet.spec import NodeView
 
@@ -30,7 +30,9 @@ def derive_waiting(record: PodRecord, pod: Pod, container: Container, node: Node
     if f"image/{container.image}" in record.retries:
         return _pull_waiting(container.image, record.retries[f"image/{container.image}"], now)
     is_main = container not in init_containers(pod)
-    return Waiting("PodInitializing" if is_main and init_containers(pod) else "ContainerCreating")
+    slot = f"image/{container.image}"
+    progress = record.progress.get(slot, "") if slot in record.in_flight else ""
+    return Waiting("PodInitializing" if is_main and init_containers(pod) else "ContainerCreating", progress)
 
 
 def crash_loop(
@@ -38,7 +40,9 @@ def crash_loop(
 ) -> Waiting | None:
     """None: it does not run again, or it does at once."""
     due_ms = restart_at(attempt, node.config.backoff)
-    if not restarts(restart_policy_of(pod, container), attempt) or not attempt.finished_ms <= now < due_ms:
+    if is_outdated(container, attempt) or not restarts(restart_policy_of(pod, container), attempt):
+        return None
+    if not attempt.finished_ms <= now < due_ms:
         return None
     seconds = attempt.backoff_ms // 1_000
     full_name = f"{record.key.name}_{record.key.namespace}({record.uid})"

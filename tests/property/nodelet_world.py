@@ -86,6 +86,17 @@ class World:
                 return
         raise AssertionError(f"never content; last operations: {self.performed[-10:]}")
 
+    async def begin(self, kind: type[Operation]) -> Operation:
+        """Go on until such an operation is asked for; it is under way then and not carried out."""
+        while True:
+            batch = await self.store.watch(self.core.selection(), self.revision, 0)
+            self.revision = max(self.revision, batch.revision)
+            self.core.observe(batch, self.now)
+            for operation in self.core.operations(self.now):
+                if isinstance(operation, kind):
+                    return operation
+                await self.perform(operation)
+
     async def advance(self, span_ms: int) -> None:
         """Let time pass, stopping wherever the core wants to wake."""
         end = self.now + span_ms

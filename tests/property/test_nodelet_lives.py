@@ -5,7 +5,7 @@ from __future__ import annotations
 from nodelet_world import NODE, World, make_container
 
 from actors.api.key import Key
-from actors.nodelet.operations import CreateContainer, StopContainer
+from actors.nodelet.operations import CreateContainer, PullImage, StopContainer
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import ImageConfig
 from actors.plugins.runtime.fake import FOREVER, Script
@@ -383,3 +383,50 @@ async def test_the_node_and_its_lease_are_kept_fresh() -> None:
     await world.delete(Key("nodes", "", NODE))
     await world.advance(11_000)
     assert await world.get(Key("nodes", "", NODE)) is not None, "a deleted node registers again"
+
+
+async def test_a_pod_that_is_given_another_image_runs_it() -> None:
+    world = World()
+    world.images.publish("newer", ImageConfig(entrypoint=("/main",)))
+    await world.start()
+    key = await world.create("a", restartPolicy="Never")
+    await world.settle()
+    await world.patch(key, {"spec": {"containers": [make_container(image="newer")]}})
+    await world.settle()
+    status = await world.status(key)
+    assert status["phase"] == "Running"
+    entry = status["containerStatuses"][0]
+    assert (entry["image"], entry["restartCount"]) == ("newer", 1)
+    await world.start()
+    await world.settle()
+    assert (await world.status(key))["containerStatuses"][0] == entry
+
+
+async def test_a_node_whose_runtime_does_not_answer_says_so_and_recovers() -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a")
+    await world.settle()
+    gone = PluginError("runtime", "list_containers", "RuntimeUnavailable", "the launcher does not start")
+    world.fault = lambda verb, name: gone if verb == "list_pod_sandboxes" else None
+    await world.advance(10_000)
+    node = await world.get(Key("nodes", "", NODE))
+    assert node is not None
+    (ready,) = [c for c in node["status"]["conditions"] if c["type"] == "Ready"]
+    assert ready["status"] == "False"
+    assert "the launcher does not start" in ready["message"]
+    assert (await world.status(key))["phase"] == "Running"
+    world.fault = lambda verb, name: None
+    await world.advance(5_000)
+    node = await world.get(Key("nodes", "", NODE))
+    assert node is not None and conditions(node["status"])["Ready"] == "True"
+
+
+async def test_a_slow_pull_tells_how_far_it_is() -> None:
+    world = World()
+    await world.start()
+    await world.create("a")
+    pull = await world.begin(PullImage)
+    world.core.progressed(pull, "pulling: 12 of 340 MiB, layer 2 of 5")
+    writes = world.core.decide(world.now)
+    assert "12 of 340 MiB" in str(writes)
