@@ -38,7 +38,8 @@ def main() -> int:
         return run_it()
     finally:
         tell("taking everything down")
-        subprocess.run([Path(sys.executable).with_name("raypod"), "down"], check=True, stdout=subprocess.DEVNULL)
+        command = [Path(sys.executable).with_name("raypod"), "down", "-o", "json"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         left = sorted(leftovers() - before)
         tell(
             f"left behind: {', '.join(left)}" if left else "nothing is left: no process, mount, cgroup, Linux namespace"
