@@ -7,6 +7,7 @@ polls only wait, so they hold up no commit; run it as an async actor with room f
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Awaitable
 
@@ -29,6 +30,7 @@ class StoreActor:
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
         engine = Engine(backend or SqliteBackend(path), RandomIds(), config)
         engine.commit(bootstrap_writes(config.api_port), read_clock())
+        gc.freeze()  # What was recovered lives long: full collections need not walk it.
         self._config = config
         self._path = path
         self._server = StoreServer(engine, read_clock)

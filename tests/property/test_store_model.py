@@ -64,7 +64,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- writes -------------------------------------------------------------------------------------------------
 
-    @rule(target=written, writes=st.lists(st.tuples(st.sampled_from("cupd"), NAMES, VALUES, LABELS), min_size=1, max_size=8))
+    @rule(
+        target=written,
+        writes=st.lists(st.tuples(st.sampled_from("cupd"), NAMES, VALUES, LABELS), min_size=1, max_size=8),
+    )
     def commit(self, writes: list[tuple[str, str, int, str]]) -> str:
         key, expected = f"k{len(self.told)}", dict(self.model)
         planned: list[StoreWrite] = []
