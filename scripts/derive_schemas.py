@@ -20,7 +20,18 @@ TABLE = Path(__file__).parent.parent / "actors/api/schema.json"
 ROOTS = [
     *(
         f"core.v1.{k}"
-        for k in ("Namespace Node Pod ConfigMap Secret ServiceAccount Service Endpoints Event Binding").split()
+        for k in (
+            "Namespace",
+            "Node",
+            "Pod",
+            "ConfigMap",
+            "Secret",
+            "ServiceAccount",
+            "Service",
+            "Endpoints",
+            "Event",
+            "Binding",
+        )
     ),
     *(f"apps.v1.{k}" for k in ("Deployment", "ReplicaSet")),
     "batch.v1.Job",

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Scheduler plugins: one file each, a frozen struct whose fields are its configuration. See `profile.py`."""
