@@ -1,1 +1,1 @@
-"""What a node needs from the world: runtime, image, network, storage, device. Each port follows its standard's verbs."""
+"""What a node needs from the world: runtime, image, network, storage, device. Ports follow their standards' verbs."""
