@@ -1,8 +1,9 @@
 """Scheduling at 5,000 nodes and 10,000 pods: from encoded objects to the writes that bind them, events included.
 
 Two kinds of rows: the scheduler's own work (replies are made up from its decisions; in CPU seconds of its one thread,
-so that a busy machine does not blur it), and the same by the wall clock with every bind and Event committed to the store on disk. The peer's figures are quoted: a real kube-scheduler 1.36 with its apiserver and
-etcd on the machine that raypod is developed on; compare them with the durable row.
+so that a busy machine does not blur it), and the same by the wall clock with every bind and Event committed to the
+store on disk. The peer's figures are quoted: a real kube-scheduler 1.36 with its apiserver and etcd on the machine
+that raypod is developed on; compare them with the durable row.
 """
 
 from __future__ import annotations

@@ -47,6 +47,9 @@ class Cache:
         for placement in placements:
             self._remember(placement.pod.key, Tracked(placement.node, placement.load, assumed=True))
 
+    def tracked(self) -> list[Tracked]:
+        return list(self._pods.values())
+
     def is_assumed(self, key: Key) -> bool:
         tracked = self._pods.get(key)
         return tracked is not None and tracked.assumed

@@ -45,7 +45,7 @@ class SchedulerCore:
         self._events = EventRecorder(self._config.scheduler_name)
         self._reports = Reports(self._events, self._config.reason_refresh_ms)
         self._binds: list[Placement] = []
-        self._statuses: list[Key] = []
+        self._statuses: list[Patch] = []
         self._changes = Change(0)
 
     @property
@@ -63,6 +63,8 @@ class SchedulerCore:
         for placement in self._binds:
             self._cache.release(placement.pod.key)
             self._queue.unhold(placement.pod.key)
+        for write in self._statuses:
+            self._reports.retry(write, now)
         self._binds, self._statuses = [], []
         for key in self._revisions.vanished((stored.key for stored in items), revision):
             self._drop(key)
@@ -85,19 +87,18 @@ class SchedulerCore:
         for failure in outcome.failures:
             self._park(failure, now, progress=group_of(failure.pods[0]) in progressing)
         self._binds = list(outcome.placements)
-        statuses = self._reports.flush(now, most)
-        self._statuses = [patch.key for patch in statuses]
-        return [*map(_bind, self._binds), *statuses, *self._events.flush(now)]
+        self._statuses = self._reports.flush(now, most)
+        return [*map(_bind, self._binds), *self._statuses, *self._events.flush(now)]
 
     def replied(self, writes: Sequence[StoreWrite], replies: Sequence[Reply], now: Millis) -> None:
         binds, statuses = len(self._binds), len(self._binds) + len(self._statuses)
         for placement, reply in zip(self._binds, replies[:binds], strict=True):
             self._bound(placement, reply, now)
-        for key, reply in zip(self._statuses, replies[binds:statuses], strict=True):
+        for write, reply in zip(self._statuses, replies[binds:statuses], strict=True):
             if reply.stored is not None:
                 self._notice(reply.stored, reply.removed)
             elif reply.error is not None:
-                self._reports.retry(key)
+                self._reports.retry(write, now)
         self._binds, self._statuses = [], []
         self._events.replied(writes[statuses:], replies[statuses:], now)
         self._wake(now)

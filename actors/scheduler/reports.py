@@ -33,10 +33,14 @@ class Reports:
         self._outbox: dict[Key, tuple[str, str, str]] = {}  # uid, reason, message
 
     def learn(self, key: Key, pod: Pod) -> None:
-        """What the pod's condition says already, after a restart."""
+        """What the pod's condition says."""
         known = find_condition(pod.status.conditions, "PodScheduled")
-        if known is not None and known.status == "False" and key not in self._told:
-            self._told[key] = _Told(known.reason, known.message, 0)
+        if known is None or known.status != "False":
+            return
+        before = self._told.get(key)
+        self._told[key] = _Told(known.reason, known.message, before.at_ms if before else 0)
+        if self._outbox.get(key, ("",))[1:] == (known.reason, known.message):
+            del self._outbox[key]
 
     def tell(self, key: Key, uid: str, reason: str, message: str) -> None:
         told = self._told.get(key)
@@ -50,9 +54,12 @@ class Reports:
         self._told.pop(key, None)
         self._outbox.pop(key, None)
 
-    def retry(self, key: Key) -> None:
-        """The write was refused: whatever is said next is news."""
-        self._told.pop(key, None)
+    def retry(self, write: Patch, now: Millis) -> None:
+        """The write was refused, or nobody knows: it is due again like changed words."""
+        told = self._told.get(write.key)
+        if told is not None and write.key not in self._outbox:
+            self._outbox[write.key] = (write.uid, told.reason, told.message)
+            self._told[write.key] = _Told("", "", now)
 
     def flush(self, now: Millis, most: int) -> list[Patch]:
         due = list(islice((key for key in self._outbox if self._due_ms(key) <= now), most))
