@@ -6,7 +6,7 @@ manager (the control plane's own) claims nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -105,8 +105,7 @@ def claimed(
     left = [_with_paths(claim, claim.paths - taken) for claim in claims]
     mine = next((claim for claim in left if claim.owner == owner), None)
     paths = frozenset(gained) | (mine.paths if mine else frozenset())
-    keeps: Callable[[Claim], bool] = lambda claim: claim.owner != owner  # noqa: E731
-    return [*filter(keeps, left), Claim(owner, api_version, now, paths)]
+    return [*(claim for claim in left if claim.owner != owner), Claim(owner, api_version, now, paths)]
 
 
 def _with_paths(claim: Claim, paths: frozenset[Path]) -> Claim:

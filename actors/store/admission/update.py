@@ -9,7 +9,7 @@ from actors.api import kinds
 from actors.api.clock import format_time
 from actors.api.codec import Object, decode
 from actors.api.defaulting import default
-from actors.api.errors import BadRequest, Invalid, UnsupportedMediaType
+from actors.api.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge, apply_strategic
@@ -54,12 +54,9 @@ def admit_patch(write: Patch, context: Context) -> Outcome:
 
 
 def check_subresource(kind: Kind, subresource: str) -> None:
+    """Raises NotFound for one that the kind has not, or that is not written through the store."""
     if subresource and (subresource not in kind.subresources or subresource not in SERVED):
-        raise kinds_not_found(kind, subresource)
-
-
-def kinds_not_found(kind: Kind, subresource: str) -> BadRequest:
-    return BadRequest(f"{kind.resource} has no subresource {subresource!r} that can be written")
+        raise NotFound(f"the server could not find the requested resource: {kind.resource}/{subresource}")
 
 
 def _patched(target: Object, write: Patch) -> Object:
