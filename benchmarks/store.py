@@ -55,7 +55,7 @@ async def _measure(divisor: int) -> list[dict[str, Any]]:
                 store, etcd = _Store(store_url, session), _Etcd(etcd_url, session)
                 return [
                     await _rate("store-commit-single", store.write, etcd.write, 400 // divisor, 1),
-                    await _rate("store-commit-batched", store.write, etcd.write, 8000 // divisor, _AT_ONCE),
+                    await _rate("store-commit-batched", store.write, etcd.write, 4000 // divisor, _AT_ONCE),
                     await _rate("store-get", store.get, etcd.get, 2000 // divisor, 1),
                     await _list_row(store, etcd, 20 // divisor),
                     await _watch_row(store, etcd, 100 // divisor),
