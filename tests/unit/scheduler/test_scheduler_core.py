@@ -8,6 +8,7 @@ from corerig import Rig, finish, node, pod
 
 from actors.api.key import Key
 from actors.reconcile.actions import Patch
+from actors.reconcile.watch import WatchBatch
 from actors.scheduler.core import SchedulerCore
 
 GPU = "nvidia.com/gpu"
@@ -122,16 +123,26 @@ def test_a_refused_bind_gives_back_what_it_took(rig: Rig) -> None:
 
 
 def test_a_lagging_watch_does_not_free_what_own_binds_took(rig: Rig) -> None:
+    """News of the time before the bind arrive after it: the pod was waiting then, and had been told so."""
     core = rig.cores[0]
-    rig.create(node("n", cpu=1))
     rig.create(pod("p", cpu=1))
-    rig.deliver(core)
-    rig.step(core)
-    rig.create(pod("q", cpu=1))
-    old = rig.engine.changes(core.selection(), 0)
-    core.observe(old, rig.now)
     rig.settle()
-    assert on(rig, "p") == "n" and on(rig, "q") is None
+    rig.create(node("n", cpu=1))
+    rig.deliver(core)
+    before = rig.since[id(core)]
+    rig.patch(Key("pods", "default", "p"), {"metadata": {"labels": {"a": "b"}}})
+    rig.deliver(core)
+    old = rig.engine.changes(core.selection(), before)
+    rig.now += 1000
+    rig.step(core)
+    assert on(rig, "p") == "n"
+    rig.create(pod("q", cpu=1))
+    late = rig.engine.changes(core.selection(), old.revision).events[-1]
+    assert late.stored.key.name == "q"
+    core.observe(WatchBatch((*old.events, late), old.revision), rig.now)
+    assert core.pending_count == 1, "q waits; p does not wait again"
+    rig.step(core)
+    assert on(rig, "q") is None
 
 
 def test_gated_pods_wait_for_their_gates(rig: Rig) -> None:
