@@ -18,7 +18,7 @@ from actors.plugins.tree import remove_tree
 
 pytestmark = pytest.mark.root
 
-DEEP = "/".join("d" * 1 for _ in range(1500))
+DEEP = "/".join("d" for _ in range(1100))
 
 
 @pytest.fixture
@@ -177,6 +177,10 @@ class TestWhiteouts:
     def test_within_an_opaque_directory_they_are_left_out(self, layer: Path) -> None:
         unpack_to(layer, tar(entry("o/.wh.a"), entry("o/sub/.wh.b"), entry("o/.wh..wh..opq"), entry("p/.wh.c")))
         assert not (layer / "o/a").exists() and not (layer / "o/sub/b").exists() and (layer / "p/c").exists()
+
+    def test_a_whiteout_that_a_later_entry_replaces_is_forgotten(self, layer: Path) -> None:
+        unpack_to(layer, tar(entry("o/.wh.a"), entry("o/a", b"x"), entry("o/.wh..wh..opq")))
+        assert (layer / "o/a").read_bytes() == b"x"
 
     def test_what_only_aufs_understands_is_left_out(self, layer: Path) -> None:
         unpack_to(

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from image_tars import BLKTYPE, CHRTYPE, DIRTYPE, FIFOTYPE, LNKTYPE, REGTYPE, SYMTYPE, Entry, entry, tar, unpack_to
 
@@ -48,8 +48,15 @@ def snapshot(directory: Path) -> list[tuple[object, ...]]:
     ]
 
 
-@settings(max_examples=400)
+GONE = [entry(".wh.a"), entry("a/.wh.a")]
+
+
+@settings(max_examples=300)
 @given(st.lists(entries(), max_size=8))
+@example([*GONE, entry("a", b"x")])
+@example([*GONE, entry("a", kind=SYMTYPE, target="a")])
+@example([*GONE, entry("a", b"x"), entry("a/b", b"y")])
+@example([*GONE, entry("a", kind=DIRTYPE), entry("a/a", b"x"), entry("a/a/b", b"y")])
 def test_nothing_outside_is_touched_and_nothing_but_corrupt_is_raised(made: list[Entry]) -> None:
     with tempfile.TemporaryDirectory() as temp:
         outside, layer = Path(temp, "outside"), Path(temp, "layer")

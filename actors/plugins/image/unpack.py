@@ -122,8 +122,17 @@ class _Unpacker:
             while above and above not in self._opaque:
                 above = above.rpartition(b"/")[0]
             if above in self._opaque:
-                parent, _, name = path.rpartition(b"/")
-                os.unlink(name, dir_fd=self._open_parent(parent))
+                self._drop_whiteout(*split_name(path))
+
+    def _drop_whiteout(self, parent: bytes, name: bytes) -> None:
+        """Unless a later entry has replaced it, or one of its parents."""
+        try:
+            fd = self._open_parent(parent)
+            if _is_whiteout(fd, name):
+                os.unlink(name, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in _TAR_ERRNOS:
+                raise
 
     def _describe_root(self, entry: Entry) -> None:
         if entry.kind == "d":
@@ -154,7 +163,7 @@ class _Unpacker:
         above, _, name = path.rpartition(b"/")
         fd = open_in_root(self._root, above)
         try:
-            if path in self._whiteouts:
+            if path in self._whiteouts and _is_whiteout(fd, name):
                 os.unlink(name, dir_fd=fd)
             with contextlib.suppress(FileExistsError):
                 os.mkdir(name, 0o755, dir_fd=fd)
@@ -268,6 +277,11 @@ class _Unpacker:
             raise Corrupt(f"the layer has a hard link to {os.fsdecode(target)!r}, which is no file") from error
         finally:
             os.close(directory)
+
+
+def _is_whiteout(fd: int, name: bytes) -> bool:
+    found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == 0
 
 
 def _join(parent: bytes, name: bytes) -> bytes:
