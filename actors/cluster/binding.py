@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
+import threading
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import ray
 
+from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
 from actors.cluster.handles import RayCluster, RayNodes, ray_store
 from actors.cluster.home import Home
@@ -21,6 +24,7 @@ from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPE
 
 _LOG = logging.getLogger(__name__)
 RUN_AGAIN_SECONDS = 1.0
+MAKE_SECONDS = 4.0
 
 
 def start_actor(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool) -> Any:
@@ -48,36 +52,55 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
 
 
 class Part:
-    """One part of the control plane inside its Ray actor."""
+    """One part of the control plane inside its Ray actor, on an event loop of its own.
+
+    Not on Ray's loop, for Ray calls nothing on an actor that it has started again, and a call of the actor on itself
+    may get lost. What cannot be made (a full disk, a taken port) is tried again, and every caller is told why.
+    """
 
     def __init__(self, module: str, name: str, node: str, *arguments: object) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        context = ray.get_runtime_context()
         self._node, self._failure, self._since = node, "", time.monotonic()
-        self._restarted = context.was_current_actor_reconstructed
-        self._part: Any = getattr(importlib.import_module(module), name)(*arguments)
-        context.current_actor.cluster_run.remote()
+        self._restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        self._part: Any = None
+        self._loop = asyncio.new_event_loop()
+        self._made = asyncio.Event()
+        live = self._live(module, name, arguments)
+        threading.Thread(target=self._loop.run_until_complete, args=(live,), name="part", daemon=True).start()
 
     async def cluster_call(self, method: str, *arguments: object) -> Any:
         """A method of the part itself."""
-        return await getattr(self._part, method)(*arguments)
-
-    async def cluster_run(self) -> None:
-        while True:
-            try:
-                await self._part.run()
-                self._failure = "its main loop ended and is begun again"
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                self._failure = f"{type(error).__name__}: {error}"
-                _LOG.exception("the main loop failed and is begun again")
-            await asyncio.sleep(RUN_AGAIN_SECONDS)
+        return await self._on_loop(self._call(method, arguments))
 
     async def cluster_health(self) -> dict[str, Any]:
-        health = dict(await self._part.health())
+        health = dict(await self._on_loop(self._call("health", ()))) if self._part is not None else {"ready": False}
         health["node"] = self._node
         health["uptime_ms"] = int(1000 * (time.monotonic() - self._since))
         health["restarts"] = int(self._restarted)
         health["message"] = self._failure
         return health
+
+    async def _on_loop(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def _call(self, method: str, arguments: tuple[object, ...]) -> Any:
+        try:
+            async with asyncio.timeout(MAKE_SECONDS):
+                await self._made.wait()
+        except TimeoutError:
+            raise Unavailable(self._failure or "it is still starting") from None
+        return await getattr(self._part, method)(*arguments)
+
+    async def _live(self, module: str, name: str, arguments: tuple[object, ...]) -> None:
+        """Make the part, run its main loop, for ever."""
+        while True:
+            try:
+                if self._part is None:
+                    self._part = getattr(importlib.import_module(module), name)(*arguments)
+                    self._made.set()
+                await self._part.run()
+                self._failure = "its main loop ended and is begun again"
+            except Exception as error:
+                self._failure = f"{type(error).__name__}: {error}"
+                _LOG.exception("%s failed and is begun again", name)
+            await asyncio.sleep(RUN_AGAIN_SECONDS)

@@ -108,7 +108,7 @@ def _end_processes(home: Home) -> None:
     state = read_state(home)
     if state is not None:
         stop_all([state.keeper], grace_seconds=5)
-        stop_all([p for p in (state.raylet, state.gcs) if p is not None], grace_seconds=0)
+        stop_all([p for p in (state.zygote, state.raylet, state.gcs) if p is not None], grace_seconds=0)
     for _ in range(10):
         left = find_processes(f"RAYPOD_PART={part_mark(home)}")
         if not left:

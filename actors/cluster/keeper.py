@@ -35,6 +35,7 @@ from actors.cluster.ray_commands import (
     plan_environment,
     plan_gcs,
     plan_raylet,
+    plan_zygote,
 )
 
 RESTART_PAUSE_SECONDS = 0.05
@@ -50,6 +51,7 @@ class KeeperState(msgspec.Struct, kw_only=True):
     keeper: Process
     gcs: Process | None = None
     raylet: Process | None = None
+    zygote: Process | None = None
     cluster_id: str = ""
     node_name: str = ""
 
@@ -83,11 +85,15 @@ def is_kept(home: Home) -> bool:
 
 
 def spawn_keeper(home: Home) -> None:
-    """Start a keeper that outlives the caller. When another one is faster, it ends at once."""
+    """Start a keeper that outlives the caller. When another one is faster, it ends at once.
+
+    Through a shell that ends: Ray kills the children of its workers, and the supervisor's worker is one.
+    """
     home.run.mkdir(parents=True, exist_ok=True)
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON")) and k != "LD_PRELOAD"}
     project = str(Path(__file__).resolve().parents[2])
-    command = [sys.executable, "-P", "-m", "actors.cluster", "keep", "--home", str(home.root)]
+    keep_command = [sys.executable, "-P", "-m", "actors.cluster", "keep", "--home", str(home.root)]
+    command = ["/bin/sh", "-c", '"$@" &', "sh", *keep_command]
     environment = kept | {"PYTHONPATH": project, "RAYPOD_HOME": str(home.root), "RAYPOD_PART": part_mark(home)}
     spawn(command, environment, home.keeper_log)
 
@@ -125,10 +131,12 @@ class Keeper:
         signal.signal(signal.SIGINT, self._on_stop)
         while not self._stopping:
             self._revive()
-            parts = [p for p in (self._state.gcs, self._state.raylet) if p is not None]
-            wait_exit(parts, 1.0)
+            wait_exit(self._parts(), 1.0)
             reap()
-        stop_all([p for p in (self._state.raylet, self._state.gcs) if p is not None], grace_seconds=0)
+        stop_all(self._parts(), grace_seconds=0)
+
+    def _parts(self) -> list[Process]:
+        return [p for p in (self._state.zygote, self._state.gcs, self._state.raylet) if p is not None]
 
     def _on_stop(self, _number: int, _frame: object) -> None:
         self._stopping = True
@@ -165,6 +173,9 @@ class Keeper:
         return state
 
     def _revive(self) -> None:
+        if self._state.zygote is None or not self._state.zygote.is_alive:
+            self._pause("zygote")
+            self._state.zygote = self._spawn(plan_zygote(self._state.session))
         if self._state.gcs is None or not self._state.gcs.is_alive:
             self._start_gcs()
         if self._state.cluster_id and (self._state.raylet is None or not self._state.raylet.is_alive):

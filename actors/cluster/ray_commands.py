@@ -55,6 +55,10 @@ class RaySession(msgspec.Struct, frozen=True, kw_only=True):
         return self.session / "sockets" / "plasma_store"
 
     @property
+    def zygote_socket(self) -> Path:
+        return self.session / "sockets" / "zygote"
+
+    @property
     def gcs_storage(self) -> Path:
         return self.folder / "gcs"
 
@@ -77,6 +81,7 @@ def plan_environment(
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(session.token),
         "RAY_ADDRESS": session.address,
+        "RAYPOD_ZYGOTE": str(session.zygote_socket),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if session.node_ip != "127.0.0.1" else "0",  # keep loopback as it is
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_LD_PRELOAD_ON_WORKERS": "0",
@@ -109,6 +114,11 @@ def plan_gcs(session: RaySession, node_id: str) -> list[str]:
         f"--stdout_filepath={session.logs / 'gcs_server.out'}",
         f"--stderr_filepath={session.logs / 'gcs_server.err'}",
     ]
+
+
+def plan_zygote(session: RaySession) -> list[str]:
+    """The process that forks the workers."""
+    return [sys.executable, "-P", "-m", "actors.cluster.zygote", str(session.zygote_socket)]
 
 
 def plan_raylet(
@@ -170,6 +180,7 @@ def _worker(session: RaySession, cluster_id: str) -> list[str]:
     """Words in capitals are filled in by the raylet."""
     return [
         sys.executable,
+        "-S",
         "-P",
         str(session.project / "actors" / "cluster" / "worker.py"),
         str(session.package / "_private/workers/default_worker.py"),
