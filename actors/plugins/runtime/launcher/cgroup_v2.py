@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 
 def delegate(layout: Layout, group: str) -> None:
-    """Enable our controllers from the root down to `group`, whose children may then use them."""
+    """Enable our controllers, as far as this host has them, from the root down to `group`: its children use them."""
     path = layout.unified
     for part in ("", *group.split("/")):
-        path = os.path.join(path, part) if part else path
+        path = f"{path}/{part}" if part else path
+        offered = read_file(f"{path}/cgroup.controllers").split()
+        wanted = " ".join(f"+{name}" for name in V2_CONTROLLERS if name in offered)
+        if not wanted:
+            continue
         try:
-            write_file(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in V2_CONTROLLERS))
+            write_file(f"{path}/cgroup.subtree_control", wanted)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             _move_all_down(path)
-            write_file(f"{path}/cgroup.subtree_control", " ".join(f"+{name}" for name in V2_CONTROLLERS))
+            write_file(f"{path}/cgroup.subtree_control", wanted)
 
 
 def _move_all_down(path: str) -> None:
@@ -41,12 +45,13 @@ def _move_all_down(path: str) -> None:
 
 
 def write_limits(layout: Layout, group: str, resources: Resources) -> None:
-    for _, name, value, required in cgroup_values.derive_v2_values(resources):
+    for controller, name, value, required in cgroup_values.derive_v2_values(resources):
         try:
             write_file(f"{layout.unified}/{group}/{name}", value)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if required:
-                raise
+                words = f"this host's cgroups have no controller {controller!r}: {name} cannot be set"
+                raise OSError(errno.EOPNOTSUPP, words) from error
 
 
 def read_oom_kills(layout: Layout, group: str) -> int:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 PERIOD_US = 100_000
 _QUOTA_US_MIN, _SHARES_MIN, _SHARES_MAX = 1000, 2, 262_144
 
-#: (controller, file, value, required): an optional file may be missing on this kernel.
+#: (controller, file, value, required): what is not a limit somebody asked for may be missing on this host.
 Value = tuple[str, str, str, bool]
 
 
@@ -46,7 +46,7 @@ def derive_v1_values(resources: Resources) -> list[Value]:
 def derive_v2_values(resources: Resources) -> list[Value]:
     """The whole container dies when memory runs out (memory.oom.group), as Kubernetes has it on v2."""
     shares = derive_shares(resources["cpu_request_millis"])
-    values: list[Value] = [("cpu", "cpu.weight", str(derive_weight(shares)), True)]
+    values: list[Value] = [("cpu", "cpu.weight", str(derive_weight(shares)), False)]
     if resources["cpu_limit_millis"]:
         values.append(("cpu", "cpu.max", f"{derive_quota_us(resources['cpu_limit_millis'])} {PERIOD_US}", True))
     if resources["memory_limit_bytes"]:

@@ -37,8 +37,8 @@ class Cgroups:
         shares = (os.cpu_count() or 1) * 1024
         if self.layout.pure_v2:
             cgroup_v2.delegate(self.layout, self.base)
-            weight = 100 * (os.cpu_count() or 1)
-            cgroup_v1.write_file(f"{self.layout.unified}/{self.base}/cpu.weight", str(min(10_000, weight)))
+            weight = min(10_000, 100 * (os.cpu_count() or 1))
+            _try_write(f"{self.layout.unified}/{self.base}/cpu.weight", str(weight))
         else:
             cgroup_v1.write_file(f"{self.layout.v1['cpu']}/{self.base}/cpu.shares", str(min(262_144, shares)))
 

@@ -42,7 +42,8 @@ class LogFile:
         rotated = list_rotated(self.path)
         number = int(rotated[-1].rpartition(".")[2]) + 1 if rotated else 1
         os.rename(self.path, f"{self.path}.{number}")
-        for old in rotated[: max(0, len(rotated) + 2 - max(1, self.files_max))]:
+        rotated.append(f"{self.path}.{number}")
+        for old in rotated[: max(0, len(rotated) + 1 - max(1, self.files_max))]:
             os.unlink(old)
         os.close(self._fd)
         self._open()
