@@ -84,10 +84,13 @@ def latest_attempt(record: PodRecord, name: str) -> Attempt | None:
     return _from_runtime(record, seen[-1]) if seen else _from_status(find_status(record.status, name))
 
 
-def previous_attempt(record: PodRecord, name: str) -> Attempt | None:
-    """The one before the latest, when the runtime still knows it."""
-    seen = record.attempts(name)
-    return _from_runtime(record, seen[-2]) if len(seen) > 1 else None
+def shown_attempts(record: PodRecord, name: str) -> tuple[Attempt | None, Attempt | None]:
+    """The latest attempt that was started, and the one before it: what users are told of. One that is merely created
+    is not worth a write to the store."""
+    seen = [_from_runtime(record, status) for status in record.attempts(name)]
+    started = [attempt for attempt in seen if attempt.is_running or attempt.has_exited]
+    latest = started[-1] if started else _from_status(find_status(record.status, name))
+    return latest, started[-2] if len(started) > 1 else None
 
 
 def find_status(status: dict[str, Any], name: str) -> dict[str, Any] | None:

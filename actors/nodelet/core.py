@@ -35,6 +35,8 @@ from actors.reconcile.watch import EventType, Selection, WatchBatch
 
 #: How long a pod whose status the store refused is left alone.
 WRITE_RETRY_MS = 5_000
+#: How long an Event waits for a status to travel with.
+EVENTS_DELAY_MS = 200
 
 
 class NodeletCore:
@@ -85,7 +87,9 @@ class NodeletCore:
             for uid in self._pods.writes.due(now):
                 self._pods.writes.at(uid, NEVER_MS)
                 writes.extend(plan_writes(self._pods.records[uid], self._view, now))
-        return [*writes, *self._events.flush(now)]
+        if writes or now >= self._events_ms():
+            writes.extend(self._events.flush(now))
+        return writes
 
     def replied(self, writes: Sequence[StoreWrite], replies: Sequence[Reply], now: Millis) -> None:
         for write, reply in zip(writes, replies, strict=True):
@@ -97,10 +101,11 @@ class NodeletCore:
                 self._pod_replied(self._pods.records[write.uid], write, reply, now)
 
     def wake_at(self) -> Millis | None:
-        times = [self._keeper.wake_at(), self._events.next_at()]
+        times = [self._keeper.wake_at(), self._events_ms()]
         if self._is_synced():
             times += [self._pods.plans.first_ms(), self._pods.writes.first_ms(), self._inventory.next_ms()]
-        return min((time for time in times if time is not None), default=None)
+        first = min((time for time in times if time is not None), default=NEVER_MS)
+        return first if first < NEVER_MS else None
 
     # Towards the node.
 
@@ -213,6 +218,11 @@ class NodeletCore:
     def _sync(self, now: Millis) -> None:
         if self._view is not None and self._is_synced():
             self._pods.sync(self._view, now)
+
+    def _events_ms(self) -> Millis:
+        """Events travel with the next status, or after a while on their own: nobody's container waits for one."""
+        due_ms = self._events.next_at()
+        return NEVER_MS if due_ms is None else due_ms + EVENTS_DELAY_MS
 
     def _is_synced(self) -> bool:
         return self._listed and self._inventory.adopted

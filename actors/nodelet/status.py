@@ -18,7 +18,7 @@ from actors.nodelet.attempts import (
     Attempt,
     find_status,
     latest_attempt,
-    previous_attempt,
+    shown_attempts,
 )
 from actors.nodelet.lifecycle import Stage, pending_init
 from actors.nodelet.record import (
@@ -114,7 +114,7 @@ def _never_ran(status: JSON) -> bool:
 def _container_status(
     record: PodRecord, pod: Pod, container: Container, node: NodeView, ended: bool, now: Millis
 ) -> JSON:
-    attempt = latest_attempt(record, container.name)
+    attempt, previous = shown_attempts(record, container.name)
     status: JSON = {"name": container.name, "image": container.image, "imageID": "", "restartCount": 0}
     status |= {"ready": False, "started": False, "lastState": {}}
     if attempt is None:
@@ -123,12 +123,10 @@ def _container_status(
         "containerID": CONTAINER_ID_PREFIX + attempt.container_id,
         "imageID": attempt.image_id,
         "restartCount": attempt.number,
-        "lastState": _last_state(record, container.name),
+        "lastState": _last_state(record, attempt, previous, container.name),
     }
     if attempt.is_running:
         return status | {"ready": True, "started": True, "state": {"running": _started(attempt)}}
-    if not attempt.has_exited:
-        return status | {"state": _not_started(record, pod, container, node, ended, now)}
     loop = None if ended else crash_loop(record, pod, container, attempt, node, now)
     if loop is not None:
         state = {"waiting": {"reason": loop.reason, "message": loop.message}}
@@ -146,12 +144,11 @@ def _not_started(record: PodRecord, pod: Pod, container: Container, node: NodeVi
     return {"waiting": {"reason": waiting.reason} | ({"message": waiting.message} if waiting.message else {})}
 
 
-def _last_state(record: PodRecord, name: str) -> JSON:
-    previous = previous_attempt(record, name)
+def _last_state(record: PodRecord, latest: Attempt, previous: Attempt | None, name: str) -> JSON:
     if previous is not None and previous.has_exited:
         return {"terminated": _terminated(previous)}
-    entry, latest = find_status(record.status, name) or {}, latest_attempt(record, name)
-    if latest is not None and entry.get("restartCount") == latest.number:
+    entry = find_status(record.status, name) or {}
+    if entry.get("restartCount") == latest.number:
         last = entry.get("lastState") or {}
         return {} if last.get("terminated", {}).get("containerID") == _full_id(latest) else last
     ended = (entry.get("state") or {}).get("terminated")
