@@ -75,9 +75,10 @@ class Rig:
         """All news so far."""
         if id(core) not in self.since:
             self.relist(core)
-        batch = self.engine.changes(core.selection(), self.since[id(core)])
-        core.observe(batch, self.now)
-        self.since[id(core)] = batch.revision
+        while self.since[id(core)] < self.engine.revision:
+            batch = self.engine.changes(core.selection(), self.since[id(core)])
+            core.observe(batch, self.now)
+            self.since[id(core)] = batch.revision
 
     def step(self, core: Core) -> Sequence[StoreWrite]:
         """One decision, carried out; no news are delivered."""

@@ -50,7 +50,7 @@ def node_of(key: Key, lease: Lease, view: View) -> Iterable[Key]:
 
 def unready_nodes(key: Key, node: Node, view: View) -> Iterable[Key]:
     """Whether these may be evicted depends on whether another is ready."""
-    return [_key(other) for other in view.all(Node) if not other.is_ready]
+    return [_key(other) for other in view.unready_nodes()]
 
 
 def is_out_of_service(node: Node) -> bool:
@@ -100,7 +100,7 @@ def _wanted_taints(node: Node, view: View) -> list[tuple[str, str]]:
         return wanted
     taint = TAINT_UNREACHABLE if ready is not None and ready.status == "Unknown" else TAINT_NOT_READY
     wanted.append((taint, "NoSchedule"))
-    if ready is not None and any(other.is_ready for other in view.all(Node)):
+    if ready is not None and view.has_ready_node():
         wanted.append((taint, "NoExecute"))
     return wanted
 

@@ -86,6 +86,13 @@ class View:
         """Pods bound to the node, finished ones included."""
         return self._shaped(("node", name), Pod)
 
+    def unready_nodes(self) -> list[Node]:
+        return self._shaped(("unready",), Node)
+
+    def has_ready_node(self) -> bool:
+        nodes, unready = (self._index.get(term, ()) for term in (("kind", RESOURCES[Node]), ("unready",)))
+        return len(nodes) > len(unready)
+
     def finished(self) -> list[Pod]:
         """Pods that succeeded or failed."""
         return self._shaped(("finished",), Pod)
@@ -197,6 +204,8 @@ def _terms(key: Key, obj: Resource) -> list[Term]:
     terms += dict.fromkeys(("owner", ref.uid) for ref in meta.owner_references or ())
     if isinstance(obj, Pod) and obj.spec.node_name:
         terms.append(("node", obj.spec.node_name))
+    if isinstance(obj, Node) and not obj.is_ready:
+        terms.append(("unready",))
     if isinstance(obj, Pod) and obj.is_finished:
         terms.append(("finished",))
     return terms
