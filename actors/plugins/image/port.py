@@ -1,7 +1,8 @@
 """CRI v1's ImageService, plus `rootfs` for runtimes that mount the layers themselves.
 
 Layers are cached by digest and unpacked once. Every failure is a PluginError("image") with Kubernetes' reason:
-ErrImagePull, InvalidImageName, ErrImageNeverPull, RegistryUnavailable; a wrong digest is not retryable.
+ErrImagePull, InvalidImageName, ErrImageNeverPull, RegistryUnavailable, ImageNotFound (no root file system of what
+is not here), ImageInUse; a wrong digest is not retryable.
 """
 
 from __future__ import annotations

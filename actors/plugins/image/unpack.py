@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from actors.plugins.image.attributes import clamp_time, describe, describe_file
 from actors.plugins.image.faults import Corrupt
 from actors.plugins.image.tar import Entry, Read, TarReader
 from actors.plugins.tree import is_directory, open_in_root, remove_entry
@@ -24,8 +25,6 @@ _WHITEOUT, _OPAQUE, _AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
 OPAQUE_XATTR = "trusted.overlay.opaque"
 _CHARACTER_DEVICES = frozenset(((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)))
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_ID_MAX = 2**32 - 2
-_TIME_MAX_NS = (2**34 - 1) * 10**9
 #: What a name can be that a file system refuses: the tar's fault and not the machine's.
 _TAR_ERRNOS = frozenset(
     (
@@ -136,8 +135,8 @@ class _Unpacker:
 
     def _describe_root(self, entry: Entry) -> None:
         if entry.kind == "d":
-            _describe(self._root, b".", entry)
-            self._times[b""] = _clamp_time(entry.mtime_ns)
+            describe(self._root, b".", entry)
+            self._times[b""] = clamp_time(entry.mtime_ns)
             self._implicit.discard(b"")
 
     def _open_parent(self, path: bytes) -> int:
@@ -218,11 +217,11 @@ class _Unpacker:
         if entry.kind == "h":
             return
         if entry.kind == "d":
-            self._times[path] = _clamp_time(entry.mtime_ns)
+            self._times[path] = clamp_time(entry.mtime_ns)
             self._implicit.discard(path)
             self._inherit_whiteout(fd, parent, name)
         if entry.kind != "f":
-            _describe(fd, name, entry)
+            describe(fd, name, entry)
 
     def _replace(self, entry: Entry, reader: TarReader, fd: int, name: bytes) -> None:
         """The later entry of a name wins."""
@@ -262,7 +261,7 @@ class _Unpacker:
                     written += os.pwrite(file, chunk[written:] if written else chunk, offset + written)
             if entry.segments != [(0, entry.size)] and entry.size:
                 os.ftruncate(file, entry.size)
-            _describe_file(file, entry)
+            describe_file(file, entry)
         finally:
             os.close(file)
 
@@ -315,58 +314,3 @@ _MAKERS: dict[str, Callable[[Entry, int, bytes], None]] = {
     "c": _make_device,
     "b": _make_device,
 }
-
-
-def _describe_file(file: int, entry: Entry) -> None:
-    """Owner first (it clears the set-user-id bits and capabilities), times last."""
-    os.fchown(file, *_owner(entry))
-    os.fchmod(file, entry.mode)
-    for key, value in _kept_xattrs(entry):
-        _set_xattr(file, key, value)
-    time_ns = _clamp_time(entry.mtime_ns)
-    os.utime(file, ns=(time_ns, time_ns))
-
-
-def _describe(fd: int, name: bytes, entry: Entry) -> None:
-    """Owner, mode, xattrs and time of something that is not a regular file; no link is followed."""
-    os.chown(name, *_owner(entry), dir_fd=fd, follow_symlinks=False)
-    time_ns = _clamp_time(entry.mtime_ns)
-    if entry.kind != "l":
-        os.chmod(name, entry.mode, dir_fd=fd)
-    if entry.kind == "d" and entry.xattrs:
-        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
-        try:
-            for key, value in _kept_xattrs(entry):
-                _set_xattr(directory, key, value)
-        finally:
-            os.close(directory)
-    os.utime(name, ns=(time_ns, time_ns), dir_fd=fd, follow_symlinks=False)
-
-
-def _owner(entry: Entry) -> tuple[int, int]:
-    if not (0 <= entry.uid <= _ID_MAX and 0 <= entry.gid <= _ID_MAX):
-        raise Corrupt(f"the layer's entry {os.fsdecode(entry.name)!r} has owner {entry.uid}:{entry.gid}: refused")
-    return entry.uid, entry.gid
-
-
-def _clamp_time(mtime_ns: int) -> int:
-    return max(-(2**31) * 10**9, min(mtime_ns, _TIME_MAX_NS))
-
-
-def _kept_xattrs(entry: Entry) -> list[tuple[str, bytes]]:
-    """File capabilities, ACLs and the user's own; not what overlayfs, SELinux or IMA of this host would act on."""
-    return [
-        (key, value)
-        for key, value in entry.xattrs.items()
-        if key in ("security.capability", "system.posix_acl_access", "system.posix_acl_default")
-        or (key.startswith("user.") and not key.startswith("user.overlay."))
-    ]
-
-
-def _set_xattr(file: int, key: str, value: bytes) -> None:
-    """A file system without this kind of xattr is no reason to refuse an image."""
-    try:
-        os.setxattr(file, key, value)
-    except OSError as error:
-        if error.errno not in (errno.ENOTSUP, errno.EINVAL, errno.ERANGE, errno.E2BIG):
-            raise
