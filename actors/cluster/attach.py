@@ -11,6 +11,7 @@ from pathlib import Path
 from actors.cluster.config import ClusterConfig
 from actors.cluster.home import Home
 from actors.cluster.keeper import KeeperState, ray_environment
+from actors.cluster.ray_commands import SESSION
 from actors.cluster.topology import RAY_NAMESPACE
 
 
@@ -22,6 +23,7 @@ class AttachError(Exception):
 def attached_embedded(home: Home, config: ClusterConfig, state: KeeperState) -> Iterator[None]:
     """Connected to the head that the keeper of `home` keeps."""
     os.environ.update(ray_environment(config, home, state.session))
+    _introduce(state.session.address)
     with _attached(state.session.address):
         yield
 
@@ -32,6 +34,17 @@ def attached_to(address: str) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     with _attached(address):
         yield
+
+
+def _introduce(address: str) -> None:
+    """Tell a fresh GCS what drivers and workers look up there, as `ray start` would."""
+    from ray._common.usage.usage_lib import put_cluster_metadata
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+
+    client = GcsClient(address)
+    if client.internal_kv_get(b"session_name", b"session") is None:
+        put_cluster_metadata(client, ray_init_cluster=False)
+        client.internal_kv_put(b"session_name", SESSION.encode(), True, b"session")
 
 
 @contextlib.contextmanager

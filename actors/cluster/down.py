@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from actors.cluster.attach import AttachError, attached_embedded, attached_to
 from actors.cluster.config import load_config
 from actors.cluster.home import Home
 from actors.cluster.keeper import KeeperState, is_kept, part_mark, read_state
-from actors.cluster.processes import find_processes, stop_all
+from actors.cluster.processes import find_processes, is_locked, stop_all
 
 TEARDOWN_MS = 60_000
 _NAP_SECONDS = 0.2
@@ -41,6 +42,7 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_down(home: Home, address: str, tell: Tell) -> Down:
     """Raises DownError, AttachError (only with `address`)."""
+    address = address or (home.attached.read_text() if home.attached.exists() else "")
     if address:
         with attached_to(address):
             ended = asyncio.run(_end_actors(tell))
@@ -121,21 +123,27 @@ def _end_processes(home: Home) -> None:
 
 def _clean_nodes(home: Home, done: set[str]) -> list[str]:
     """Nodes of this machine whose nodelet could not do it itself, torn down from here; those that still resist."""
-    if not home.nodes.exists():
-        return []
-    names = sorted(folder.name for folder in home.nodes.iterdir() if folder.is_dir() and folder.name not in done)
-    return [name for name in names if not _clean_node(home, name)]
+    names = sorted(folder.name for folder in home.nodes.glob("*") if folder.is_dir() and folder.name not in done)
+    return [name for name in names if _has_remains(home.nodes / name) and not _clean_node(home, name)]
+
+
+def _has_remains(node: Path) -> bool:
+    """A launcher that lives, or mounts."""
+    return is_locked(node / "launcher.lock") or bool(_mounts_under(node))
 
 
 def _clean_node(home: Home, name: str) -> bool:
     from actors.nodelet.actor import NodeletActor
+    from actors.store.backend.sqlite import SqliteBackend
     from actors.store.local import LocalStore
 
     config = load_config(home.config if home.config.exists() else None)
-    actor = NodeletActor(config.nodelet, name, str(home.nodes / name), LocalStore())
+    store = LocalStore(SqliteBackend(str(home.store)))
+    actor = NodeletActor(config.nodelet, name, str(home.nodes / name), store)
     try:
         asyncio.run(asyncio.wait_for(actor.teardown(), TEARDOWN_MS / 1000))
-    except Exception:
+    except Exception as error:
+        sys.stderr.write(f"node {name}: {type(error).__name__}: {error}\n")
         return False
     return True
 
@@ -148,5 +156,9 @@ def _forget(home: Home) -> None:
 def nothing_left(home: Home) -> list[str]:
     """What of this home is still on the machine, in words: processes and mounts. For tests and examples."""
     processes = [f"process {p.pid}" for p in find_processes(f"RAYPOD_PART={part_mark(home)}")]
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return processes + [f"mount {mount}" for mount in mounts if mount.startswith(str(home.root))]
+    return processes + [f"mount {mount}" for mount in _mounts_under(home.root)]
+
+
+def _mounts_under(folder: Path) -> list[str]:
+    mounts = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    return [mount for mount in mounts if mount.startswith(f"{folder}/")]

@@ -47,6 +47,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.run / "keeper.lock"
 
     @property
+    def attached(self) -> Path:
+        """The address of the Ray cluster that `raypod up --address` used; there only then."""
+        return self.run / "attached"
+
+    @property
     def state(self) -> Path:
         return self.run / "state.json"
 

@@ -7,7 +7,6 @@ Started by `raypod up`, started again by the supervisor actor, ended by `raypod 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import importlib.util
 import os
@@ -28,7 +27,7 @@ from actors.api.node import NODE_LABEL
 from actors.cluster.config import ClusterConfig, ConfigError, load_config
 from actors.cluster.home import Home
 from actors.cluster.machine import machine_resources
-from actors.cluster.processes import Process, reap, spawn, start_ticks, stop_all, wait_exit
+from actors.cluster.processes import Process, is_locked, reap, spawn, start_ticks, stop_all, wait_exit
 from actors.cluster.ray_commands import (
     AGENT_PORT_FILES,
     RaySession,
@@ -76,12 +75,7 @@ def write_state(home: Home, state: KeeperState) -> None:
 
 def is_kept(home: Home) -> bool:
     """Whether a keeper lives."""
-    with contextlib.suppress(FileNotFoundError), open(home.lock, "rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_locked(home.lock)
 
 
 def spawn_keeper(home: Home) -> None:
@@ -212,7 +206,7 @@ class Keeper:
         return spawn(command, self._environment, self._home.keeper_log)
 
     def _read_cluster_id(self) -> str:
-        """Ask the GCS, in a process of its own: Ray's client library would double the keeper's memory."""
+        """Ask the GCS, in a process of its own: a gRPC client would double the keeper's memory."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "actors.cluster.handshake"],
             env=self._environment, capture_output=True, text=True, timeout=30, check=False, cwd="/",

@@ -7,6 +7,7 @@ half way (the supervisor actor, once started, finishes without it). Progress goe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import socket
 import time
@@ -54,8 +55,12 @@ def bring_up(home: Home, config_file: Path | None, address: str, tell: Tell) -> 
     home.run.mkdir(parents=True, exist_ok=True)
     home.root.chmod(0o700)
     config = _take_config(home, config_file)
+    address = address or (home.attached.read_text() if home.attached.exists() else "")
     if address:
+        if is_kept(home):
+            raise UpError("an embedded control plane runs here already; take it down first with `raypod down`")
         with attached_to(address):
+            home.attached.write_text(address)
             steps.done("attached")
             return _start(home, config, address, steps, embedded=False, already=False)
     already = is_kept(home)
@@ -139,6 +144,7 @@ async def _wait_ready(home: Home, names: tuple[str, ...], steps: _Steps) -> str:
     deadline = time.monotonic() + READY_SECONDS
     gateway = await _wait_gateway(deadline, home)
     steps.done("api")
+    await _wait_nodelets(deadline, names, home)
     await _wait_nodes(deadline, names, home)
     steps.done("nodes")
     return str(gateway["url"])
@@ -162,6 +168,24 @@ async def _wait_gateway(deadline: float, home: Home) -> dict[str, Any]:
                 raise UpError(last.partition(": ")[2])
         await asyncio.sleep(_POLL_SECONDS)
     raise UpError(f"the API did not answer within {READY_SECONDS:.0f} s: {last}; the logs are in {home.ray}")
+
+
+async def _wait_nodelets(deadline: float, names: tuple[str, ...], home: Home) -> None:
+    """Until each is ready: a Node object may still be Ready from before."""
+    from actors.cluster.handles import ActorCall
+    from actors.cluster.topology import NODELET_PREFIX
+
+    for name in names:
+        call, why = ActorCall(NODELET_PREFIX + name), "its nodelet does not answer"
+        while True:
+            with contextlib.suppress(ApiError, TimeoutError):
+                health = await call.health(5_000)
+                if health["ready"]:
+                    break
+                why = str(health.get("reason") or health["message"] or why)
+            if time.monotonic() > deadline:
+                raise UpError(f"the node {name} is not ready: {why}; the logs are in {home.ray}")
+            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _wait_nodes(deadline: float, names: tuple[str, ...], home: Home) -> None:
