@@ -4,9 +4,9 @@
 <root>/sandboxes/<id>/     sandbox.json                                          on disk
 <root>/run/                a tmpfs: what cannot outlive the boot anyway, and would cost a disk's latency
     containers/<id>/       plan.json, state.json, exit.json
-    sandboxes/<id>/        state.json, ns/{net,ipc,uts}, mem/: a tmpfs with shm/, resolv.conf, hosts, hostname
+    sandboxes/<id>/        state.json, mem/: a tmpfs with ns/{net,ipc,uts}, shm/, resolv.conf, hosts, hostname
     view/                  layers that hide parts of the host from containers of the host image
-    <root>/{launcher.sock,launcher.lock,launcher.log,staging,trash}
+<root>/{launcher.sock,launcher.lock,launcher.log,staging,trash}
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ class Layout:
     def sandbox_run(self, sandbox_id: str) -> str:
         return f"{self.run}/sandboxes/{sandbox_id}"
 
+    def namespace(self, sandbox_id: str, kind: str) -> str:
+        return f"{self.sandbox_mem(sandbox_id)}/ns/{kind}"
+
     def sandbox_mem(self, sandbox_id: str) -> str:
+        """Mounts of namespaces are inside this mount: one unmount, which waits for the whole kernel, takes all."""
         return f"{self.run}/sandboxes/{sandbox_id}/mem"
 
     @property

@@ -98,10 +98,12 @@ class NativeRuntime:
     async def remove_pod_sandbox(self, sandbox_id: str) -> None:
         verb = "remove_pod_sandbox"
         async with self._lock(sandbox_id):
-            if self._records.read_sandbox(sandbox_id) is None:
+            record = self._records.read_sandbox(sandbox_id)
+            if record is None:
                 return
-            await self._stop_sandbox(verb, sandbox_id)
             await self._call(verb, "remove_sandbox", id=sandbox_id)
+            if not record.spec.host_network:
+                await self._network.delete(self._attachment(record.spec))
             for spec in self._records.list_containers():
                 if spec.sandbox_id == sandbox_id:
                     await self._discard(spec)
@@ -247,7 +249,7 @@ class NativeRuntime:
     def _attachment(self, spec: SandboxSpec) -> Attachment:
         return Attachment(
             sandbox_id=spec.id,
-            netns_path=f"{self._layout.sandbox_run(spec.id)}/ns/net",
+            netns_path=self._layout.namespace(spec.id, "net"),
             pod_namespace=spec.pod_namespace,
             pod_name=spec.pod_name,
             ports=spec.ports,

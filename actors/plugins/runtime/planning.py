@@ -101,7 +101,7 @@ def plan_container(
             "memory_limit_bytes": spec.resources.memory_limit_bytes,
             "pids_max": spec.resources.pids_max,
         },
-        "namespaces": {kind: f"{layout.sandbox_run(sandbox.id)}/ns/{kind}" for kind in derive_namespaces(sandbox)},
+        "namespaces": {kind: layout.namespace(sandbox.id, kind) for kind in derive_namespaces(sandbox)},
         "host_pid": sandbox.host_pid,
         "log": {
             "path": spec.log_path,

@@ -83,7 +83,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`id` is chosen by the caller and unique for ever. `image` is an id that the image port knows.
 
     `command` replaces the image's Entrypoint, `args` its Cmd (given a command without args, Cmd is dropped);
-    `env`, `working_dir` and `security` lie over the image's. `log_path`: CRI log format, rotated beside itself.
+    `env`, `working_dir` and `security` lie over the image's. `log_path`: CRI log format, rotated beside itself as
+    `<log_path>.<n>`, n growing, never renamed again (`launcher.log_file.list_rotated` lists them, the oldest first).
     """
 
     id: str

@@ -44,12 +44,14 @@ def read_oom_kills(layout: Layout, group: str) -> int:
     return cgroup_values.parse_oom_kills(read_file(f"{layout.v1['memory']}/{group}/memory.oom_control"))
 
 
-def write_file(path: str, value: str) -> None:
+def write_file(path: str, *values: str) -> None:
+    """Each value is a write of its own, as cgroup files want it."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.write(fd, value.encode())
+        for value in values:
+            os.write(fd, value.encode())
     except OSError as error:
-        raise OSError(error.errno, f"writing {value!r} to {path}: {error.strerror}") from error
+        raise OSError(error.errno, f"writing {', '.join(values)!r} to {path}: {error.strerror}") from error
     finally:
         os.close(fd)
 

@@ -45,8 +45,7 @@ def apply_filter(layout: Layout, group: str, rules: list[Rule]) -> None:
     if not layout.pure_v2:
         path = f"{layout.v1['devices']}/{group}"
         write_file(f"{path}/devices.deny", "a")
-        for rule in rules:
-            write_file(f"{path}/devices.allow", format_v1_rule(rule))
+        write_file(f"{path}/devices.allow", *map(format_v1_rule, rules))
         return
     attach_program(f"{layout.unified}/{group}", build_program(rules))
 

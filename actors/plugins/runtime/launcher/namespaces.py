@@ -59,23 +59,22 @@ def make_memory(path: str) -> None:
     """A tmpfs of the sandbox's own, with its /dev/shm. Its files in /etc go here too: what a container writes into
     them fills nobody else's memory.
     """
-    if mount_tmpfs(path, _SHM_BYTES_MAX):
-        os.mkdir(f"{path}/shm")
-        os.chmod(f"{path}/shm", 0o1777)
+    mount_tmpfs(path, _SHM_BYTES_MAX)
+    make_directory(f"{path}/shm")
+    os.chmod(f"{path}/shm", 0o1777)
 
 
-def mount_tmpfs(path: str, size_bytes_max: int) -> bool:
-    """False when something is mounted there already."""
+def mount_tmpfs(path: str, size_bytes_max: int) -> None:
+    """Where something is mounted already, it stays."""
     make_directory(path)
     if is_mounted(path):
-        return False
+        return
     options: list[tuple[str, str | None]] = [("mode", "0755"), ("size", str(size_bytes_max))]
     tmpfs = mounts.new_filesystem("tmpfs", options, mounts.NOSUID | mounts.NODEV | mounts.NOEXEC)
     target = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mounts.attach(tmpfs, target)
     os.close(tmpfs)
     os.close(target)
-    return True
 
 
 def is_mounted(path: str) -> bool:

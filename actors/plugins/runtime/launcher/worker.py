@@ -155,9 +155,10 @@ class Worker:
 
     def verb_make_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         directory = self._shared.layout.sandbox_run(message["id"])
+        memory = self._shared.layout.sandbox_mem(message["id"])
         make_directory(directory)
-        namespaces.make_namespaces(f"{directory}/ns", message["kinds"], message["hostname"])
-        namespaces.make_memory(self._shared.layout.sandbox_mem(message["id"]))
+        namespaces.make_memory(memory)
+        namespaces.make_namespaces(f"{memory}/ns", message["kinds"], message["hostname"])
         reply(None)
 
     def verb_stop_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
@@ -191,11 +192,8 @@ class Worker:
             self._containers.remove(container_id, lambda container_id=container_id: gone(container_id))  # type: ignore[misc]
 
     def _remove_namespaces(self, sandbox_id: str) -> None:
-        directory = self._shared.layout.sandbox_run(sandbox_id)
-        for kind in namespaces.KINDS:
-            namespaces.unmount(f"{directory}/ns/{kind}")
         namespaces.unmount(self._shared.layout.sandbox_mem(sandbox_id))
-        remove_tree(directory)
+        remove_tree(self._shared.layout.sandbox_run(sandbox_id))
 
     def verb_create(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         reply(self._containers.create(message["plan"]))
