@@ -200,10 +200,8 @@ class NodeletCore:
         self._pods.look_at(record)
 
     def _pod_replied(self, record: PodRecord, write: Patch | Delete, reply: Reply, now: Millis) -> None:
-        reason = (reply.error or {}).get("reason")
-        if reason in ("NotFound", "Conflict"):
-            self._lose(record)  # the object of this uid is gone; a namesake has a record of its own
-        elif reason is not None:
+        """A refusal ends no pod, not even NotFound: that its object is gone is for the watch to say."""
+        if reply.error is not None:
             self._pods.writes.at(record.uid, now + WRITE_RETRY_MS)
         elif reply.removed and reply.stored is not None:
             self._revisions.accepts_removal(reply.stored)

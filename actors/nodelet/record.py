@@ -59,7 +59,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     `removed`: containers that were removed; a late word of them is not believed. `stopped`: sandboxes that were
     stopped. `doubtful`: sandboxes of which nobody knows whether they were made. `noticed`: what was said once.
     `progress`: how far slow operations are, by slot. `touched`: the step at which an operation last changed it; a
-    listing that began earlier does not judge it.
+    listing that began earlier does not judge it. `overrun`: it was seen to have run past its deadline.
     """
 
     uid: str
@@ -70,6 +70,7 @@ class PodRecord(msgspec.Struct, kw_only=True):
     started_ms: Millis = 0
     admitted: bool = False
     refusal: Refusal | None = None
+    overrun: bool = False
     confirmed: bool = False
 
     sandboxes: dict[str, Sandbox] = {}

@@ -115,6 +115,8 @@ def _container_status(
     record: PodRecord, pod: Pod, container: Container, node: NodeView, ended: bool, now: Millis
 ) -> JSON:
     attempt, previous = shown_attempts(record, container.name)
+    if attempt is None and record.is_terminal and (told := find_status(record.status, container.name)) is not None:
+        return told  # how a pod ended stays, whatever is forgotten
     status: JSON = {"name": container.name, "image": container.image, "imageID": "", "restartCount": 0}
     status |= {"ready": False, "started": False, "lastState": {}}
     if attempt is None:

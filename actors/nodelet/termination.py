@@ -37,10 +37,11 @@ def find_stop(record: PodRecord, now: Millis) -> Stop | None:
     grace_ms = 1_000 * pod.spec.termination_grace_period_seconds
     if record.refusal is not None:
         return Stop(grace_ms=grace_ms, reason=record.refusal.reason, message=record.refusal.message, fails=True)
-    deadline = deadline_ms(record, pod)
-    if record.is_terminal or (is_completed(record, pod) and (deadline is None or completed_ms(record, pod) < deadline)):
+    completed = is_completed(record, pod)
+    if record.is_terminal or (completed and not _has_overrun(record, pod, completed_ms(record, pod))):
         return Stop(grace_ms=_deletion_grace_ms(pod))
-    if deadline is not None and now >= deadline:
+    if completed or _has_overrun(record, pod, now):
+        record.overrun = True
         message = "Pod was active on the node longer than the specified deadline"
         return Stop(grace_ms=_deletion_grace_ms(pod), reason="DeadlineExceeded", message=message, fails=True)
     return Stop(grace_ms=_deletion_grace_ms(pod)) if pod.metadata.is_deleting else None
@@ -50,6 +51,12 @@ def deadline_ms(record: PodRecord, pod: Pod) -> Millis | None:
     if pod.spec.active_deadline_seconds is None or not record.started_ms:
         return None
     return record.started_ms + 1_000 * pod.spec.active_deadline_seconds
+
+
+def _has_overrun(record: PodRecord, pod: Pod, at_ms: Millis) -> bool:
+    """Once seen it stays so, also when the clock goes back: the pod was stopped for it."""
+    deadline = deadline_ms(record, pod)
+    return record.overrun or (deadline is not None and at_ms >= deadline)
 
 
 def derive_end(record: PodRecord) -> Stage:

@@ -82,13 +82,13 @@ class World:
     async def settle(self) -> None:
         """Until there is nothing to do at this time."""
         for _ in range(500):
-            if not await self._step():
+            if not await self.step():
                 return
         raise AssertionError(f"never content; last operations: {self.performed[-10:]}")
 
     async def begin(self, kind: type[Operation]) -> Operation:
         """Go on until such an operation is asked for; it is under way then and not carried out."""
-        while True:
+        for _ in range(50):
             batch = await self.store.watch(self.core.selection(), self.revision, 0)
             self.revision = max(self.revision, batch.revision)
             self.core.observe(batch, self.now)
@@ -96,6 +96,7 @@ class World:
                 if isinstance(operation, kind):
                     return operation
                 await self.perform(operation)
+        raise AssertionError(f"no {kind.__name__} was asked for")
 
     async def advance(self, span_ms: int) -> None:
         """Let time pass, stopping wherever the core wants to wake."""
@@ -109,7 +110,7 @@ class World:
             self.runtime.tick()
             await self.settle()
 
-    async def _step(self) -> bool:
+    async def step(self) -> bool:
         did = False
         batch = await self.store.watch(self.core.selection(), self.revision, 0)
         if batch.events:

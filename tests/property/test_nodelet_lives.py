@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from nodelet_world import NODE, World, make_container
 
 from actors.api.key import Key
-from actors.nodelet.operations import CreateContainer, PullImage, StopContainer
+from actors.nodelet.operations import CreateContainer, PullImage, StartContainer, StopContainer
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import ImageConfig
 from actors.plugins.runtime.fake import FOREVER, Script
 from actors.plugins.runtime.port import ContainerSpec
+from actors.reconcile.actions import Reply
 
 
 def conditions(status: dict) -> dict[str, str]:
@@ -430,3 +432,50 @@ async def test_a_slow_pull_tells_how_far_it_is() -> None:
     world.core.progressed(pull, "pulling: 12 of 340 MiB, layer 2 of 5")
     writes = world.core.decide(world.now)
     assert "12 of 340 MiB" in str(writes)
+
+
+async def test_how_a_pod_ended_stays_when_its_container_never_started() -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a")
+    await world.begin(StartContainer)
+    await world.delete(key, 5)
+    await world.start()
+    seen = []
+    while (pod := await world.get(key)) is not None:
+        seen += [entry["state"] for entry in pod["status"].get("containerStatuses", ())]
+        assert await world.step()
+    ends = [state.get("terminated", {}).get("exitCode") for state in seen]
+    assert 137 in ends
+    assert set(ends[ends.index(137) :]) == {137}
+    assert world.is_clean()
+
+
+@pytest.mark.parametrize("policy", ["Always", "Never"])
+async def test_a_deadline_that_passed_has_passed_though_the_clock_goes_back(policy: str) -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a", restartPolicy=policy, activeDeadlineSeconds=30)
+    await world.advance(29_000)
+    world.now += 2_000
+    for operation in world.core.operations(world.now):
+        await world.perform(operation)
+    world.now -= 3_600_000
+    await world.advance(60_000)
+    status = await world.status(key)
+    assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+    assert world.is_clean()
+
+
+@pytest.mark.parametrize("reason", ["Conflict", "NotFound", "Invalid"])
+async def test_a_refused_status_stops_no_container(reason: str) -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a")
+    await world.begin(StartContainer)
+    writes = world.core.decide(world.now)
+    refused = Reply(error={"reason": reason, "code": 409, "message": "no"})
+    world.core.replied(writes, [refused for _ in writes], world.now)
+    await world.advance(120_000)
+    assert (await world.status(key))["phase"] == "Running"
+    assert "Killing" not in await world.events()
