@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,3 +187,16 @@ async def test_a_start_cut_short_can_be_repeated(rig: Rig) -> None:
         await starting
         status = await rig.wait_exit(spec.id)
         assert (status.exit_code, rig.output(status)) == (number, "once\n")
+
+
+async def test_a_directory_deleted_under_a_running_container_stops_nobody_else(rig: Rig) -> None:
+    """Its exit cannot be recorded; the others' can, and the launcher goes on, also after a kill."""
+    lost = await rig.run("/bin/sleep", "1000")
+    kept = await rig.run("/bin/sh", "-c", "trap 'exit 6' TERM; echo up; while :; do sleep 1000 & wait; done")
+    await until(lambda: "up" in rig.output(kept))
+    shutil.rmtree(rig.root / "node" / "containers" / lost.spec.id)
+    kill(lost.pid)
+    kill((await rig.launcher())["worker"])
+    await rig.runtime.stop_container(kept.spec.id, 10_000)
+    assert (await rig.runtime.container_status(kept.spec.id)).exit_code == 6
+    assert [status.spec.id for status in await rig.runtime.list_containers()] == [kept.spec.id]

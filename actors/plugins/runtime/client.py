@@ -57,6 +57,8 @@ class LauncherClient:
             return await answer
         finally:
             self._calls.pop(number, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen: a send that failed has disconnected, and told every call so
 
     async def _send(self, sock: socket.socket, message: dict[str, Any]) -> None:
         while True:

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import time
+import traceback
 
 from actors.plugins.runtime import exits as meaning
 from actors.plugins.runtime.launcher import adopt, child, exits, privileges, protocol
@@ -65,9 +66,25 @@ class Containers:
                 continue
             self.by_id[container_id] = container = Container(state)
             if container.running:
-                self._adopt(container)
+                self._try_adopt(container)
         for container_id in [name for name in self._shared.holds if not self._is_running(name)]:
             self._drop(container_id)
+
+    def _try_adopt(self, container: Container) -> None:
+        """One that cannot be taken over must not take the others with it."""
+        try:
+            self._adopt(container)
+        except OSError:
+            traceback.print_exc()
+            container.state.update(
+                {
+                    "state": EXITED,
+                    "pid": 0,
+                    "exit_code": _UNKNOWN_CODE,
+                    "reason": _UNKNOWN_REASON,
+                    "finished_at_ms": _now_ms(),
+                }
+            )
 
     def _adopt(self, container: Container) -> None:
         known_exit = self._shared.exits.get(container.id) or self._shared.files.read_exit(container.id)
@@ -101,6 +118,14 @@ class Containers:
         known = self.by_id.get(plan["id"])
         if known is not None:
             return known.state
+        try:
+            return self._create(plan)
+        except BaseException:
+            self._shared.cgroups.remove(plan["id"])
+            self._shared.files.forget(plan["id"])
+            raise
+
+    def _create(self, plan: Plan) -> State:
         self._shared.files.make_directories(plan["id"])
         fd = os.open(plan["termination_file"], os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC)
         os.fchmod(fd, 0o666)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 from actors.plugins.runtime.layout import Layout
 
@@ -48,9 +49,18 @@ class StateFiles:
         _replace(f"{self.layout.container_run(state['id'])}/{_STATE}", state)
 
     def write_exited(self, state: State) -> None:
-        """On disk first: the exit code is what a reboot must not take. Then for the launcher."""
-        _write(f"{self.layout.container(state['id'])}/{_EXITED}", state)
-        self.write_state(state)
+        """On disk first: the exit code is what a reboot must not take. Then for the launcher.
+
+        A full disk, or somebody who deleted the directory, must not keep the launcher from its other containers.
+        """
+        try:
+            _write(f"{self.layout.container(state['id'])}/{_EXITED}", state)
+        except OSError as error:
+            print(f"the exit of {state['id']} is not on disk: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        try:
+            self.write_state(state)
+        except OSError as error:
+            print(f"the exit of {state['id']} is not on record: {error}", file=sys.stderr, flush=True)  # noqa: T201
 
     def read_state(self, container_id: str) -> State | None:
         found: State | None = _read(f"{self.layout.container_run(container_id)}/{_STATE}")
