@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from nodelet_world import NODE, World, make_container
 
+from actors.api.codec import decode
 from actors.api.key import Key
 from actors.nodelet.operations import CreateContainer, PullImage, StartContainer, StopContainer
 from actors.plugins.errors import PluginError
@@ -12,6 +15,11 @@ from actors.plugins.image.port import ImageConfig
 from actors.plugins.runtime.fake import FOREVER, Script
 from actors.plugins.runtime.port import ContainerSpec
 from actors.reconcile.actions import Reply
+from actors.reconcile.watch import WatchEvent
+
+
+def statuses_of(event: WatchEvent) -> list[dict[str, Any]]:
+    return list(decode(event.stored)["status"].get("containerStatuses", ()))
 
 
 def conditions(status: dict) -> dict[str, str]:
@@ -439,13 +447,13 @@ async def test_how_a_pod_ended_stays_when_its_container_never_started() -> None:
     await world.start()
     key = await world.create("a")
     await world.begin(StartContainer)
+    before = world.store.revision
     await world.delete(key, 5)
     await world.start()
-    seen = []
-    while (pod := await world.get(key)) is not None:
-        seen += [entry["state"] for entry in pod["status"].get("containerStatuses", ())]
-        assert await world.step()
-    ends = [state.get("terminated", {}).get("exitCode") for state in seen]
+    await world.settle()
+    told = await world.store.watch(world.core.selection(), before, 0)
+    states = [entry["state"] for event in told.events for entry in statuses_of(event)]
+    ends = [state.get("terminated", {}).get("exitCode") for state in states]
     assert 137 in ends
     assert set(ends[ends.index(137) :]) == {137}
     assert world.is_clean()
