@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from actors.plugins.runtime.launcher.log_file import LogFile
-from actors.plugins.runtime.launcher.spool import ENDED, IDLE, MORE, WAITING, Spool
+from actors.plugins.runtime.launcher.spool import MORE, Spool
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +87,3 @@ class Container:
             return os.pread(fd, _MESSAGE_BYTES_MAX, max(0, size - _MESSAGE_BYTES_MAX)).decode("utf-8", "replace")
         finally:
             os.close(fd)
-
-
-__all__ = ["CREATED", "ENDED", "EXITED", "IDLE", "MORE", "RUNNING", "WAITING", "Container", "Stream"]

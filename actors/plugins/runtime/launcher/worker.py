@@ -13,6 +13,7 @@ import sys
 import traceback
 
 from actors.plugins.runtime.launcher import namespaces, protocol
+from actors.plugins.runtime.launcher.attendant import Attendant
 from actors.plugins.runtime.launcher.containers import Containers
 from actors.plugins.runtime.launcher.loop import Loop
 from actors.plugins.runtime.launcher.start import Refused
@@ -40,7 +41,8 @@ class Worker:
         self._shared, self._supervisor, self._supervisor_pid = shared, supervisor, supervisor_pid
         self._loop = Loop()
         self._clients: dict[int, socket.socket] = {}
-        self._containers = Containers(shared, self._loop, supervisor, self._publish)
+        attendant = Attendant(shared, self._loop, supervisor, self._publish)
+        self._containers = Containers(shared, self._loop, attendant)
         self._orphaned = self._ended = False
         self._idle_generation = 0
 
