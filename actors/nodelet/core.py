@@ -200,7 +200,10 @@ class NodeletCore:
         self._pods.look_at(record)
 
     def _pod_replied(self, record: PodRecord, write: Patch | Delete, reply: Reply, now: Millis) -> None:
-        """A refusal ends no pod, not even NotFound: that its object is gone is for the watch to say."""
+        """A refusal ends no pod, not even NotFound: that its object is gone is for the watch to say. And when it has
+        said so, a reply that comes late brings nothing back: no uid is used twice."""
+        if record.pod is None:
+            return
         if reply.error is not None:
             self._pods.writes.at(record.uid, now + WRITE_RETRY_MS)
         elif reply.removed and reply.stored is not None:

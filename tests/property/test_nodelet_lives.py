@@ -487,3 +487,21 @@ async def test_a_refused_status_stops_no_container(reason: str) -> None:
     await world.advance(120_000)
     assert (await world.status(key))["phase"] == "Running"
     assert "Killing" not in await world.events()
+
+
+async def test_a_late_reply_brings_no_pod_back() -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a")
+    await world.begin(StartContainer)
+    writes = world.core.decide(world.now)
+    replies = await world.store.commit(writes)
+    await world.delete(key, 0)
+    batch = await world.store.watch(world.core.selection(), world.revision, 0)
+    world.core.observe(batch, world.now)
+    world.revision = batch.revision
+    world.core.operations(world.now)
+    world.core.replied(writes, replies, world.now)
+    assert [record.pod for record in world.core.records.values()] == [None]
+    await world.advance(120_000)
+    assert world.is_clean()
