@@ -11,6 +11,7 @@ import importlib
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Coroutine
 from typing import Any
 
@@ -61,7 +62,8 @@ class Part:
     def __init__(self, module: str, name: str, node: str, *arguments: object) -> None:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._node, self._failure, self._since = node, "", time.monotonic()
-        self._restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        with warnings.catch_warnings(action="ignore"):  # of a deprecation within Ray itself
+            self._restarted = ray.get_runtime_context().was_current_actor_reconstructed
         self._part: Any = None
         self._loop = asyncio.new_event_loop()
         self._made = asyncio.Event()

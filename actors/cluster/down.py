@@ -24,6 +24,8 @@ from actors.cluster.keeper import KeeperState, is_kept, part_mark, read_state
 from actors.cluster.processes import find_processes, is_locked, stop_all
 
 TEARDOWN_MS = 60_000
+#: For a nodelet that is just being started again, or whose node is gone.
+AWAY_MS = 8_000
 _NAP_SECONDS = 0.2
 
 Tell = Callable[[str], None]
@@ -78,19 +80,21 @@ async def _end_actors(tell: Tell) -> tuple[str, ...]:
     actors.sort(key=lambda actor: actor.name != SUPERVISOR)
     if any(actor.name == SUPERVISOR for actor in actors):
         await asyncio.to_thread(_kill, SUPERVISOR)
-    names = sorted(a.name for a in actors if a.name.startswith(NODELET_PREFIX))
-    done = await asyncio.gather(*(_tear_down(name) for name in names))
+    nodelets = sorted((a for a in actors if a.name.startswith(NODELET_PREFIX)), key=lambda actor: actor.name)
+    names = [nodelet.name for nodelet in nodelets]
+    waits = [TEARDOWN_MS if nodelet.state == "ALIVE" else AWAY_MS for nodelet in nodelets]
+    done = await asyncio.gather(*map(_tear_down, names, waits))
     tell("containers")
     for actor in actors:
         await asyncio.to_thread(_kill, actor.name)
     return tuple(name.removeprefix(NODELET_PREFIX) for name, ok in zip(names, done, strict=True) if ok)
 
 
-async def _tear_down(name: str) -> bool:
+async def _tear_down(name: str, timeout_ms: int) -> bool:
     from actors.cluster.handles import ActorCall
 
     try:
-        await ActorCall(name).call(TEARDOWN_MS, "teardown")
+        await ActorCall(name).call(timeout_ms, "teardown")
     except (ApiError, TimeoutError):
         return False
     return True

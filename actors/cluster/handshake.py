@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -20,7 +21,7 @@ _SECONDS = 20.0
 def ask_cluster_id(address: str, token: str) -> str:
     """In hex. Waits for the GCS. Raises grpc.RpcError, ValueError."""
     with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
-        ask = channel.unary_unary(_GET_CLUSTER_ID)
+        ask: Any = channel.unary_unary(_GET_CLUSTER_ID)
         metadata = (("authorization", f"Bearer {token}"),)
         return parse_cluster_id(ask(b"", timeout=_SECONDS, metadata=metadata, wait_for_ready=True)).hex()
 

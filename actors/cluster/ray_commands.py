@@ -7,6 +7,7 @@ ray/_private/services.py in the one Ray version that pyproject.toml pins.
 
 from __future__ import annotations
 
+import base64
 import json
 import shlex
 import sys
@@ -103,7 +104,7 @@ def plan_gcs(session: RaySession, node_id: str) -> list[str]:
     return [
         str(session.package / "core/src/ray/gcs/gcs_server"),
         f"--log_dir={session.logs}",
-        "--config_list=e30=",
+        f"--config_list={base64.b64encode(json.dumps(_system_config(session)).encode()).decode()}",
         f"--gcs_server_port={session.port}",
         "--metrics-agent-port=0",
         f"--node-ip-address={session.node_ip}",
@@ -170,6 +171,16 @@ def plan_raylet(
         f"--runtime_env_agent_command={_NO_AGENT}",
         f"--node-name={labels.get('raypod.io/node', session.node_ip)}",
     ]
+
+
+def _system_config(session: RaySession) -> dict[str, object]:
+    """What every node that joins asks the GCS for: where objects go that do not fit into shared memory."""
+    spilling = {"type": "filesystem", "params": {"directory_path": [str(session.session)]}}
+    return {
+        "automatic_object_spilling_enabled": True,
+        "object_spilling_config": json.dumps(spilling),
+        "is_external_storage_type_fs": True,
+    }
 
 
 def _node_resources(session: RaySession, resources: Mapping[str, float]) -> dict[str, float]:

@@ -25,18 +25,10 @@ class Host:
 
     def __init__(self, name: str, namespace: str, address: str) -> None:
         self.name, self.address, self._namespace = name, address, namespace
-        command = [
-            "ip",
-            "netns",
-            "exec",
-            namespace,
-            "unshare",
-            "--pid",
-            "--fork",
-            "--mount-proc",
-            "--kill-child=SIGKILL",
-        ]
-        self._outer = subprocess.Popen([*command, sys.executable, "-I", "-c", _INIT])
+        # Not `ip netns exec`: it mounts a new /sys, without the cgroups.
+        enter = ["nsenter", f"--net=/run/netns/{namespace}"]
+        command = [*enter, "unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL"]
+        self._outer = subprocess.Popen([*command, sys.executable, "-I", "-c", _INIT], stderr=subprocess.DEVNULL)
         self._init = self._wait_init()
 
     def _wait_init(self) -> int:
