@@ -15,7 +15,7 @@ from typing import Any
 
 import aiohttp
 
-from raypod.errors import ClusterUnreachable, RaypodError, error_from_status
+from raypod.errors import ApiError, ClusterUnreachable, RaypodError, error_from_status
 from raypod.kubeconfig import Endpoint, ssl_context
 
 Object = dict[str, Any]
@@ -63,8 +63,12 @@ class ApiClient:
         params: Mapping[str, object] | None = None,
         kind: str = "application/json",
         timeout_seconds: float = 60,
+        patient: bool = True,
     ) -> Object:
-        """The answer's object. Raises ApiError for a refusal, ClusterUnreachable when nobody answers."""
+        """The answer's object. Raises ApiError for a refusal, ClusterUnreachable when nobody answers.
+
+        Not `patient`: that something behind the API is away is an answer, too, and told at once.
+        """
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": kind} if data is not None else {}
         deadline = time.monotonic() + self._patience_seconds
@@ -80,6 +84,8 @@ class ApiClient:
                 ) as response:
                     return await _read_object(response)
             except _Restarting as error:
+                if not patient or time.monotonic() > deadline:
+                    raise error.told from None
                 failure: Exception = error
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 failure = error
@@ -160,7 +166,10 @@ class _Stream:
                     return response
                 async with response:
                     await _read_object(response)
-            except (_Restarting, aiohttp.ClientConnectionError, TimeoutError) as error:
+            except _Restarting as error:
+                if time.monotonic() > deadline:
+                    raise error.told from None
+            except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 if time.monotonic() > deadline:
                     raise client._unreachable(error) from error
             await asyncio.sleep(_RETRY_SECONDS)
@@ -170,7 +179,11 @@ class _Stream:
 
 
 class _Restarting(RaypodError):
-    """503 or 429: nothing was done, the same request may be sent again."""
+    """503 or 429: nothing was done, the same request may be sent again. `told`: what to raise when it is not."""
+
+    def __init__(self, told: ApiError) -> None:
+        super().__init__(str(told))
+        self.told = told
 
 
 async def _read_object(response: aiohttp.ClientResponse) -> Object:
@@ -182,7 +195,7 @@ async def _read_object(response: aiohttp.ClientResponse) -> Object:
         if response.status < 400:
             raise RaypodError(f"the API answered no JSON: {obj['message']!r}") from error
     if response.status in (503, 429):
-        raise _Restarting(obj.get("message", "the control plane is restarting"))
+        raise _Restarting(error_from_status({"message": "the control plane is restarting", **obj}))
     if response.status >= 400:
         raise error_from_status(obj)
     return obj

@@ -13,13 +13,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from raypod import calls, control
 from raypod.api import ApiClient
 from raypod.errors import CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError, WaitTimeout
 from raypod.kubeconfig import kubeconfig_path, read_endpoint
 from raypod.logs import LogFollower, read_logs
-from raypod.manifests import RUN_LABEL, job_manifest
+from raypod.manifests import RUN_LABEL, is_name, job_manifest
 from raypod.status import RunStatus, derive_status
 from raypod.timeline import Timeline, derive_timeline
 
@@ -302,10 +303,13 @@ class AsyncCluster:
     async def get(self, name: str) -> AsyncRun:
         """Raises NotFound."""
         api = await self.api()
+        told = f"no run called {name!r} in namespace {self._namespace}: `raypod ps` lists them"
+        if not is_name(name):
+            raise NotFound({"reason": "NotFound", "code": 404, "message": told})
         try:
             return AsyncRun(self, await api.get(f"{self._jobs_path}/{name}"))
         except NotFound as error:
-            error.args = (f"no run called {name!r} in namespace {self._namespace}: `raypod ps` lists them",)
+            error.args = (told,)
             raise
 
     async def runs(self) -> list[tuple[AsyncRun, RunStatus]]:
@@ -395,8 +399,8 @@ class AsyncCluster:
     async def image(self, node: str, verb: str, **request: Any) -> Object:
         """One image verb on one node: list, pull (reference=), load (path=), remove (reference=)."""
         api = await self.api()
-        body = {"verb": verb, **request}
-        return await api.request("POST", f"/raypod/v1/nodes/{node}/images", body=body, timeout_seconds=120)
+        path = f"/raypod/v1/nodes/{quote(node, safe='')}/images"
+        return await api.request("POST", path, body={"verb": verb, **request}, timeout_seconds=120, patient=False)
 
     @property
     def _jobs_path(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +14,19 @@ INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 GPU = "nvidia.com/gpu"
 CONTAINER = "main"
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?$")
-_MEMORY = re.compile(r"\d+(\.\d+)?([KMGTPE]i?|k)?$")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?\Z")
+_MEMORY = re.compile(r"\d{1,18}(\.\d{1,9})?([KMGTPE]i?|k)?\Z", re.ASCII)
+#: `host/path:tag@digest`, roughly: the node, which pulls it, knows the fine print.
+_IMAGE = re.compile(
+    r"((localhost|[\w-]+(\.[\w-]+)+|[\w.-]+(?=:)|\[[0-9a-fA-F:.]+\])(:\d{1,5})?/)?"
+    r"[a-z0-9]+([._/-]+[a-z0-9]+)*(:\w[\w.-]{0,127})?(@\w+:[0-9a-f]+)?\Z",
+    re.ASCII,
+)
+_IMAGE_CHARS_MAX = 512
+#: Kubernetes' own bound for Jobs whose pods have an index.
+REPLICAS_MAX = 100_000
+_CPUS_MAX = 1_000_000
+_GPUS_MAX = 1_000_000
 
 
 def job_manifest(
@@ -41,8 +53,9 @@ def job_manifest(
     for field, value in (("command", command), ("args", args)):
         if isinstance(value, str):
             raise ValueError(f'{field}: a list of words, such as ["python", "train.py"], not the text {value!r}')
-    if replicas < 1:
-        raise ValueError(f"replicas: at least 1, not {replicas}")
+    _check_count("replicas", replicas, 1, REPLICAS_MAX)
+    _check_count("retries", retries, 0, 1 << 30)
+    _check_env(env or {})
     mounts, sources = _volumes(volumes or {})
     container = _without_empty(
         name=CONTAINER,
@@ -74,32 +87,49 @@ def job_manifest(
     }
 
 
+def is_name(text: str) -> bool:
+    """Could a run be called so?"""
+    return bool(_NAME.match(text))
+
+
 def _check_name(name: str) -> None:
-    if not _NAME.match(name):
+    if not is_name(name):
         raise ValueError(
-            f"name: {name!r} is not a name: up to 53 lower case letters, digits and '-', beginning and ending with a "
-            "letter or digit"
+            f"name: {_short(name)} is not a name: up to 53 lower case letters, digits and '-', beginning and ending "
+            "with a letter or digit"
         )
 
 
 def _check_image(image: str) -> None:
-    if not image or image != image.strip():
-        raise ValueError(f"image: {image!r} is not an image: a reference such as 127.0.0.1:5000/train:1, or host")
+    if len(image) > _IMAGE_CHARS_MAX or not _IMAGE.match(image):
+        raise ValueError(
+            f"image: {_short(image)} is not an image: a reference in lower case such as 127.0.0.1:5000/train:1, or host"
+        )
+
+
+def _check_count(field: str, value: float, least: int, most: int) -> None:
+    if not least <= value <= most or value != int(value):
+        raise ValueError(f"{field}: a whole number between {least} and {most}, not {value}")
+
+
+def _check_env(env: Mapping[str, object]) -> None:
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in f"{name}{value}":
+            raise ValueError(f"env: {_short(name)} cannot be set: a name without '=', and no NUL in name or value")
 
 
 def _resources(cpus: float | None, memory: str | int | None, gpus: int) -> Object:
     """Requests are the limits: what a run has is its own, and no more."""
     limits: dict[str, str] = {}
     if cpus is not None:
-        if cpus <= 0:
-            raise ValueError(f"cpus: more than 0, not {cpus}")
-        limits["cpu"] = f"{round(cpus * 1000)}m"
+        if not math.isfinite(cpus) or not 0 < cpus <= _CPUS_MAX:
+            raise ValueError(f"cpus: more than 0 and at most {_CPUS_MAX}, not {cpus}")
+        limits["cpu"] = f"{math.ceil(round(cpus * 1000, 6))}m"
     if memory is not None:
-        if not _MEMORY.match(str(memory)):
-            raise ValueError(f"memory: bytes, or a quantity such as 512Mi or 8Gi, not {memory!r}")
+        if not _MEMORY.match(str(memory)) or not float(str(memory).rstrip("KMGTPEik")):
+            raise ValueError(f"memory: bytes, or a quantity such as 512Mi or 8Gi, not {_short(memory)}")
         limits["memory"] = str(memory)
-    if gpus < 0 or gpus != int(gpus):
-        raise ValueError(f"gpus: a whole number, not {gpus}")
+    _check_count("gpus", gpus, 0, _GPUS_MAX)
     if gpus:
         limits[GPU] = str(int(gpus))
     return {"limits": limits, "requests": dict(limits)} if limits else {}
@@ -111,9 +141,9 @@ def _volumes(volumes: Mapping[str, str]) -> tuple[list[Object], list[Object]]:
     for position, (target, source) in enumerate(volumes.items()):
         source, read_only = (source[:-3], True) if source.endswith(":ro") else (source, False)
         for path in (target, source):
-            if not path.startswith("/"):
+            if not path.startswith("/") or "\0" in path:
                 raise ValueError(
-                    f"volumes: {path!r} is not an absolute path; write {{'/in/container': '/on/the/node'}}"
+                    f"volumes: {_short(path)} is not an absolute path; write {{'/in/container': '/on/the/node'}}"
                 )
         mounts.append({"name": f"v{position}", "mountPath": target, **({"readOnly": True} if read_only else {})})
         sources.append({"name": f"v{position}", "hostPath": {"path": source, "type": ""}})
@@ -122,3 +152,9 @@ def _volumes(volumes: Mapping[str, str]) -> tuple[list[Object], list[Object]]:
 
 def _without_empty(**fields: Any) -> Object:
     return {name: value for name, value in fields.items() if value not in ("", [], {}, None)}
+
+
+def _short(value: object) -> str:
+    """For a message: quoted, and no longer than a line."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"

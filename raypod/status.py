@@ -86,9 +86,9 @@ def why_waiting(pod: Object) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return str(condition.get("message") or condition.get("reason") or "waits for a node")
     waiting = _state(pod, "waiting") or {}
-    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
-        return ": ".join(filter(None, (waiting["reason"], waiting.get("message", ""))))
-    return ""
+    if waiting.get("reason") in ("ContainerCreating", "PodInitializing"):
+        return str(waiting.get("message", ""))
+    return ": ".join(filter(None, (waiting.get("reason", ""), waiting.get("message", ""))))
 
 
 def _state(pod: Object | None, name: str) -> Object | None:

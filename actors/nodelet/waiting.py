@@ -29,10 +29,15 @@ def derive_waiting(record: PodRecord, pod: Pod, container: Container, node: Node
             return Waiting(failure.reason, failure.message)
     if f"image/{container.image}" in record.retries:
         return _pull_waiting(container.image, record.retries[f"image/{container.image}"], now)
-    is_main = container not in init_containers(pod)
+    reason = (
+        "PodInitializing" if container not in init_containers(pod) and init_containers(pod) else "ContainerCreating"
+    )
+    for slot, retry in record.retries.items():
+        if slot == "volumes" or slot.startswith("sandbox/"):
+            return Waiting(reason, retry.failure.message)
     slot = f"image/{container.image}"
     progress = record.progress.get(slot, "") if slot in record.in_flight else ""
-    return Waiting("PodInitializing" if is_main and init_containers(pod) else "ContainerCreating", progress)
+    return Waiting(reason, progress)
 
 
 def crash_loop(

@@ -240,3 +240,13 @@ def test_without_a_default_route_it_says_what_pods_cannot_reach(lab: Lab) -> Non
     assert host.call("setup", "10.160.1.0/24") == [
         "this host has no default route: pods reach nodes and pods, nothing beyond"
     ]
+
+
+def test_a_bridge_that_was_removed_is_made_again_and_old_pods_are_back_on_it(host: Host) -> None:
+    old = host.pod()
+    old.netns.serve(80)
+    host.netns.ip("link del raypod0")
+    new = host.pod()
+    assert new.netns.ask(old.address, 80) == new.address
+    assert host.netns.ask(old.address, 80) == "10.160.1.1"
+    assert old.netns.ask(old.address, 80)

@@ -61,6 +61,7 @@ class HostNetwork:
         self._mtu = self._links.select_mtu()
         self._pod_cidr = pod_cidr
         known = {lease.interface for lease in self._leases.values()}
+        self._links.ensure_ports(sorted(known))
         self._unlinker.remove(name for name in self._pod_interfaces() if name not in known)
         warnings = [*self._setup_forwarding(), *self._setup_nat(), *self._find_clashes()]
         for lease in self._leases.values():
@@ -72,6 +73,11 @@ class HostNetwork:
     def add(self, attachment: Attachment) -> NetworkResult:
         if not self._pod_cidr:
             raise setup_error("add", "the node's network is not set up yet; it is tried again")
+        if not self._has_bridge():
+            _log.warning(
+                "network: the bridge %s was removed behind raypod's back; it is made again", self._config.bridge
+            )
+            self.setup(self._pod_cidr)
         lease = self._leases.get(attachment.sandbox_id)
         if lease is None or not self._is_wired(lease):
             lease = self._attach(attachment, lease)
@@ -114,6 +120,12 @@ class HostNetwork:
         self._unlinker.close()
         self._links.close()
         self._netlink.close()
+
+    def _has_bridge(self) -> bool:
+        try:
+            return socket.if_nametoindex(self._config.bridge) == self._bridge_index
+        except OSError:
+            return False
 
     def _attach(self, attachment: Attachment, former: Lease | None) -> Lease:
         check_ports(attachment, self._leases.values())

@@ -75,6 +75,14 @@ class Links:
         index = self._index(self._config.bridge)
         return [str(link.get("ifname")) for link in self._ip.get_links(master=index)] if index else []
 
+    def ensure_ports(self, names: Iterable[str]) -> None:
+        """Existing interfaces that are on no bridge, for theirs was removed, are hairpin ports of this one again."""
+        bridge, on_it = self._index(self._config.bridge), set(self.ports())
+        for name in names:
+            if name not in on_it and (index := self._index(name)):
+                self._ip.link("set", index=index, master=bridge, state="up")
+                self._ip.brport("set", index=index, mode=1)
+
     def ensure_peers(self, own: str, pod_cidr: str, addresses: Mapping[str, str]) -> None:
         """Routes to exactly these ranges (pod CIDR -> node address); `own` is this node's address or ''."""
         try:
