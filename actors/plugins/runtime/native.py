@@ -7,6 +7,7 @@ Killing the nodelet changes nothing for a container: the next instance lists and
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ class NativeRuntime:
         self._launcher = LauncherClient(self._layout.root, self._on_event, self._on_reconnect)
         self._tasks: set[asyncio.Task[None]] = set()
         self._locks: dict[str, asyncio.Lock] = {}
+        self._deleting = threading.Lock()
 
     # Sandboxes
 
@@ -218,7 +220,7 @@ class NativeRuntime:
             await self.remove_container(status.spec.id)
         await self._call("shutdown", "shutdown")
         await self.close()
-        await asyncio.to_thread(delete_all, self._layout.trash)
+        await asyncio.to_thread(self._delete_trash)
 
     # Parts
 
@@ -273,7 +275,12 @@ class NativeRuntime:
 
     def _empty_trash(self) -> None:
         """Deleting can take long, so the launcher leaves it to us; what a kill leaves over goes next time."""
-        self._spawn(asyncio.to_thread(delete_all, self._layout.trash))
+        self._spawn(asyncio.to_thread(self._delete_trash))
+
+    def _delete_trash(self) -> None:
+        """One at a time: a cancelled task's thread may still be at it."""
+        with self._deleting:
+            delete_all(self._layout.trash)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
