@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from raypod.manifests import CONTAINER, INDEX_LABEL
+from raypod.manifests import CONTAINER, INDEX_LABEL, REPLICAS_MAX
 
 Object = dict[str, Any]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Stopping"]
@@ -35,11 +35,14 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
-    """`pods` may hold several attempts of a replica; the newest counts."""
+    """`pods` may hold several attempts of a replica; the newest counts.
+
+    A Job that another client made may have more replicas than a run: the first ones' exit codes are told.
+    """
     replicas = job["spec"].get("completions") or 1
     newest = newest_by_index(pods)
     status = job.get("status") or {}
-    codes = tuple(exit_code(newest.get(index)) for index in range(replicas))
+    codes = tuple(exit_code(newest.get(index)) for index in range(min(replicas, REPLICAS_MAX)))
     return RunStatus(
         phase=_phase(job, newest.values()),
         replicas=replicas,

@@ -11,6 +11,9 @@ from actors.api.validation.causes import Causes, forbidden, is_int, required, un
 from actors.api.validation.metadata import validate_labels
 from actors.api.validation.pod import validate_pod_spec
 
+#: maxParallelismForIndexedJob in pkg/apis/batch/validation.
+INDEXED_PODS_MAX = 100_000
+
 
 def _selector(selector: Any, template: Object, path: str) -> Causes:
     if not isinstance(selector, dict):
@@ -73,6 +76,9 @@ def validate_job(job: Object, old: Object | None) -> Causes:
         yield unsupported("spec.completionMode", spec.get("completionMode"), modes)
     elif spec["completionMode"] == "Indexed" and spec.get("completions") is None:
         yield required("spec.completions", "when completion mode is Indexed")
+    elif spec["completionMode"] == "Indexed" and is_int(spec.get("parallelism"), INDEXED_PODS_MAX + 1):
+        told = f"must be less than or equal to {INDEXED_PODS_MAX} when completion mode is Indexed"
+        yield wrong("spec.parallelism", spec["parallelism"], told)
     yield from _template(spec.get("template") or {}, ("OnFailure", "Never"))
     previous = (old or {}).get("spec") or {}
     for field in ("selector", "template", "completionMode"):

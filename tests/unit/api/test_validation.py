@@ -127,6 +127,25 @@ def test_a_job_runs_never_or_on_failure():
     assert fields(job) == ["spec.template.spec.restartPolicy"]
 
 
+def test_an_indexed_job_has_a_bound():
+    job = default(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": "j"},
+            "spec": {
+                "completionMode": "Indexed",
+                "completions": 100_000,
+                "parallelism": 100_000,
+                "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}},
+            },
+        }
+    )
+    assert fields(job) == []
+    job["spec"]["parallelism"] += 1
+    assert fields(job) == ["spec.parallelism"]
+
+
 def test_config_map_keys():
     bad = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a/b": "", "..": "", "ok": ""}}
     assert fields(bad) == ["data[a/b]", "data[..]"]

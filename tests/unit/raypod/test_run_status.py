@@ -77,3 +77,8 @@ def test_being_deleted():
     stopping = job()
     stopping["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:09Z"
     assert derive_status(stopping, [pod(0, running={"startedAt": "2026-01-01T00:00:02Z"})]).phase == "Stopping"
+
+
+def test_a_job_of_a_billion_replicas_has_not_a_billion_exit_codes():
+    huge = job() | {"spec": {"completions": 1_000_000_000}}
+    assert len(derive_status(huge, [ended(0, 0)]).exit_codes) == 100_000
