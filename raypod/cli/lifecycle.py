@@ -12,12 +12,17 @@ from raypod.cli.output import Format, Output, Progress, format_bytes, print_json
 from raypod.errors import ClusterUnreachable
 from raypod.kubeconfig import kubeconfig_path
 
+#: So many reasons for waiting are told by `status`.
+_REASONS_MAX = 12
 _STEPS = {
     "ray": "Ray is up",
     "attached": "attached to Ray",
     "actors": "the control plane's actors are started",
     "api": "the API answers",
     "nodes": "the nodes are Ready",
+    "containers": "the containers are stopped",
+    "processes": "the processes are ended",
+    "done": "nothing is left",
 }
 
 Address = Annotated[str, typer.Option(help="a running Ray cluster, host:port or auto; else an embedded one is started")]
@@ -51,7 +56,7 @@ def down(address: Address = "", output: Output = Format.TABLE) -> None:
     """Stop all containers and the control plane. Configuration, certificates, logs and images stay."""
     progress = Progress(output is Format.TABLE)
     try:
-        result = control.take_down(address, progress.show)
+        result = control.take_down(address, lambda step: progress.show(_STEPS.get(step, step)))
     finally:
         progress.clear()
     if output is Format.JSON:
@@ -85,9 +90,21 @@ def status(output: Output = Format.TABLE) -> None:
     _print_actors(found["actors"])
     counts = ", ".join(f"{count} {phase}" for phase, count in found["pods"].items()) or "none"
     sys.stdout.write(f"\npods: {counts}\n")
-    for pod in found["pending"]:
-        sys.stdout.write(f"  pending {pod['namespace']}/{pod['name']}: {pod['message']}\n")
+    sys.stdout.writelines(f"  {line}\n" for line in format_pending(found["pending"]))
     sys.stdout.write("healthy\n" if found["healthy"] else "NOT healthy\n")
+
+
+def format_pending(pods: list[dict[str, Any]]) -> list[str]:
+    """A line for each reason, on one screen: pods that wait for the same are counted."""
+    by_reason: dict[str, list[str]] = {}
+    for pod in pods:
+        by_reason.setdefault(pod["message"], []).append(f"{pod['namespace']}/{pod['name']}")
+    lines = [
+        f"pending {names[0]}{f' and {len(names) - 1} more' if names[1:] else ''}: {reason}"
+        for reason, names in by_reason.items()
+    ]
+    rest = lines[_REASONS_MAX:]
+    return lines[:_REASONS_MAX] + ([f"and {len(rest)} more reasons: kubectl get pods"] if rest else [])
 
 
 def _print_nodes(nodes: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ from raypod.cli.output import Format, Output, Progress, format_age, print_json, 
 from raypod.errors import NotFound, RaypodError
 
 _STOPPED_BY_USER = 130
+#: So many exit codes are shown one by one.
+_CODES_MAX = 8
 
 
 def run(
@@ -134,6 +137,14 @@ async def _tell_waiting(submitted: Any, progress: Progress) -> None:
                 progress.show(f"{submitted.name} is pending: {status.message}")
 
 
+def format_codes(codes: Sequence[int | None]) -> str:
+    """`0 1 -`, by replica; of many replicas how often each: `0 x 98, 1 x 2`."""
+    words = ["-" if code is None else str(code) for code in codes]
+    if len(words) <= _CODES_MAX:
+        return " ".join(words)
+    return ", ".join(f"{word} x {count}" for word, count in Counter(words).most_common())
+
+
 def ps(output: Output = Format.TABLE) -> None:
     """All runs."""
     from raypod.sync import Cluster
@@ -145,7 +156,7 @@ def ps(output: Output = Format.TABLE) -> None:
         return
     rows = (
         (run.name, run.image, status.phase, f"{status.succeeded + status.active}/{status.replicas}",
-         " ".join("-" if code is None else str(code) for code in status.exit_codes),
+         format_codes(status.exit_codes),
          format_age(status.submitted_at), status.message)
         for run, status in found
     )  # fmt: skip

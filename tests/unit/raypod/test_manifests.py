@@ -44,13 +44,36 @@ def test_what_is_left_out_is_not_there():
     [
         ({"name": "Train"}, "name"),
         ({"name": "x" * 54}, "name"),
+        ({"name": "a\n"}, "name"),
+        ({"name": "../a"}, "name"),
         ({"image": ""}, "image"),
+        ({"image": "two words"}, "image"),
+        ({"image": "UPPER/case"}, "image"),
+        ({"image": "nginx\n"}, "image"),
+        ({"image": "a" * 600}, "image"),
         ({"command": "python train.py"}, "command"),
         ({"replicas": 0}, "replicas"),
+        ({"replicas": 1_000_000_000}, "replicas"),
+        ({"replicas": 1.5}, "replicas"),
+        ({"retries": -1}, "retries"),
         ({"cpus": -1}, "cpus"),
+        ({"cpus": 0}, "cpus"),
+        ({"cpus": float("nan")}, "cpus"),
+        ({"cpus": float("inf")}, "cpus"),
+        ({"cpus": 1e300}, "cpus"),
         ({"memory": "lots"}, "memory"),
+        ({"memory": "8EiEi"}, "memory"),
+        ({"memory": "0Gi"}, "memory"),
+        ({"memory": 0}, "memory"),
+        ({"memory": -5}, "memory"),
+        ({"memory": "9" * 30}, "memory"),
         ({"gpus": -1}, "gpus"),
         ({"gpus": 0.5}, "gpus"),
+        ({"gpus": 1 << 80}, "gpus"),
+        ({"env": {"": "x"}}, "env"),
+        ({"env": {"A=B": "x"}}, "env"),
+        ({"env": {"A": "x\0y"}}, "env"),
+        ({"volumes": {"/a\0": "/b"}}, "volumes"),
         ({"volumes": {"data": "/mnt"}}, "volumes"),
         ({"volumes": {"/data": "mnt"}}, "volumes"),
     ],
@@ -58,3 +81,31 @@ def test_what_is_left_out_is_not_there():
 def test_a_bad_argument_is_named(arguments, field):
     with pytest.raises(ValueError, match=rf"^{field}: "):
         job_manifest(**{"name": "a", "image": "host", **arguments})
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "host",
+        "nginx",
+        "library/nginx:1",
+        "127.0.0.1:5000/train:1",
+        "localhost/x",
+        "[::1]:5000/x",
+        "registry.example.com/a/b_c__d:v1.2@sha256:" + "a" * 64,
+    ],
+)
+def test_references_of_every_form_are_taken(image):
+    assert pod_of(job_manifest("a", image))["containers"][0]["image"] == image
+
+
+@pytest.mark.parametrize(("cpus", "text"), [(0.1, "100m"), (0.0001, "1m"), (1.1, "1100m"), (4, "4000m")])
+def test_cpus_round_up_to_what_can_be_asked_for(cpus, text):
+    limits = pod_of(job_manifest("a", "host", cpus=cpus))["containers"][0]["resources"]["limits"]
+    assert limits == {"cpu": text}
+
+
+def test_a_message_is_no_longer_than_a_line():
+    with pytest.raises(ValueError, match=r"characters\)") as caught:
+        job_manifest("x" * 1_000_000, "host")
+    assert len(str(caught.value)) < 250
