@@ -12,6 +12,7 @@ from aiohttp import web
 
 from actors.api.errors import BadRequest, MethodNotAllowed, NotFound
 from actors.api.images import ImageRequest
+from actors.api.key import Key
 from actors.api.kinds import NODE, POD
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
@@ -59,4 +60,6 @@ async def _read_request(call: Call) -> ImageRequest:
 
 
 async def _image(call: Call, node: str, request: ImageRequest) -> web.StreamResponse:
+    """A node that there is not is said so, where one that is away may come back."""
+    await call.store.get(Key(NODE.resource, "", node))
     return call.answer_value(await call.backend.nodes.image(node, request))

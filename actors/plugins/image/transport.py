@@ -6,6 +6,7 @@ but the host it was made for. Whatever the network does wrong leaves as an Image
 
 from __future__ import annotations
 
+import os
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -111,8 +112,16 @@ def network_faults(url: URL) -> Iterator[None]:
         raise NotPullable(f"{host} does not speak TLS ({error.os_error}); {_how_to_allow(host)}") from error
     except TimeoutError as error:
         raise Unreachable(f"{host} does not answer") from error
+    except aiohttp.ClientConnectorError as error:
+        raise Unreachable(f"{host} cannot be reached: {_reason(error.os_error)}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Unreachable(f"{host} cannot be reached: {error or type(error).__name__}") from error
+
+
+def _reason(error: OSError) -> str:
+    """`connection refused`; the resolver's own words for a name, whose numbers are below zero."""
+    number = error.errno or 0
+    return (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
 
 
 def _how_to_allow(host: str) -> str:
