@@ -84,6 +84,8 @@ def plan_environment(
         "RAY_ADDRESS": session.address,
         "RAYPOD_ZYGOTE": str(session.zygote_socket),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1" if session.node_ip != "127.0.0.1" else "0",  # keep loopback as it is
+        "MALLOC_ARENA_MAX": "2",  # a worker has 25 threads, and each would get 64 MiB of its own to fragment
+        "OPENBLAS_NUM_THREADS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_LD_PRELOAD_ON_WORKERS": "0",
         "RAY_gcs_storage": "rocksdb",
