@@ -115,8 +115,9 @@ def _container_status(
     record: PodRecord, pod: Pod, container: Container, node: NodeView, ended: bool, now: Millis
 ) -> JSON:
     attempt, previous = shown_attempts(record, container.name)
-    if attempt is None and record.is_terminal and (told := find_status(record.status, container.name)) is not None:
-        return told  # how a pod ended stays, whatever is forgotten
+    told = find_status(record.status, container.name) if record.is_terminal else None
+    if told is not None and (attempt is None or "terminated" in (told.get("state") or {})):
+        return told  # how a pod ended stays, though its node forgets one run after the other
     status: JSON = {"name": container.name, "image": container.image, "imageID": "", "restartCount": 0}
     status |= {"ready": False, "started": False, "lastState": {}}
     if attempt is None:

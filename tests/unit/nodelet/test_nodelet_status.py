@@ -1,0 +1,53 @@
+"""A pod's status once the pod is over: what was told of its end stays, whatever its node still knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from actors.api.key import Key
+from actors.api.pod import Pod
+from actors.nodelet.config import NodeletConfig
+from actors.nodelet.facts import NodeFacts
+from actors.nodelet.lifecycle import Stage
+from actors.nodelet.record import PodRecord
+from actors.nodelet.spec import NodeView
+from actors.nodelet.status import derive_status
+from actors.nodelet.termination import Stop
+from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus
+
+NODE = NodeView("n", NodeletConfig(), NodeFacts(address="192.0.2.1"))
+
+
+def exited(attempt: int, code: int) -> ContainerStatus:
+    spec = ContainerSpec(id=f"c{attempt}", sandbox_id=f"s{attempt}", name="main", attempt=attempt, image="app")
+    return ContainerStatus(
+        spec=spec, state=ContainerState.EXITED, exit_code=code, reason="Error", started_at_ms=1, finished_at_ms=2
+    )
+
+
+def told(record: PodRecord) -> dict[str, Any]:
+    assert record.pod is not None
+    status = derive_status(record, record.pod, NODE, Stage.CLEANING, Stop(grace_ms=0), 5)
+    row: dict[str, Any] = status["containerStatuses"][0]
+    return row
+
+
+def test_an_earlier_run_does_not_replace_the_last_one_when_the_node_forgets_that_first() -> None:
+    pod = msgspec.convert({"spec": {"restartPolicy": "OnFailure", "containers": [{"name": "main"}]}}, Pod)
+    record = PodRecord(uid="u", key=Key("pods", "n", "p"), pod=pod)
+    record.containers = {"c0": exited(0, 137), "c1": exited(1, 143)}
+    last = told(record)
+    assert (last["restartCount"], last["state"]["terminated"]["exitCode"]) == (1, 143)
+    record.status = {"phase": "Failed", "containerStatuses": [last]}
+    del record.containers["c1"]
+    assert told(record) == last
+
+
+def test_a_run_that_the_api_still_thinks_goes_on_is_told_to_have_ended() -> None:
+    pod = msgspec.convert({"spec": {"containers": [{"name": "main"}]}}, Pod)
+    record = PodRecord(uid="u", key=Key("pods", "n", "p"), pod=pod, containers={"c0": exited(0, 3)})
+    running = {"name": "main", "restartCount": 0, "containerID": "raypod://c0", "state": {"running": {}}}
+    record.status = {"phase": "Failed", "containerStatuses": [running]}
+    assert told(record)["state"]["terminated"]["exitCode"] == 3
