@@ -22,7 +22,7 @@ class Timeline:
         self._count += 1
         heapq.heappush(self._steps, (self.now + max(delay_ms, 0), self._count, step))
 
-    def run_until(self, end: Millis, steps_max: int = 2_000_000) -> None:
+    def run_until(self, end: Millis, steps_max: int = 1_000_000) -> None:
         """Take every step up to `end`. Raises RuntimeError when they do not end: something answers itself at once."""
         for _ in range(steps_max):
             if not self._steps or self._steps[0][0] > end:
@@ -31,3 +31,18 @@ class Timeline:
             self.now, _, step = heapq.heappop(self._steps)
             step()
         raise RuntimeError(f"more than {steps_max} steps before {end}: a core is never content")
+
+
+class Clock:
+    """What one machine believes the time to be. It may be wrong, and it may jump: `went_back` tells that it has."""
+
+    def __init__(self, timeline: Timeline, ahead_ms: Millis = 0) -> None:
+        self._timeline, self._ahead_ms = timeline, ahead_ms
+        self.went_back = False
+
+    def now(self) -> Millis:
+        return self._timeline.now + self._ahead_ms
+
+    def jump(self, by_ms: Millis) -> None:
+        self._ahead_ms += by_ms
+        self.went_back = self.went_back or by_ms < 0

@@ -1,13 +1,14 @@
 """A whole simulated cluster: store, scheduler, controllers, nodes and users, two phases.
 
 First faults are on and safety must hold after every commit; then everything is calm, and the cluster must come to
-what its users asked for and stay there (TigerBeetle's two phases).
+what its users asked for and stay there (TigerBeetle's two phases). Some seeds are calm from the start: there laws
+hold that faults may break.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import random
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -19,119 +20,161 @@ from actors.controllers.profile import all_controllers
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.scheduler.config import SchedulerConfig
 from actors.scheduler.core import SchedulerCore
-from actors.sim.convergence import find_unfinished
-from actors.sim.faults import FaultRates, Faults
-from actors.sim.invariants import Breach, Invariants
+from actors.sim import trouble
+from actors.sim.faults import CALM, FaultRates, Faults, draw_rates
+from actors.sim.laws import Breach, Laws
+from actors.sim.link import Link
 from actors.sim.node import SimNode
 from actors.sim.participant import Participant
-from actors.sim.scenarios import User
+from actors.sim.rest.caches import find_untrue, is_heartbeat
+from actors.sim.rest.leftovers import find_leftovers
+from actors.sim.rest.look import Look
 from actors.sim.store import SimStore
-from actors.sim.timeline import EPOCH_MS, Timeline
+from actors.sim.timeline import EPOCH_MS, Clock, Timeline
 from actors.sim.trace import Trace
-from actors.store.bootstrap import bootstrap_writes
+from actors.sim.trouble import Trouble, TroubleConfig
+from actors.sim.users import Users
+from actors.sim.users.scenario import check_answer
+from actors.sim.watcher import SELECTIONS, Watcher
 
-_RETRY_MS = 500
+_SKEW_MS_MAX = 3_000
+_LOOK_MS: Millis = 5_000
+_CALM_LOOKS = 4
+#: Of so many seeds one is calm.
+_CALM_EVERY = 8
 
 
 class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how wild. Times are virtual."""
 
     nodes: int = 3
-    faulty_ms: Millis = 60_000
+    busy_ms: Millis = 60_000
     calm_ms: Millis = 900_000
     wish_ms_max: Millis = 3_000
-    node_deaths: int = 1
-    partitions: int = 2
     rates: FaultRates = FaultRates()
+    trouble: TroubleConfig = TroubleConfig()
+
+    @property
+    def is_calm(self) -> bool:
+        return self.rates == CALM and self.trouble == trouble.NONE
+
+
+def draw_config(seed: int) -> SimConfig:
+    """What the seed says about the cluster and about how bad its day is."""
+    random_ = random.Random(f"config/{seed}")
+    config = SimConfig(nodes=random_.choice((1, 2, 3, 3, 4)), busy_ms=random_.randint(20_000, 70_000))
+    if seed % _CALM_EVERY == 0:
+        return msgspec.structs.replace(config, rates=CALM, trouble=trouble.NONE)
+    return msgspec.structs.replace(config, rates=draw_rates(seed))
 
 
 class World:
-    def __init__(self, seed: int, config: SimConfig | None = None) -> None:
-        self.seed, self.config = seed, config or SimConfig()
-        self.timeline, self.trace = Timeline(), Trace()
+    def __init__(self, seed: int, config: SimConfig | None = None, trace: Trace | None = None) -> None:
+        self.seed, self.config = seed, config or draw_config(seed)
+        self.timeline, self.trace = Timeline(), trace or Trace()
         self.faults = Faults(seed, self.config.rates)
-        self.invariants = Invariants()
-        self.store = SimStore(seed, self.timeline, self.faults, self.trace)
-        self.store.on_commit.append(self.invariants.see)
-        self.user = User(seed)
-        self._wishes = 0
-        self._submit(bootstrap_writes(6443))
-        parts = (self.store, self.timeline, self.faults, self.trace)
-        self.scheduler = Participant("scheduler", lambda life: SchedulerCore(SchedulerConfig()), *parts)
-        self.controllers = Participant(
-            "controllers", lambda life: ControllersCore(all_controllers(ControllersConfig())), *parts
+        self._clocks: dict[str, Clock] = {}
+        self.laws = Laws(lambda node: self._clock(node).went_back, self.config.is_calm)
+        self.store = SimStore(seed, self.timeline, self._clock("store"), self.faults, self.trace)
+        self.store.on_durable.append(self.laws.durable)
+        self.store.on_answer.append(self.laws.answered)
+        self.store.on_restart.append(self.laws.restarted)
+        self._users_link = Link(self.store, self.timeline, self.faults)
+        self._commits = 0
+        self.store.bootstrap()
+        self.nodes = [self._node(index) for index in range(self.config.nodes)]
+        self.scheduler = self._participant("scheduler", lambda: SchedulerCore(SchedulerConfig()))
+        self.controllers = self._participant(
+            "controllers", lambda: ControllersCore(all_controllers(ControllersConfig()))
         )
-        self.nodes = [SimNode(f"node-{i}", i, self.invariants, *parts) for i in range(self.config.nodes)]
+        self._watchers = [self._watcher(name) for name in SELECTIONS]
+        self.users = Users(seed, [node.name for node in self.nodes], self.config.is_calm)
+        participants = (self.scheduler, self.controllers, *self._watchers, *(node.participant for node in self.nodes))
+        self._trouble = Trouble(
+            self.nodes, participants, self._clocks, self.store, self.timeline, self.faults, self.trace, self._order
+        )
+
+    def _clock(self, name: str) -> Clock:
+        if name not in self._clocks:
+            skew_ms = 0 if self.config.is_calm else self.faults.delay(-_SKEW_MS_MAX, _SKEW_MS_MAX)
+            self._clocks[name] = Clock(self.timeline, skew_ms)
+        return self._clocks[name]
+
+    def _participant(self, name: str, start: Callable[[], Any]) -> Participant[Any]:
+        return Participant(name, start, self._clock(name), self.store, self.timeline, self.faults, self.trace)
+
+    def _watcher(self, name: str) -> Participant[Watcher]:
+        return self._participant(name, lambda: Watcher(name, SELECTIONS[name]))
+
+    def _node(self, index: int) -> SimNode:
+        clock = self._clock(f"node-{index}")
+        return SimNode(index, self.laws.machines, clock, self.store, self.timeline, self.faults, self.trace)
 
     # --- a run ------------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Raises Breach when a law is broken or the cluster does not come to rest."""
-        self._plan_trouble()
+        self._trouble.plan(self.config.trouble, self.config.busy_ms)
         self._wish()
-        self.timeline.run_until(EPOCH_MS + self.config.faulty_ms)
-        self.faults.calm()
-        self._heal()
-        end = self.timeline.now + self.config.calm_ms
-        while self.timeline.now < end:
-            self.timeline.run_until(self.timeline.now + 5_000)
-            if not find_unfinished(self):
-                break
-        self.timeline.run_until(self.timeline.now + 20_000)
-        unfinished = find_unfinished(self)
-        if unfinished:
-            raise Breach("the cluster does not come to rest: " + "; ".join(unfinished[:5]))
-
-    # --- users ------------------------------------------------------------------------------------------------------
-
-    def _wish(self) -> None:
-        if self.timeline.now >= EPOCH_MS + self.config.faulty_ms:
-            return
-        self._submit([self.user.next_write()])
-        self.timeline.after(self.faults.delay(10, self.config.wish_ms_max), self._wish)
-
-    def _submit(self, writes: Sequence[StoreWrite]) -> None:
-        """Again and again, under one key, until it is acknowledged."""
-        self._wishes += 1
-        key, done = f"user/{self._wishes}", False
-
-        def hear(_replies: Sequence[Reply]) -> None:
-            nonlocal done
-            done = True
-
-        def attempt() -> None:
-            if not done:
-                self.store.commit(writes, key, hear)
-                self.timeline.after(_RETRY_MS, attempt)
-
-        attempt()
-
-    # --- trouble ----------------------------------------------------------------------------------------------------
-
-    def _plan_trouble(self) -> None:
-        for _ in range(self.config.node_deaths):
-            node = self.faults.random.choice(self.nodes)
-            self.timeline.after(self.faults.delay(5_000, self.config.faulty_ms), node.die)
-        for _ in range(self.config.partitions):
-            victim = self.faults.random.choice(self._participants())
-            start, length = self.faults.delay(0, self.config.faulty_ms), self.faults.delay(500, 30_000)
-            self.timeline.after(start, partial(self._connect, victim, False))
-            self.timeline.after(start + length, partial(self._connect, victim, True))
-
-    def _participants(self) -> list[Participant[Any]]:
-        return [self.scheduler, self.controllers, *(node.participant for node in self.nodes)]
-
-    def _connect(self, participant: Participant[Any], connected: bool) -> None:
-        self.trace.add(self.timeline.now, participant.name, "connected" if connected else "cut off")
-        participant.is_connected = connected
-
-    def _heal(self) -> None:
+        self.timeline.run_until(EPOCH_MS + self.config.busy_ms)
         self.trace.add(self.timeline.now, "world", "calm")
-        for participant in self._participants():
-            participant.is_connected = True
-        for node in self.nodes:
-            node.revive()
+        self.faults.calm()
+        self._trouble.heal()
+        self._settle(self.users.settle())
+        self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        """At rest is what stays at rest: several looks in a row find nothing to be done."""
+        end, calm_looks = self.timeline.now + self.config.calm_ms, 0
+        while calm_looks < _CALM_LOOKS:
+            self.timeline.run_until(self.timeline.now + _LOOK_MS)
+            unfinished = list(self.find_unfinished())
+            calm_looks = 0 if unfinished else calm_looks + 1
+            if unfinished and self.timeline.now >= end:
+                raise Breach("the cluster does not come to rest: " + "; ".join(unfinished[:5]))
+
+    def find_unfinished(self) -> Iterator[str]:
+        """Sentences about what is not as it should be; none at rest."""
+        if not self.store.is_up:
+            yield "the store is down"
+            return
+        look = Look(self.store)
+        yield from self.users.unfinished(look)
+        yield from find_leftovers(look, self.nodes)
+        yield from find_untrue(look, self.scheduler.core, self.controllers.core)
+        for watcher in self._watchers:
+            yield from watcher.core.untrue(self.store, lambda key: not is_heartbeat(key))
 
     def close(self) -> None:
         for node in self.nodes:
             node.close()
+
+    # --- users ------------------------------------------------------------------------------------------------------
+
+    def _wish(self) -> None:
+        """One wish after the other, each when the one before was answered."""
+        if self.timeline.now >= EPOCH_MS + self.config.busy_ms:
+            return
+        write = self.users.next_write()
+
+        def hear(replies: Sequence[Reply]) -> None:
+            check_answer(write, replies[0])
+            self.timeline.after(self.faults.delay(10, self.config.wish_ms_max), self._wish)
+
+        self._submit([write], hear)
+
+    def _settle(self, writes: Sequence[StoreWrite]) -> None:
+        self._submit(writes, lambda replies: None)
+
+    def _order(self, write: StoreWrite) -> None:
+        self._submit([write], lambda replies: None)
+
+    def _submit(self, writes: Sequence[StoreWrite], hear: Callable[[Sequence[Reply]], None]) -> None:
+        """Users are patient: what was not answered in time they ask again, under the same key."""
+        self._commits += 1
+        key = f"user/{self._commits}"
+
+        def attempt() -> None:
+            self._users_link.commit(writes, key, hear, give_up=attempt, is_wanted=lambda: True)
+
+        attempt()

@@ -1,0 +1,54 @@
+"""All laws over one history. Checked after every durable commit, every answer, every restart, every start of a
+container; `calm` adds those that only faults may break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from actors.reconcile.actions import Reply
+from actors.sim.laws.calm import GoneMeansStopped, RollingKeepsAvailable
+from actors.sim.laws.history import FinalizersHold, GenerationsAreObserved, Mirror, NamespacesHold, RevisionsGrow
+from actors.sim.laws.law import Breach, Law, read
+from actors.sim.laws.machines import MachineLaws
+from actors.sim.laws.nodes import NodesHoldTheirPods
+from actors.sim.laws.pods import AddressesAreUnique, FinishedIsFinal, RestartsGrow, TimesMakeSense
+from actors.sim.laws.workloads import JobsCountRight, NeverTooMany
+from actors.store.engine import Engine
+from actors.store.record import Batch
+
+__all__ = ["Breach", "Laws"]
+
+
+class Laws:
+    def __init__(self, clock_went_back: Callable[[str], bool], is_calm: bool = False) -> None:
+        self.machines, self.mirror = MachineLaws(), Mirror()
+        self._laws: list[Law] = [
+            self.machines,
+            self.mirror,
+            RevisionsGrow(),
+            FinalizersHold(),
+            NamespacesHold(),
+            GenerationsAreObserved(),
+            NodesHoldTheirPods(),
+            FinishedIsFinal(),
+            RestartsGrow(),
+            TimesMakeSense(clock_went_back),
+            AddressesAreUnique(),
+            NeverTooMany(),
+            JobsCountRight(),
+        ]
+        if is_calm:
+            self._laws += [GoneMeansStopped(self.machines), RollingKeepsAvailable()]
+
+    def durable(self, batch: Batch) -> None:
+        for record in batch.records:
+            sight = read(record)
+            for law in self._laws:
+                law.see(sight)
+
+    def answered(self, key: str, replies: Sequence[Reply]) -> None:
+        self.mirror.answered(key, replies)
+
+    def restarted(self, engine: Engine) -> None:
+        self.mirror.restarted(engine)

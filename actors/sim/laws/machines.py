@@ -1,0 +1,127 @@
+"""Laws seen at the machines, not in the store: what is started, where, how often, with which devices; and whether the
+API tells the truth about how it ended.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.api.pod import Pod, StateTerminated
+from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus
+from actors.sim.laws.law import Breach, Sight
+from actors.sim.laws.pods import all_statuses
+
+_PREFIX = "raypod://"
+_UNKNOWN = "ContainerStatusUnknown"
+
+
+class _Run(msgspec.Struct):
+    """One container, by its id: where it runs and how it ended."""
+
+    node: str
+    pod_uid: str
+    spec: ContainerSpec
+    exit_code: int | None = None
+    lost: bool = False
+
+
+class MachineLaws:
+    """`pods` is every pod ever committed, by uid. Told of starts and exits as they happen."""
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Pod] = {}
+        self._runs: dict[str, _Run] = {}
+        self._last: dict[tuple[str, str], _Run] = {}
+        self._died: set[str] = set()
+
+    def name_of(self, pod_uid: str) -> str:
+        pod = self.pods.get(pod_uid)
+        return pod.metadata.name if pod else pod_uid
+
+    # --- at the machine -------------------------------------------------------------------------------------------
+
+    def changed(self, node: str, pod_uid: str, status: ContainerStatus) -> None:
+        if status.state is ContainerState.RUNNING:
+            self._started(node, pod_uid, status.spec)
+        elif status.state is ContainerState.EXITED:
+            run = self._runs.setdefault(status.spec.id, _Run(node, pod_uid, status.spec))
+            run.exit_code = status.exit_code
+            self._last[pod_uid, status.spec.name] = run
+
+    def died(self, node: str) -> None:
+        """The machine lost its power, and with it everything that ran."""
+        self._died.add(node)
+        for run in self._runs.values():
+            run.lost = run.lost or run.node == node
+
+    def _started(self, node: str, pod_uid: str, spec: ContainerSpec) -> None:
+        pod = self.pods.get(pod_uid)
+        what = f"{spec.name}#{spec.attempt} of {self.name_of(pod_uid)}"
+        if pod is None:
+            raise Breach(f"{node} starts {what}, a pod that never was")
+        if pod.spec.node_name != node:
+            raise Breach(f"{node} starts {what}, which is bound to {pod.spec.node_name!r}")
+        before = self._last.get((pod_uid, spec.name))
+        if before is not None and not before.lost:
+            self._check_next(what, pod, before, spec)
+        self._check_devices(node, what, spec)
+        self._runs[spec.id] = self._last[pod_uid, spec.name] = _Run(node, pod_uid, spec)
+
+    def _check_next(self, what: str, pod: Pod, before: _Run, spec: ContainerSpec) -> None:
+        """After a run that nobody has lost. (Of what a power cut took nobody may know that it ever ran.)"""
+        if before.exit_code is None:
+            raise Breach(f"{what} is started while #{before.spec.attempt} runs")
+        if spec.attempt <= before.spec.attempt:
+            raise Breach(f"{what} follows #{before.spec.attempt}")
+        if spec.name in {c.name for c in pod.spec.init_containers or ()}:
+            return  # done again in a new sandbox
+        if pod.spec.restart_policy == "Never":
+            raise Breach(f"{what} is started again, with restartPolicy Never")
+        if pod.spec.restart_policy == "OnFailure" and before.exit_code == 0:
+            raise Breach(f"{what} is started again, with restartPolicy OnFailure after a success")
+
+    def _check_devices(self, node: str, what: str, spec: ContainerSpec) -> None:
+        mine = {device.path for device in spec.devices.nodes}
+        for run in self._runs.values():
+            if run.node == node and run.exit_code is None and not run.lost:
+                shared = mine & {device.path for device in run.spec.devices.nodes}
+                if shared:
+                    raise Breach(f"{what} gets {sorted(shared)}, which {self.name_of(run.pod_uid)} uses")
+
+    # --- in the store ---------------------------------------------------------------------------------------------
+
+    def see(self, sight: Sight) -> None:
+        pod = sight.obj
+        if not isinstance(pod, Pod):
+            return
+        self.pods[pod.metadata.uid] = pod
+        for status in all_statuses(pod):
+            for ended in (status.state.terminated, status.last_state.terminated):
+                if ended is not None:
+                    self._check_end(pod, status.name, ended)
+        if pod.status.phase == "Succeeded":
+            self._check_success(pod)
+
+    def _check_end(self, pod: Pod, name: str, told: StateTerminated) -> None:
+        """The exit code is the machine's, or unknown, and that only when the machine has lost it."""
+        run = self._runs.get(told.container_id.removeprefix(_PREFIX))
+        what = f"pod {pod.metadata.name}: container {name}"
+        if run is None:
+            if told.reason != _UNKNOWN:
+                raise Breach(f"{what} never ran and is told to have ended with {told.exit_code} ({told.reason})")
+        elif told.reason == _UNKNOWN:
+            if not run.lost:
+                raise Breach(f"{what} ended with {run.exit_code}, and its end is told to be unknown")
+        elif told.exit_code != run.exit_code:
+            raise Breach(f"{what} ended with {run.exit_code} and is told to have ended with {told.exit_code}")
+
+    def _check_success(self, pod: Pod) -> None:
+        for container in pod.spec.containers:
+            run = self._last.get((pod.metadata.uid, container.name))
+            if run is None or run.exit_code != 0:
+                raise Breach(f"pod {pod.metadata.name} succeeded, and {container.name} did not end with 0")
+
+    def running_of(self, pod_uid: str) -> list[str]:
+        """Names of the pod's containers that run somewhere."""
+        runs = (run for run in self._runs.values() if run.pod_uid == pod_uid)
+        return [run.spec.name for run in runs if run.exit_code is None and not run.lost]

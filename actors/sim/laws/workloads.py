@@ -1,0 +1,115 @@
+"""Laws of the controllers: never too many pods, successes and failures of a Job counted once each, ends for good."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import msgspec
+
+from actors.api.meta import controller_of
+from actors.api.pod import Pod
+from actors.api.workloads import Job, ReplicaSet
+from actors.sim.laws.law import Breach, Sight
+
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_ENDS = ("Complete", "Failed")
+
+
+class NeverTooMany:
+    """A ReplicaSet or Job never has more live pods than it was ever asked for; an index has one at a time."""
+
+    def __init__(self) -> None:
+        self._asked: Counter[str] = Counter()
+        self._live: dict[str, dict[str, str]] = {}
+
+    def see(self, sight: Sight) -> None:
+        obj = sight.obj
+        if isinstance(obj, ReplicaSet):
+            self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.replicas)
+        elif isinstance(obj, Job):
+            self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.parallelism)
+        elif isinstance(obj, Pod):
+            self._see_pod(obj, sight.removed)
+
+    def _see_pod(self, pod: Pod, removed: bool) -> None:
+        owner, meta = controller_of(pod.metadata), pod.metadata
+        if owner is None or owner.uid not in self._asked:
+            return
+        live = self._live.setdefault(owner.uid, {})
+        if removed or pod.is_finished or meta.is_deleting:
+            live.pop(meta.uid, None)
+            return
+        index = meta.annotation(_INDEX) or ""
+        if index and meta.uid not in live and index in live.values():
+            raise Breach(f"{owner.kind} {owner.name} has two live pods of index {index}")
+        live[meta.uid] = index
+        if len(live) > self._asked[owner.uid]:
+            raise Breach(
+                f"{owner.kind} {owner.name} has {len(live)} live pods, {self._asked[owner.uid]} were asked for"
+            )
+
+
+class _Worker(msgspec.Struct):
+    """A Job's pod. `was_stopped`: its deletion came before its success, so it may count as a failure (KEP-3939)."""
+
+    index: str
+    succeeded: bool = False
+    was_stopped: bool = False
+
+
+class JobsCountRight:
+    """A Job counts no more successes than pods that succeeded, no more failures than pods that did not, once each;
+    and when it has ended it stays as it is."""
+
+    def __init__(self) -> None:
+        self._ended: dict[str, str] = {}
+        self._pods: dict[str, dict[str, _Worker]] = {}
+
+    def see(self, sight: Sight) -> None:
+        if isinstance(sight.obj, Job):
+            self._see_job(sight.obj)
+        elif isinstance(sight.obj, Pod):
+            self._see_pod(sight.obj)
+
+    def _see_pod(self, pod: Pod) -> None:
+        owner, meta = controller_of(pod.metadata), pod.metadata
+        if owner is not None and owner.kind == "Job":
+            workers = self._pods.setdefault(owner.uid, {})
+            worker = workers.setdefault(meta.uid, _Worker(meta.annotation(_INDEX) or meta.uid))
+            worker.succeeded = pod.status.phase == "Succeeded"
+            worker.was_stopped = worker.was_stopped or (meta.is_deleting and not worker.succeeded)
+
+    def _see_job(self, job: Job) -> None:
+        name, uid, status = job.metadata.name, job.metadata.uid, job.status
+        done = [c.type for c in status.conditions or () if c.status == "True" and c.type in _ENDS]
+        if len(done) > 1 or (uid in self._ended and done != [self._ended[uid]]):
+            raise Breach(f"job {name} was {self._ended.get(uid)} and is {done}")
+        wins = _count(worker for worker in self._workers(uid) if worker.succeeded)
+        if status.succeeded > wins:
+            raise Breach(f"job {name} counts {status.succeeded} successes, {wins} pods or indexes succeeded")
+        losses = sum(worker.was_stopped or not worker.succeeded for worker in self._workers(uid))
+        if status.failed > losses:
+            raise Breach(f"job {name} counts {status.failed} failures, {losses} pods did not succeed")
+        if job.spec.completions is not None and status.succeeded > job.spec.completions:
+            raise Breach(f"job {name} counts {status.succeeded} successes of {job.spec.completions}")
+        if done and uid not in self._ended:
+            self._ended[uid] = done[0]
+            self._see_end(job, done[0])
+
+    def _see_end(self, job: Job, end: str) -> None:
+        if end == "Complete" and job.spec.completions is not None and job.status.succeeded != job.spec.completions:
+            raise Breach(f"job {job.metadata.name} is complete with {job.status.succeeded} of {job.spec.completions}")
+        wins = _count(w for w in self._workers(job.metadata.uid) if w.succeeded and not w.was_stopped)
+        if job.status.succeeded < wins:
+            raise Breach(f"job {job.metadata.name} ended with {job.status.succeeded} successes, {wins} pods succeeded")
+        if job.status.active or job.status.terminating:
+            raise Breach(f"job {job.metadata.name} ended while {job.status.active} pods are active")
+
+    def _workers(self, uid: str) -> Iterable[_Worker]:
+        return self._pods.get(uid, {}).values()
+
+
+def _count(workers: Iterable[_Worker]) -> int:
+    """Each index once."""
+    return len({worker.index for worker in workers})

@@ -1,0 +1,76 @@
+"""What must not be left over once everything is calm: in the store and on the machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from actors.api.key import Key
+from actors.api.kinds import kind_for
+from actors.api.meta import Resource
+from actors.api.node import TAINT_NOT_READY, TAINT_OUT_OF_SERVICE, TAINT_UNREACHABLE, Node
+from actors.api.pod import Pod
+from actors.sim.machine import uid_of
+from actors.sim.node import SimNode
+from actors.sim.rest.look import Look
+
+
+def find_leftovers(look: Look, nodes: Iterable[SimNode]) -> Iterator[str]:
+    yield from _objects(look)
+    yield from _pods(look)
+    for node in nodes:
+        yield from _node(look, node)
+        yield from _machine(look, node)
+
+
+def _objects(look: Look) -> Iterator[str]:
+    """Nothing outlives all its owners, nothing is still on its way out."""
+    for key in look.stored:
+        obj = look.at(key, Resource)
+        assert obj is not None
+        if obj.metadata.is_deleting:
+            yield f"{key} is still being deleted, held by {obj.metadata.finalizers}"
+        refs = obj.metadata.owner_references or ()
+        if refs and not any(_is_there(look, key, ref.api_version, ref.kind, ref.name, ref.uid) for ref in refs):
+            yield f"{key} outlived its {refs[0].kind} {refs[0].name}"
+
+
+def _is_there(look: Look, key: Key, api_version: str, kind: str, name: str, uid: str) -> bool:
+    row = kind_for(api_version, kind)
+    if row is None:
+        return True
+    stored = look.stored.get(Key(row.resource, key.namespace if row.namespaced else "", name))
+    return stored is not None and stored.uid == uid
+
+
+def _pods(look: Look) -> Iterator[str]:
+    for pod in look.all(Pod):
+        if not pod.spec.node_name and not pod.is_finished and not look.is_hopeless(pod):
+            yield f"pod {pod.metadata.name} has no node and there is room"
+
+
+def _node(look: Look, node: SimNode) -> Iterator[str]:
+    found = look.get(Node, "", node.name)
+    if found is None or not found.is_ready:
+        yield f"{node.name} is {'not ready' if found else 'not registered'}"
+    taints = {taint.key for taint in found.spec.taints or ()} if found else set()
+    for key in sorted(taints & {TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_OUT_OF_SERVICE}):
+        yield f"{node.name} has the taint {key}"
+
+
+def _machine(look: Look, node: SimNode) -> Iterator[str]:
+    """Exactly what pods that are bound here ask for."""
+    bound = {pod.metadata.uid: pod for pod in look.all(Pod) if pod.spec.node_name == node.name}
+    for sandbox in node.machine.machine.sandboxes.values():
+        pod = bound.get(sandbox.spec.pod_uid)
+        if pod is None or pod.is_finished:
+            yield f"{node.name} keeps a sandbox of {sandbox.spec.pod_name}, which is {'finished' if pod else 'gone'}"
+    for uid in sorted(node.machine.volumes_of):
+        if uid not in bound or bound[uid].is_finished:
+            yield f"{node.name} keeps volumes of pod {uid}, which is over"
+    running = {(uid_of(status), status.spec.name) for status in node.machine.running()}
+    for pod in bound.values():
+        for status in pod.status.container_statuses or ():
+            is_up = (pod.metadata.uid, status.name) in running
+            if bool(status.state.running) != is_up:
+                told = "running" if status.state.running else "not running"
+                yield f"{node.name}: {status.name} of {pod.metadata.name} is told to be {told}, and that is not so"

@@ -1,0 +1,49 @@
+"""The users of a simulated cluster: all scenarios of one seed, asked for their next wish one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from actors.reconcile.actions import StoreWrite
+from actors.sim.rest.look import Look
+from actors.sim.users.deployments import Deployments
+from actors.sim.users.jobs import Jobs
+from actors.sim.users.namespaces import Namespaces
+from actors.sim.users.operators import Operators
+from actors.sim.users.pods import Pods
+from actors.sim.users.scenario import Draw, Scenario
+
+__all__ = ["Users"]
+
+#: How often each scenario has its turn; some seeds leave some out.
+_WEIGHTS = (4, 5, 4, 2, 1)
+
+
+class Users:
+    def __init__(self, seed: int, nodes: Sequence[str], is_calm: bool) -> None:
+        draw = Draw(seed)
+        self._random = draw.random
+        everyone: list[Scenario] = [
+            Deployments(draw),
+            Jobs(draw, is_calm),
+            Pods(draw, is_calm),
+            Namespaces(draw),
+            Operators(draw, nodes),
+        ]
+        if is_calm:
+            everyone.pop()  # operators disturb what must hold in the calm
+        self._scenarios = everyone
+        self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS[: len(everyone)]]
+        if not any(self._weights):
+            self._weights = [1] * len(everyone)
+
+    def next_write(self) -> StoreWrite:
+        (scenario,) = self._random.choices(self._scenarios, self._weights)
+        return self._random.choice(scenario.wishes())()
+
+    def settle(self) -> list[StoreWrite]:
+        return [write for scenario in self._scenarios for write in scenario.settle()]
+
+    def unfinished(self, look: Look) -> Iterable[str]:
+        for scenario in self._scenarios:
+            yield from scenario.unfinished(look)
