@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import stat
+import sys
 from pathlib import Path
 
 from actors.plugins.network.port import NetworkResult
@@ -21,6 +22,7 @@ def read_node(hidden_paths: tuple[str, ...]) -> Node:
         machine=os.uname().machine,
         hostname=socket.gethostname(),
         hidden_paths=hidden_paths,
+        shown_path=sys.prefix,
         devices=tuple(_list_devices("/dev")),
     )
 

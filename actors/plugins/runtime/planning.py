@@ -25,13 +25,23 @@ HOST_IMAGE_HIDDEN = ("/tmp", "/var/tmp", "/run")
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """What planning must know of the host. `hidden_paths`: also invisible to containers of the host image."""
+    """What planning must know of the host. `hidden_paths`: also invisible to containers of the host image.
+
+    `shown_path`: where raypod itself is installed, whose interpreter containers of the host image run.
+    """
 
     machine: str
     hostname: str
     hidden_paths: tuple[str, ...] = ()
+    shown_path: str = ""
     #: (path, c or b, major, minor) of /dev, for privileged containers.
     devices: tuple[tuple[str, str, int, int], ...] = ()
+
+
+def select_hidden(node: Node) -> list[str]:
+    """A folder that is hidden by default stays in sight when raypod is installed below it (a checkout in /tmp)."""
+    default = [path for path in HOST_IMAGE_HIDDEN if not node.shown_path.startswith(f"{path}/")]
+    return [*default, *node.hidden_paths]
 
 
 def derive_namespaces(spec: SandboxSpec) -> list[str]:
@@ -77,7 +87,7 @@ def plan_container(
         "id": spec.id,
         "sandbox": spec.sandbox_id,
         "layers": list(layers),
-        "opaque": [*HOST_IMAGE_HIDDEN, *node.hidden_paths] if "/" in layers else [],
+        "opaque": select_hidden(node) if "/" in layers else [],
         "argv": list(argv),
         "env": merge_env(spec, config, derive_hostname(sandbox, node)),
         "cwd": merge_working_dir(spec, config),

@@ -22,6 +22,7 @@ from actors.plugins.runtime.planning import (
     format_hosts,
     plan_container,
     plan_mounts,
+    select_hidden,
 )
 from actors.plugins.runtime.port import ContainerSpec, Mount, SandboxSpec, Security
 
@@ -189,6 +190,11 @@ def test_privileged_means_no_confinement() -> None:
 def test_the_host_image_hides_the_nodes_own() -> None:
     assert plan()["opaque"] == []
     assert plan(layers=("/",))["opaque"] == ["/tmp", "/var/tmp", "/run", "/root/.raypod"]
+
+
+def test_the_host_image_shows_where_raypod_itself_is_installed() -> None:
+    node = Node(machine="x86_64", hostname="n", hidden_paths=("/tmp/home",), shown_path="/tmp/clone/.venv")
+    assert select_hidden(node) == ["/var/tmp", "/run", "/tmp/home"]
 
 
 def test_a_plan_survives_json() -> None:
