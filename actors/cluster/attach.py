@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from actors.cluster.home import Home
 from actors.cluster.keeper import KeeperState, ray_environment
 from actors.cluster.ray_commands import SESSION
 from actors.cluster.topology import RAY_NAMESPACE
+
+CONNECT_SECONDS = 5.0
 
 
 class AttachError(Exception):
@@ -32,8 +35,22 @@ def attached_embedded(home: Home, config: ClusterConfig, state: KeeperState) -> 
 def attached_to(address: str) -> Iterator[None]:
     """Connected to a Ray cluster that somebody else keeps. This machine must be one of its nodes."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    _check_port(address)
     with _attached(address):
         yield
+
+
+def _check_port(address: str) -> None:
+    """Ray would wait for minutes. An address without a port (`auto`) is Ray's to resolve."""
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise AttachError(
+            f"no Ray cluster answers at {address}: {error}; give its head's HOST:PORT, as `ray start --head` prints it"
+        ) from error
 
 
 def _introduce(address: str) -> None:

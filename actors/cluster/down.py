@@ -44,12 +44,12 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
 
 def take_down(home: Home, address: str, tell: Tell) -> Down:
     """Raises DownError, AttachError (only with `address`)."""
-    address = address or (home.attached.read_text() if home.attached.exists() else "")
-    if address:
-        with attached_to(address):
+    known = home.attached.read_text() if home.attached.exists() else ""
+    if address or known:
+        with contextlib.nullcontext() if address else contextlib.suppress(AttachError), attached_to(address or known):
             ended = asyncio.run(_end_actors(tell))
-        _forget(home)
-        return Down(was_up=bool(ended), nodes=ended)
+            _forget(home)
+            return Down(was_up=bool(ended), nodes=ended)
     state = read_state(home)
     was_up = is_kept(home) or (state is not None and _is_running(state))
     nodes: tuple[str, ...] = ()

@@ -39,7 +39,7 @@ class UpError(Exception):
 
 
 class Up(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `seconds` by step."""
+    """What came of it. `already`: every actor was there. `seconds` by step."""
 
     kubeconfig: str
     url: str
@@ -62,13 +62,12 @@ def bring_up(home: Home, config_file: Path | None, address: str, tell: Tell) -> 
         with attached_to(address):
             home.attached.write_text(address)
             steps.done("attached")
-            return _start(home, config, address, steps, embedded=False, already=False)
-    already = is_kept(home)
-    state = _wait_ray(home, already)
+            return _start(home, config, address, steps, embedded=False)
+    state = _wait_ray(home)
     steps.done("ray")
     with attached_embedded(home, config, state):
         steps.done("attached")
-        return _start(home, config, state.session.address, steps, embedded=True, already=already)
+        return _start(home, config, state.session.address, steps, embedded=True)
 
 
 def effective_config(home: Home, config: ClusterConfig) -> ClusterConfig:
@@ -94,9 +93,9 @@ def _take_config(home: Home, config_file: Path | None) -> ClusterConfig:
     return effective_config(home, config)
 
 
-def _wait_ray(home: Home, already: bool) -> KeeperState:
+def _wait_ray(home: Home) -> KeeperState:
     """The embedded head, started if need be: its raylet's socket is there."""
-    if not already:
+    if not is_kept(home):
         _check_machine()
         spawn_keeper(home)
     deadline = time.monotonic() + RAY_SECONDS
@@ -118,7 +117,7 @@ def _check_machine() -> None:
         raise UpError("/dev/shm has less than 64 MiB free, which Ray needs for shared objects; free some or enlarge it")
 
 
-def _start(home: Home, config: ClusterConfig, address: str, steps: _Steps, *, embedded: bool, already: bool) -> Up:
+def _start(home: Home, config: ClusterConfig, address: str, steps: _Steps, *, embedded: bool) -> Up:
     import ray
 
     from actors.cluster.binding import start_actor
@@ -135,7 +134,12 @@ def _start(home: Home, config: ClusterConfig, address: str, steps: _Steps, *, em
     names = tuple(sorted({node.name for node in nodes if node.alive}))
     url = asyncio.run(_wait_ready(home, names, steps))
     return Up(
-        kubeconfig=str(home.kubeconfig), url=url, nodes=names, address=address, already=already, seconds=steps.seconds
+        kubeconfig=str(home.kubeconfig),
+        url=url,
+        nodes=names,
+        address=address,
+        already=not plan.start,
+        seconds=steps.seconds,
     )
 
 
