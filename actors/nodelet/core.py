@@ -124,9 +124,8 @@ class NodeletCore:
         volumes: frozenset[str] = frozenset(),
     ) -> None:
         """All that exists on the node, at start."""
-        self._inventory.begin(self._pods.step)
         listing = Listing(sandboxes=tuple(sandboxes), containers=tuple(containers), volumes=volumes)
-        self._take_stock(listing, now)
+        self._take_stock(ListNode(since=self._pods.step), listing, now)
 
     def operations(self, now: Millis) -> list[Operation]:
         """What to do now. Each is answered by `completed`; until then, or its time limit, it is not asked for again."""
@@ -138,7 +137,7 @@ class NodeletCore:
     def completed(self, operation: Operation, result: Result, now: Millis) -> None:
         """What became of an operation. May come late, twice, or for a pod that is gone."""
         if isinstance(operation, ListNode):
-            self._take_stock(result, now)
+            self._take_stock(operation, result, now)
             return
         record = self._pods.records.get(operation.pod_uid)
         if record is None:
@@ -228,8 +227,8 @@ class NodeletCore:
     def _is_synced(self) -> bool:
         return self._listed and self._inventory.adopted
 
-    def _take_stock(self, result: Result, now: Millis) -> None:
-        for record in self._inventory.completed(self._pods.records, result, now):
+    def _take_stock(self, operation: ListNode, result: Result, now: Millis) -> None:
+        for record in self._inventory.completed(self._pods.records, operation, result, now):
             self._pods.look_at(record)
         self._tell_keeper()
 

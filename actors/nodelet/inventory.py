@@ -31,7 +31,6 @@ class Inventory:
         self.adopted = False
         self.complaint = ""
         self._relist_ms, self._failures = relist_ms, 0
-        self._since = 0
         self._flight: Flight | None = None
         self._looked_ms: Millis = 0
         self._delay_ms: Millis = 0
@@ -44,21 +43,19 @@ class Inventory:
         self._delay_ms = 0
 
     def plan(self, now: Millis, step: int) -> list[Operation]:
-        """A clock that went backwards makes it due, too."""
-        if self._looked_ms <= now < self.next_ms():
+        """One at a time. A clock that went backwards makes the next one due, too."""
+        if now < self.next_ms() and (self._flight is not None or self._looked_ms <= now):
             return []
-        operation = ListNode()
+        operation = ListNode(since=step)
         self._flight = Flight(operation, now + operation.timeout_ms + LOST_AFTER_MS)
-        self._since = step
         return [operation]
 
-    def begin(self, step: int) -> None:
-        """A listing is about to be told that was not planned: at start."""
-        self._since = step
-
-    def completed(self, records: dict[str, PodRecord], result: Result, now: Millis) -> list[PodRecord]:
-        """The records that changed."""
-        self._flight = None
+    def completed(
+        self, records: dict[str, PodRecord], operation: ListNode, result: Result, now: Millis
+    ) -> list[PodRecord]:
+        """The records that changed. A listing that comes late is judged by when it began."""
+        if self._flight is not None and self._flight.operation == operation:
+            self._flight = None
         failed = not isinstance(result, Listing)
         self._looked_ms, self._delay_ms = now, RETRY_MS if failed else self._relist_ms
         self._failures = self._failures + 1 if failed else 0
@@ -67,7 +64,7 @@ class Inventory:
         if not isinstance(result, Listing):
             return []
         self.adopted, self.complaint = True, ""
-        return absorb_listing(records, result, self._since)
+        return absorb_listing(records, result, operation.since)
 
 
 def absorb_listing(records: dict[str, PodRecord], listing: Listing, since: int) -> list[PodRecord]:

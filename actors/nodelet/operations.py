@@ -39,9 +39,10 @@ class Operation(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class ListNode(Operation, frozen=True):
-    """All that exists on the node, now. Answered with a `Listing`."""
+    """All that exists on the node, now. Answered with a `Listing`. `since`: the core's step at which it began."""
 
     TIMEOUT_MS: ClassVar[Millis] = 10_000
+    since: int = 0
 
 
 class FetchConfig(Operation, frozen=True):
