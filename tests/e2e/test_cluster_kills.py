@@ -32,19 +32,20 @@ def container_pid(plane: ControlPlane) -> str:
     return str(plane.get("pod", "counter")["status"]["containerStatuses"][0]["containerID"])
 
 
-def longest_silence(plane: ControlPlane, part: str, seconds: float) -> float:
-    """The longest time between two answered writes while `part` is killed."""
+def longest_silence(plane: ControlPlane, part: str, seconds: float) -> tuple[float, set[str]]:
+    """The longest time between two answered writes while `part` is killed, and what was acknowledged."""
     plane.kill(part)
-    last, longest, began, n = time.monotonic(), 0.0, time.monotonic(), 0
-    while time.monotonic() - began < seconds or n == 0:
-        said = plane.kubectl(
-            "create", "configmap", f"w-{time.monotonic_ns()}", "--request-timeout=10s", check=False, timeout=30
-        )
+    last, longest, began = time.monotonic(), 0.0, time.monotonic()
+    acknowledged: set[str] = set()
+    while time.monotonic() - began < seconds or not acknowledged:
+        name = f"w-{time.monotonic_ns()}"
+        said = plane.kubectl("create", "configmap", name, "--request-timeout=10s", check=False, timeout=30)
         now = time.monotonic()
         assert now - began < 60, f"no answer since {part} was killed: {plane.logs()}"
         if "created" in said:
-            longest, last, n = max(longest, now - last), now, n + 1
-    return longest
+            longest, last = max(longest, now - last), now
+            acknowledged.add(f"configmap/{name}")
+    return longest, acknowledged
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -53,8 +54,9 @@ def test_killed_under_running_work(plane: ControlPlane, part: str) -> None:
         container_pid(plane),
         plane.get("pod", "counter")["status"]["containerStatuses"][0]["restartCount"],
     )
-    silence = longest_silence(plane, part, 6 if part == "raylet" else 3)
+    silence, acknowledged = longest_silence(plane, part, 6 if part == "raylet" else 3)
     assert silence < ANSWER_SECONDS
+    assert acknowledged <= set(plane.kubectl("get", "configmaps", "-o", "name").split())
 
     name = f"after-{part.lower()}"
     plane.kubectl("apply", "-f", "-", text=pod(name, "echo well; exit 7"))
