@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from raypod.cluster import AsyncCluster, AsyncRun
+    from raypod.cluster import AsyncCluster
     from raypod.errors import (
         ApiError,
         CallError,
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RaypodError,
         WaitTimeout,
     )
+    from raypod.runs import AsyncRun
     from raypod.status import RunStatus
     from raypod.sync import Cluster, Run
 
@@ -33,7 +34,7 @@ _HOMES = {
     "Cluster": "sync",
     "Run": "sync",
     "AsyncCluster": "cluster",
-    "AsyncRun": "cluster",
+    "AsyncRun": "runs",
     "RunStatus": "status",
     "ApiError": "errors",
     "CallError": "errors",

@@ -9,187 +9,21 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
 
 from raypod import calls, control
 from raypod.api import ApiClient
-from raypod.errors import CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError, WaitTimeout
+from raypod.errors import CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError
 from raypod.kubeconfig import kubeconfig_path, read_endpoint
-from raypod.logs import LogFollower, read_logs
-from raypod.manifests import RUN_LABEL, is_name, job_manifest
+from raypod.manifests import RUN_LABEL, Needs, RunOptions, is_name, job_manifest
+from raypod.runs import AsyncRun
 from raypod.status import RunStatus, derive_status
-from raypod.timeline import Timeline, derive_timeline
 
 Object = dict[str, Any]
 T = TypeVar("T")
-
-_FOREVER_SECONDS = 10 * 365 * 86400.0
-_GONE_SECONDS = 60.0
-
-
-class AsyncRun:
-    """One run: `replicas` containers of an image. Made by `AsyncCluster.run` and `AsyncCluster.get`."""
-
-    def __init__(self, cluster: AsyncCluster, job: Object, submitted_at: float = 0) -> None:
-        self._cluster, self._job = cluster, job
-        self.name: str = job["metadata"]["name"]
-        self.namespace: str = job["metadata"]["namespace"]
-        self.uid: str = job["metadata"]["uid"]
-        self._pods: list[Object] = []
-        self._submitted_at = submitted_at or datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
-
-    def __repr__(self) -> str:
-        return f"<raypod run {self.namespace}/{self.name}>"
-
-    @property
-    def replicas(self) -> int:
-        return int(self._job["spec"].get("completions") or 1)
-
-    @property
-    def image(self) -> str:
-        container: Object = self._job["spec"]["template"]["spec"]["containers"][0]
-        return str(container["image"])
-
-    async def status(self) -> RunStatus:
-        """As it is now. Raises NotFound once the run is deleted."""
-        api = await self._cluster.api()
-        job, pods = await asyncio.gather(api.get(self._path), api.get(self._pods_path, labelSelector=self._selector))
-        self._pods = pods.get("items") or []
-        return derive_status(job, self._pods)
-
-    async def exit_codes(self) -> tuple[int | None, ...]:
-        """By replica; None for one that has not ended."""
-        return (await self.status()).exit_codes
-
-    async def wait(self, timeout: float | None = None) -> RunStatus:
-        """Until the run has succeeded or failed. Raises WaitTimeout (seconds), with what it waits for; NotFound."""
-        status: RunStatus | None = None
-        async for status in self.watch(timeout):
-            if status.is_finished:
-                return status
-        why = f": {status.message}" if status and status.message else ""
-        phase = status.phase.lower() if status else "unknown"
-        raise WaitTimeout(f"run {self.name} is still {phase} after {timeout} s{why}")
-
-    async def watch(self, timeout: float | None = None) -> AsyncIterator[RunStatus]:
-        """The status, and again after each change, until the run is finished or `timeout` seconds are over."""
-        async for _, status in self._changes(timeout):
-            yield status
-
-    async def logs(self, follow: bool = False) -> AsyncIterator[str]:
-        """Lines of all replicas, prefixed `[index] ` when there are several; also after the containers are gone.
-
-        With `follow` the lines come as they are written, until the run is finished.
-        """
-        api = await self._cluster.api()
-        if not follow:
-            lines = read_logs(api, self.namespace, self.name, prefixed=self.replicas > 1, known=self._pods)
-            async for line in lines:
-                yield line
-            return
-        follower = LogFollower(api, self.namespace, prefixed=self.replicas > 1)
-        feeder = asyncio.create_task(self._feed(follower))
-        try:
-            async for line in follower.lines():
-                yield line
-            await feeder
-        finally:
-            feeder.cancel()
-            follower.cancel()
-
-    async def _feed(self, follower: LogFollower) -> None:
-        try:
-            async for pods, status in self._changes(None):
-                follower.see(pods)
-                if status.is_finished:
-                    break
-        except NotFound:
-            pass
-        finally:
-            with suppress(asyncio.CancelledError):
-                await follower.finish()
-
-    async def timeline(self) -> Timeline:
-        """Where the time went. Events are written a moment after what they tell of."""
-        api = await self._cluster.api()
-        await self.status()
-        uids = {self.uid, *(pod["metadata"]["uid"] for pod in self._pods)}
-        page = await api.get(f"/api/v1/namespaces/{self.namespace}/events")
-        events = [event for event in page.get("items") or () if event["involvedObject"].get("uid") in uids]
-        return derive_timeline(self._submitted_at, events)
-
-    async def delete(self) -> None:
-        """Stop what runs and forget the run. Once more does nothing."""
-        api = await self._cluster.api()
-        with suppress(NotFound):
-            await api.delete(self._path)
-
-    async def wait_deleted(self, timeout: float = _GONE_SECONDS) -> None:
-        """Until the run and all its pods are gone. Raises WaitTimeout."""
-        api = await self._cluster.api()
-        async for pods in api.snapshots(self._pods_path, self._selector, timeout):
-            if not pods:
-                return
-        raise WaitTimeout(f"containers of run {self.name} are still stopping after {timeout} s")
-
-    async def _changes(self, timeout: float | None) -> AsyncIterator[tuple[list[Object], RunStatus]]:
-        """Pods and Job seen together: each change of a pod asks for the Job, each change of the Job ends the wait."""
-        api = await self._cluster.api()
-        changed, pods = asyncio.Event(), list[Object]()
-
-        async def follow(path: str, keep: Callable[[list[Object]], None]) -> None:
-            async for objects in api.snapshots(path, self._selector, timeout or _FOREVER_SECONDS):
-                keep(objects)
-                changed.set()
-
-        def keep_pods(objects: list[Object]) -> None:
-            pods[:] = self._pods = objects
-
-        def keep_job(objects: list[Object]) -> None:
-            jobs[:] = [job for job in objects if job["metadata"]["uid"] == self.uid]
-
-        jobs: list[Object] = [await api.get(self._path)]
-        tasks = [
-            asyncio.create_task(follow(self._pods_path, keep_pods)),
-            asyncio.create_task(follow(self._jobs_path, keep_job)),
-        ]
-        try:
-            while True:
-                waiter = asyncio.create_task(changed.wait())
-                done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
-                waiter.cancel()
-                if waiter not in done:
-                    for task in done:
-                        task.result()
-                    return
-                changed.clear()
-                if not jobs:
-                    await api.get(self._path)
-                    raise NotFound({"reason": "NotFound", "code": 404, "message": f"run {self.name} was deleted"})
-                yield pods, derive_status(jobs[0], pods)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    @property
-    def _selector(self) -> str:
-        return f"{RUN_LABEL}={self.name}"
-
-    @property
-    def _jobs_path(self) -> str:
-        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
-
-    @property
-    def _path(self) -> str:
-        return f"{self._jobs_path}/{self.name}"
-
-    @property
-    def _pods_path(self) -> str:
-        return f"/api/v1/namespaces/{self.namespace}/pods"
 
 
 class AsyncCluster:
@@ -244,50 +78,13 @@ class AsyncCluster:
 
     # --- runs -----------------------------------------------------------------------------------------------------
 
-    async def run(
-        self,
-        name: str = "",
-        *,
-        image: str,
-        command: Sequence[str] = (),
-        args: Sequence[str] = (),
-        replicas: int = 1,
-        cpus: float | None = None,
-        memory: str | int | None = None,
-        gpus: int = 0,
-        env: Mapping[str, object] | None = None,
-        volumes: Mapping[str, str] | None = None,
-        retries: int = 0,
-        working_dir: str = "",
-        node_selector: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        grace_seconds: int | None = None,
-    ) -> AsyncRun:
-        """Submit `replicas` containers of `image` and return at once.
+    async def run(self, name: str = "", *, image: str, **options: Unpack[RunOptions]) -> AsyncRun:
+        """Submit containers of `image` and return at once; `name` "" is drawn. See RunOptions.
 
-        `cpus`, `memory` ("8Gi" or bytes) and `gpus` are for each replica; `volumes` maps paths in the container to
-        paths on the node (`"/data": "/mnt/data:ro"`); `retries` is how many containers may fail in all. `name` "" is
-        drawn. Raises ValueError for an argument that cannot be, NameTaken, ApiError.
+        Raises ValueError for an argument that cannot be, NameTaken, ApiError.
         """
         name = name or f"run-{secrets.token_hex(3)}"
-        manifest = job_manifest(
-            name,
-            image,
-            command,
-            args=args,
-            replicas=replicas,
-            cpus=cpus,
-            memory=memory,
-            gpus=gpus,
-            env=env,
-            volumes=volumes,
-            retries=retries,
-            working_dir=working_dir,
-            node_selector=node_selector,
-            labels=labels,
-            grace_seconds=grace_seconds,
-        )
-        return await self.submit(manifest)
+        return await self.submit(job_manifest(name, image, **options))
 
     async def submit(self, manifest: Object) -> AsyncRun:
         """A Job as it is. Raises NameTaken, ApiError."""
@@ -331,14 +128,10 @@ class AsyncCluster:
         fn: Callable[..., T],
         *args: Any,
         image: str = "host",
-        cpus: float | None = None,
-        memory: str | int | None = None,
-        gpus: int = 0,
-        env: Mapping[str, object] | None = None,
-        volumes: Mapping[str, str] | None = None,
         python: str = "",
         timeout: float | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        **needs: Unpack[Needs],
     ) -> T:
         """Run `fn(*args, **kwargs)` in a container and return its result, or raise its exception.
 
@@ -347,16 +140,7 @@ class AsyncCluster:
         """
         payload = calls.pack(fn, args, dict(kwargs or {}))
         name = f"call-{secrets.token_hex(4)}"
-        manifest = job_manifest(
-            name,
-            image,
-            calls.command(image, python),
-            cpus=cpus,
-            memory=memory,
-            gpus=gpus,
-            env=env,
-            volumes=volumes,
-        )
+        manifest = job_manifest(name, image, command=calls.command(image, python), **needs)
         calls.mount_payload(manifest, name, len(payload))
         api = await self.api()
         secrets_path = f"/api/v1/namespaces/{self._namespace}/secrets"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 Object = dict[str, Any]
 
@@ -29,11 +29,41 @@ _CPUS_MAX = 1_000_000
 _GPUS_MAX = 1_000_000
 
 
+class Needs(TypedDict, total=False):
+    """What each container has. `memory`: "8Gi" or bytes; `gpus`: whole ones.
+
+    `volumes` maps paths in the container to paths on the node: `{"/data": "/mnt/data:ro"}`.
+    """
+
+    cpus: float | None
+    memory: str | int | None
+    gpus: int
+    env: Mapping[str, object] | None
+    volumes: Mapping[str, str] | None
+
+
+class RunOptions(Needs, total=False):
+    """`command` replaces the image's entrypoint, `args` its arguments. `replicas` containers run at the same time.
+
+    `retries`: how many containers may fail in all before the run does. `node_selector`: labels that a node must have.
+    `grace_seconds`: between SIGTERM and SIGKILL when the run is stopped.
+    """
+
+    command: Sequence[str]
+    args: Sequence[str]
+    replicas: int
+    retries: int
+    working_dir: str
+    node_selector: Mapping[str, str] | None
+    labels: Mapping[str, str] | None
+    grace_seconds: int | None
+
+
 def job_manifest(
     name: str,
     image: str,
-    command: Sequence[str] = (),
     *,
+    command: Sequence[str] = (),
     args: Sequence[str] = (),
     replicas: int = 1,
     cpus: float | None = None,

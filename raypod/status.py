@@ -59,11 +59,11 @@ def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
 
 
 def newest_by_index(pods: Sequence[Object]) -> dict[int, Object]:
-    """The last attempt of each replica."""
+    """The last attempt of each replica, in the order of their numbers."""
     newest: dict[int, Object] = {}
     for pod in sorted(pods, key=lambda pod: (pod["metadata"].get("creationTimestamp", ""), _revision(pod))):
         newest[index_of(pod)] = pod
-    return newest
+    return dict(sorted(newest.items()))
 
 
 def index_of(pod: Object) -> int:

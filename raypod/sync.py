@@ -6,10 +6,13 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar, Unpack, cast
 
-from raypod.cluster import AsyncCluster, AsyncRun
+from raypod.cluster import AsyncCluster
+from raypod.errors import RaypodError
+from raypod.manifests import Needs, RunOptions
+from raypod.runs import AsyncRun
 from raypod.status import RunStatus
 from raypod.timeline import Timeline
 
@@ -21,16 +24,22 @@ class LoopThread:
     """An event loop in a daemon thread; an interrupt of the caller cancels what it waits for."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop, self.stopped = asyncio.new_event_loop(), False
         threading.Thread(target=self._loop.run_forever, name="raypod", daemon=True).start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        if self.stopped:
+            work.close()
+            raise RaypodError("this Cluster is closed: make another one")
+        future = asyncio.run_coroutine_threadsafe(_attempt(work), self._loop)
         try:
-            return future.result()
+            result, leaving = future.result()
         except BaseException:
             future.cancel()
             raise
+        if leaving is not None:
+            raise leaving
+        return cast(T, result)
 
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """Closing the generator closes the asynchronous one."""
@@ -41,10 +50,22 @@ class LoopThread:
                 except StopAsyncIteration:
                     return
         finally:
-            self.run(_close(items))
+            if not self.stopped:
+                self.run(_close(items))
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        """Nothing can be run any more. Once more does nothing."""
+        if not self.stopped:
+            self.stopped = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
+
+
+async def _attempt(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """The exceptions that would end the loop, too, are handed to whoever called."""
+    try:
+        return await work, None
+    except (SystemExit, KeyboardInterrupt) as error:
+        return None, error
 
 
 async def _next(items: AsyncIterator[T]) -> T:
@@ -136,47 +157,16 @@ class Cluster:
     def close(self) -> None:
         """Let go of connections. What runs goes on. Once more does nothing."""
         atexit.unregister(self.close)
-        self._thread.run(self.aio.close())
-        self._thread.stop()
+        if not self._thread.stopped:
+            self._thread.run(self.aio.close())
+            self._thread.stop()
 
-    def run(
-        self,
-        name: str = "",
-        *,
-        image: str,
-        command: Sequence[str] = (),
-        args: Sequence[str] = (),
-        replicas: int = 1,
-        cpus: float | None = None,
-        memory: str | int | None = None,
-        gpus: int = 0,
-        env: Mapping[str, object] | None = None,
-        volumes: Mapping[str, str] | None = None,
-        retries: int = 0,
-        working_dir: str = "",
-        node_selector: Mapping[str, str] | None = None,
-        labels: Mapping[str, str] | None = None,
-        grace_seconds: int | None = None,
-    ) -> Run:
-        """Submit `replicas` containers of `image` and return at once. See AsyncCluster.run."""
-        work = self.aio.run(
-            name,
-            image=image,
-            command=command,
-            args=args,
-            replicas=replicas,
-            cpus=cpus,
-            memory=memory,
-            gpus=gpus,
-            env=env,
-            volumes=volumes,
-            retries=retries,
-            working_dir=working_dir,
-            node_selector=node_selector,
-            labels=labels,
-            grace_seconds=grace_seconds,
-        )
-        return Run(self._thread.run(work), self._thread)
+    def run(self, name: str = "", *, image: str, **options: Unpack[RunOptions]) -> Run:
+        """Submit containers of `image` and return at once; `name` "" is drawn. See RunOptions.
+
+        Raises ValueError for an argument that cannot be, NameTaken, ApiError.
+        """
+        return Run(self._thread.run(self.aio.run(name, image=image, **options)), self._thread)
 
     def get(self, name: str) -> Run:
         """Raises NotFound."""
@@ -191,29 +181,13 @@ class Cluster:
         fn: Callable[..., T],
         *args: Any,
         image: str = "host",
-        cpus: float | None = None,
-        memory: str | int | None = None,
-        gpus: int = 0,
-        env: Mapping[str, object] | None = None,
-        volumes: Mapping[str, str] | None = None,
         python: str = "",
         timeout: float | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        **needs: Unpack[Needs],
     ) -> T:
         """Run `fn(*args, **kwargs)` in a container; its result, or its exception. See AsyncCluster.call."""
-        work = self.aio.call(
-            fn,
-            *args,
-            image=image,
-            cpus=cpus,
-            memory=memory,
-            gpus=gpus,
-            env=env,
-            volumes=volumes,
-            python=python,
-            timeout=timeout,
-            kwargs=kwargs,
-        )
+        work = self.aio.call(fn, *args, image=image, python=python, timeout=timeout, kwargs=kwargs, **needs)
         return self._thread.run(work)
 
     def status(self) -> Object:

@@ -83,7 +83,7 @@ def test_no_result_without_its_end():
 
 
 def test_the_payload_is_one_read_only_folder():
-    manifest = job_manifest("c", "host", calls.command("host", ""))
+    manifest = job_manifest("c", "host", command=calls.command("host", ""))
     calls.mount_payload(manifest, "c", 10)
     pod = manifest["spec"]["template"]["spec"]
     assert pod["volumes"][0]["projected"]["sources"] == [{"secret": {"name": "c-0"}}, {"secret": {"name": "c-1"}}]

@@ -14,7 +14,7 @@ def test_a_run_is_an_indexed_job_that_kubernetes_accepts():
     manifest = job_manifest(
         "train",
         "127.0.0.1:5000/train:1",
-        ["python", "train.py"],
+        command=["python", "train.py"],
         replicas=2,
         cpus=4,
         memory="8Gi",

@@ -82,3 +82,8 @@ def test_being_deleted():
 def test_a_job_of_a_billion_replicas_has_not_a_billion_exit_codes():
     huge = job() | {"spec": {"completions": 1_000_000_000}}
     assert len(derive_status(huge, [ended(0, 0)]).exit_codes) == 100_000
+
+
+def test_the_first_of_several_failed_replicas_is_named():
+    first, second = ended(1, 1), ended(0, 2, created="2026-01-01T00:00:09Z")
+    assert derive_status(job(failed=2), [first, second]).message == "replica 0 exited with code 2: Error"

@@ -1,0 +1,184 @@
+"""One run, asynchronously: a batch/v1 Job. Whatever kubectl shows of it and does to it is true here too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from raypod.errors import NotFound, WaitTimeout
+from raypod.logs import LogFollower, read_logs
+from raypod.manifests import RUN_LABEL
+from raypod.status import RunStatus, derive_status
+from raypod.timeline import Timeline, derive_timeline
+
+if TYPE_CHECKING:
+    from raypod.cluster import AsyncCluster
+
+Object = dict[str, Any]
+
+_FOREVER_SECONDS = 10 * 365 * 86400.0
+_GONE_SECONDS = 60.0
+
+
+class AsyncRun:
+    """One run: `replicas` containers of an image. Made by `AsyncCluster.run` and `AsyncCluster.get`."""
+
+    def __init__(self, cluster: AsyncCluster, job: Object, submitted_at: float = 0) -> None:
+        self._cluster, self._job = cluster, job
+        self.name: str = job["metadata"]["name"]
+        self.namespace: str = job["metadata"]["namespace"]
+        self.uid: str = job["metadata"]["uid"]
+        self._pods: list[Object] = []
+        self._submitted_at = submitted_at or datetime.fromisoformat(job["metadata"]["creationTimestamp"]).timestamp()
+
+    def __repr__(self) -> str:
+        return f"<raypod run {self.namespace}/{self.name}>"
+
+    @property
+    def replicas(self) -> int:
+        return int(self._job["spec"].get("completions") or 1)
+
+    @property
+    def image(self) -> str:
+        container: Object = self._job["spec"]["template"]["spec"]["containers"][0]
+        return str(container["image"])
+
+    async def status(self) -> RunStatus:
+        """As it is now. Raises NotFound once the run is deleted."""
+        api = await self._cluster.api()
+        job, pods = await asyncio.gather(api.get(self._path), api.get(self._pods_path, labelSelector=self._selector))
+        self._pods = pods.get("items") or []
+        return derive_status(job, self._pods)
+
+    async def exit_codes(self) -> tuple[int | None, ...]:
+        """By replica; None for one that has not ended."""
+        return (await self.status()).exit_codes
+
+    async def wait(self, timeout: float | None = None) -> RunStatus:
+        """Until the run has succeeded or failed. Raises WaitTimeout (seconds), with what it waits for; NotFound."""
+        status: RunStatus | None = None
+        async for status in self.watch(timeout):
+            if status.is_finished:
+                return status
+        why = f": {status.message}" if status and status.message else ""
+        phase = status.phase.lower() if status else "unknown"
+        raise WaitTimeout(f"run {self.name} is still {phase} after {timeout} s{why}")
+
+    async def watch(self, timeout: float | None = None) -> AsyncIterator[RunStatus]:
+        """The status, and again after each change, until the run is finished or `timeout` seconds are over."""
+        async for _, status in self._changes(timeout):
+            yield status
+
+    async def logs(self, follow: bool = False) -> AsyncIterator[str]:
+        """Lines of all replicas, prefixed `[index] ` when there are several; also after the containers are gone.
+
+        With `follow` the lines come as they are written, until the run is finished.
+        """
+        api = await self._cluster.api()
+        if not follow:
+            lines = read_logs(api, self.namespace, self.name, prefixed=self.replicas > 1, known=self._pods)
+            async for line in lines:
+                yield line
+            return
+        follower = LogFollower(api, self.namespace, prefixed=self.replicas > 1)
+        feeder = asyncio.create_task(self._feed(follower))
+        try:
+            async for line in follower.lines():
+                yield line
+            await feeder
+        finally:
+            feeder.cancel()
+            follower.cancel()
+
+    async def _feed(self, follower: LogFollower) -> None:
+        try:
+            async for pods, status in self._changes(None):
+                follower.see(pods)
+                if status.is_finished:
+                    break
+        except NotFound:
+            pass
+        finally:
+            with suppress(asyncio.CancelledError):
+                await follower.finish()
+
+    async def timeline(self) -> Timeline:
+        """Where the time went. Events are written a moment after what they tell of."""
+        api = await self._cluster.api()
+        await self.status()
+        uids = {self.uid, *(pod["metadata"]["uid"] for pod in self._pods)}
+        page = await api.get(f"/api/v1/namespaces/{self.namespace}/events")
+        events = [event for event in page.get("items") or () if event["involvedObject"].get("uid") in uids]
+        return derive_timeline(self._submitted_at, events)
+
+    async def delete(self) -> None:
+        """Stop what runs and forget the run. Once more does nothing."""
+        api = await self._cluster.api()
+        with suppress(NotFound):
+            await api.delete(self._path)
+
+    async def wait_deleted(self, timeout: float = _GONE_SECONDS) -> None:
+        """Until the run and all its pods are gone. Raises WaitTimeout."""
+        api = await self._cluster.api()
+        async for pods in api.snapshots(self._pods_path, self._selector, timeout):
+            if not pods:
+                return
+        raise WaitTimeout(f"containers of run {self.name} are still stopping after {timeout} s")
+
+    async def _changes(self, timeout: float | None) -> AsyncIterator[tuple[list[Object], RunStatus]]:
+        """Pods and Job seen together: each change of a pod asks for the Job, each change of the Job ends the wait."""
+        api = await self._cluster.api()
+        changed, pods = asyncio.Event(), list[Object]()
+
+        async def follow(path: str, keep: Callable[[list[Object]], None]) -> None:
+            async for objects in api.snapshots(path, self._selector, timeout or _FOREVER_SECONDS):
+                keep(objects)
+                changed.set()
+
+        def keep_pods(objects: list[Object]) -> None:
+            pods[:] = self._pods = objects
+
+        def keep_job(objects: list[Object]) -> None:
+            jobs[:] = [job for job in objects if job["metadata"]["uid"] == self.uid]
+
+        jobs: list[Object] = [await api.get(self._path)]
+        tasks = [
+            asyncio.create_task(follow(self._pods_path, keep_pods)),
+            asyncio.create_task(follow(self._jobs_path, keep_job)),
+        ]
+        try:
+            while True:
+                waiter = asyncio.create_task(changed.wait())
+                done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
+                waiter.cancel()
+                if waiter not in done:
+                    for task in done:
+                        task.result()
+                    return
+                changed.clear()
+                if not jobs:
+                    await api.get(self._path)
+                    raise NotFound({"reason": "NotFound", "code": 404, "message": f"run {self.name} was deleted"})
+                yield pods, derive_status(jobs[0], pods)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    @property
+    def _selector(self) -> str:
+        return f"{RUN_LABEL}={self.name}"
+
+    @property
+    def _jobs_path(self) -> str:
+        return f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+
+    @property
+    def _path(self) -> str:
+        return f"{self._jobs_path}/{self.name}"
+
+    @property
+    def _pods_path(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods"
