@@ -186,7 +186,7 @@ async def _wait_nodelets(deadline: float, names: tuple[str, ...], home: Home) ->
                 health = await call.health(5_000)
                 if health["ready"]:
                     break
-                why = str(health.get("reason") or health["message"] or why)
+                why = str(health["message"] or health.get("reason") or why)
             if time.monotonic() > deadline:
                 raise UpError(f"the node {name} is not ready: {why}; the logs are in {home.ray}")
             await asyncio.sleep(_POLL_SECONDS)
