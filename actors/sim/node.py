@@ -10,6 +10,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+from actors.api.clock import Millis
 from actors.api.errors import Unavailable
 from actors.api.key import Key, Stored
 from actors.nodelet.config import NodeletConfig
@@ -30,6 +31,7 @@ _OPERATION_MS = (1, 40)
 _SLOW_MS = (1_000, 20_000)
 _EVENT_MS = (0, 5)
 _LATE_MS = (100, 8_000)
+_LOST_MS_MAX = 60_000  # a pull is waited for for an hour: longer than any seed
 
 
 class _Reads:
@@ -61,7 +63,7 @@ class SimNode:
         self.is_alive = True
         self.machine = SimMachine(f"10.88.{index}.0/24", timeline, clock, faults, self._changed)
         self._pending: dict[int, Operation] = {}
-        self._issued = 0
+        self._issued = self._deaths = 0
         self.participant: Participant[NodeletCore] = Participant(
             self.name, self._start, clock, store, timeline, faults, trace, "nodelet_crash"
         )
@@ -69,15 +71,16 @@ class SimNode:
 
     # --- the machine ----------------------------------------------------------------------------------------------
 
-    def die(self, away_ms: int) -> None:
-        """Power off. What ran is gone; some time later the machine is back, empty."""
-        if not self.is_alive:
-            return
-        self.is_alive = False
-        self._laws.died(self.name)
-        self.machine.power_off()
-        self.participant.crash(restart=False)
-        self._timeline.after(away_ms, self.revive)
+    def die(self, away_ms: Millis) -> None:
+        """Power off. What ran is gone; `away_ms` later the machine is back, empty."""
+        if self.is_alive:
+            self.is_alive = False
+            self._laws.died(self.name)
+            self.machine.power_off()
+            self.participant.crash(restart=False)
+        self._deaths += 1
+        death = self._deaths
+        self._timeline.after(away_ms, lambda: self.revive() if death == self._deaths else None)
 
     def revive(self) -> None:
         if not self.is_alive:
@@ -138,7 +141,7 @@ class SimNode:
             return
         operation = self._pending.pop(number)
         result = self.machine.run(self._executor.attempt(operation))
-        if not self._faults.strikes("result_lost"):
+        if operation.timeout_ms > _LOST_MS_MAX or not self._faults.strikes("result_lost"):
             self._answer(operation, result, life)
         if self._faults.strikes("result_repeated"):
             self._answer(operation, result, life)

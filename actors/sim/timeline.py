@@ -34,15 +34,15 @@ class Timeline:
 
 
 class Clock:
-    """What one machine believes the time to be. It may be wrong, and it may jump: `went_back` tells that it has."""
+    """What one machine believes the time to be. It may be wrong, and it may jump: `has_jumped` tells that it has."""
 
     def __init__(self, timeline: Timeline, ahead_ms: Millis = 0) -> None:
         self._timeline, self._ahead_ms = timeline, ahead_ms
-        self.went_back = False
+        self.has_jumped = False
 
     def now(self) -> Millis:
         return self._timeline.now + self._ahead_ms
 
     def jump(self, by_ms: Millis) -> None:
         self._ahead_ms += by_ms
-        self.went_back = self.went_back or by_ms < 0
+        self.has_jumped = True

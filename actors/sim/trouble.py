@@ -14,7 +14,7 @@ from actors.api.clock import Millis
 from actors.api.codec import lens
 from actors.api.key import Key
 from actors.api.node import TAINT_OUT_OF_SERVICE, Node
-from actors.reconcile.actions import Patch, PatchType, StoreWrite
+from actors.reconcile.actions import Delete, Patch, PatchType, StoreWrite
 from actors.sim.faults import Faults
 from actors.sim.node import SimNode
 from actors.sim.participant import Participant
@@ -27,12 +27,14 @@ _SLOW_REBOOT_MS = (50_000, 150_000)
 _CUT_MS = (500, 90_000)
 _NOTICED_MS = (3_000, 15_000)
 _JUMP_MS_MAX = 40_000
+_FOR_GOOD_MS: Millis = 1 << 40
 
 
 class TroubleConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many of each, at most."""
 
     deaths: int = 2
+    losses: int = 1
     partitions: int = 3
     clock_jumps: int = 3
     gpu_failures: int = 3
@@ -60,11 +62,13 @@ class Trouble:
         self._store, self._timeline, self._faults, self._trace = store, timeline, faults, trace
         self._submit = submit
         self._is_over = False
+        self.lost: set[str] = set()
 
     def plan(self, config: TroubleConfig, length_ms: Millis) -> None:
         pick = self._faults.random.choice
         for kind, most, strike in (
             ("node death", config.deaths, lambda: self._kill_node(pick(self._nodes))),
+            ("node loss", min(config.losses, len(self._nodes) - 1), self._lose_node),
             ("partition", config.partitions, self._cut_off),
             ("clock jump", config.clock_jumps, self._jump),
             ("gpu failure", config.gpu_failures, lambda: self._break_gpu(pick(self._nodes))),
@@ -84,6 +88,9 @@ class Trouble:
         for participant in self._participants:
             participant.link.is_connected = True
         for node in self._nodes:
+            if node.name in self.lost:
+                self._submit(Delete(key=Key("nodes", "", node.name)))
+                continue
             node.revive()
             for device in node.machine.list_devices():
                 node.machine.devices.set_health(device.id, True)
@@ -93,11 +100,21 @@ class Trouble:
     # --- one each -------------------------------------------------------------------------------------------------
 
     def _kill_node(self, node: SimNode) -> None:
+        if node.name in self.lost:
+            return
         away_ms = self._faults.delay(*self._faults.random.choice((_QUICK_REBOOT_MS, _SLOW_REBOOT_MS)))
         self._say(node.name, f"dies for {away_ms / 1000:.0f} s")
         node.die(away_ms)
         if self._faults.random.random() < 0.5:
             self._timeline.after(self._faults.delay(*_NOTICED_MS), partial(self._notice, node))
+
+    def _lose_node(self) -> None:
+        """For good: once all is calm, an operator takes it from the list of nodes."""
+        candidates = [node for node in self._nodes if node.name not in self.lost]
+        node = self._faults.random.choice(candidates)
+        self._say(node.name, "is lost for good")
+        self.lost.add(node.name)
+        node.die(_FOR_GOOD_MS)
 
     def _notice(self, node: SimNode) -> None:
         """As cluster.lost_nodes does: the taint comes when a node stays away, and goes when it is back."""

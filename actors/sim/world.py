@@ -50,7 +50,7 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     nodes: int = 3
     busy_ms: Millis = 60_000
     calm_ms: Millis = 900_000
-    wish_ms_max: Millis = 3_000
+    wish_ms_max: Millis = 1_500
     rates: FaultRates = FaultRates()
     trouble: TroubleConfig = TroubleConfig()
 
@@ -62,7 +62,7 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
 def draw_config(seed: int) -> SimConfig:
     """What the seed says about the cluster and about how bad its day is."""
     random_ = random.Random(f"config/{seed}")
-    config = SimConfig(nodes=random_.choice((1, 2, 3, 3, 4)), busy_ms=random_.randint(20_000, 70_000))
+    config = SimConfig(nodes=random_.choice((1, 2, 3, 3, 4)), busy_ms=random_.randint(20_000, 80_000))
     if seed % _CALM_EVERY == 0:
         return msgspec.structs.replace(config, rates=CALM, trouble=trouble.NONE)
     return msgspec.structs.replace(config, rates=draw_rates(seed))
@@ -74,7 +74,7 @@ class World:
         self.timeline, self.trace = Timeline(), trace or Trace()
         self.faults = Faults(seed, self.config.rates)
         self._clocks: dict[str, Clock] = {}
-        self.laws = Laws(lambda node: self._clock(node).went_back, self.config.is_calm)
+        self.laws = Laws(lambda node: self._clock(node).has_jumped, self.config.is_calm)
         self.store = SimStore(seed, self.timeline, self._clock("store"), self.faults, self.trace)
         self.store.on_durable.append(self.laws.durable)
         self.store.on_answer.append(self.laws.answered)
@@ -140,7 +140,7 @@ class World:
             return
         look = Look(self.store)
         yield from self.users.unfinished(look)
-        yield from find_leftovers(look, self.nodes)
+        yield from find_leftovers(look, [node for node in self.nodes if node.name not in self._trouble.lost])
         yield from find_untrue(look, self.scheduler.core, self.controllers.core)
         for watcher in self._watchers:
             yield from watcher.core.untrue(self.store, lambda key: not is_heartbeat(key))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from actors.reconcile.actions import Reply
-from actors.sim.laws.calm import GoneMeansStopped, RollingKeepsAvailable
+from actors.sim.laws.calm import CordonsHold, GoneMeansStopped, RollingKeepsAvailable
 from actors.sim.laws.history import FinalizersHold, GenerationsAreObserved, Mirror, NamespacesHold, RevisionsGrow
 from actors.sim.laws.law import Breach, Law, read
 from actors.sim.laws.machines import MachineLaws
@@ -21,8 +21,11 @@ __all__ = ["Breach", "Laws"]
 
 
 class Laws:
-    def __init__(self, clock_went_back: Callable[[str], bool], is_calm: bool = False) -> None:
-        self.machines, self.mirror = MachineLaws(), Mirror()
+    """`clock_has_jumped` tells of a node's clock that times by it prove nothing."""
+
+    def __init__(self, clock_has_jumped: Callable[[str], bool], is_calm: bool = False) -> None:
+        self.machines, self.mirror = MachineLaws(clock_has_jumped), Mirror()
+        self._addresses = AddressesAreUnique()
         self._laws: list[Law] = [
             self.machines,
             self.mirror,
@@ -33,19 +36,20 @@ class Laws:
             NodesHoldTheirPods(),
             FinishedIsFinal(),
             RestartsGrow(),
-            TimesMakeSense(clock_went_back),
-            AddressesAreUnique(),
+            TimesMakeSense(clock_has_jumped),
+            self._addresses,
             NeverTooMany(),
             JobsCountRight(),
         ]
         if is_calm:
-            self._laws += [GoneMeansStopped(self.machines), RollingKeepsAvailable()]
+            self._laws += [GoneMeansStopped(self.machines), RollingKeepsAvailable(), CordonsHold()]
 
     def durable(self, batch: Batch) -> None:
         for record in batch.records:
             sight = read(record)
             for law in self._laws:
                 law.see(sight)
+        self._addresses.settle()
 
     def answered(self, key: str, replies: Sequence[Reply]) -> None:
         self.mirror.answered(key, replies)

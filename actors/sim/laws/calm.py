@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from actors.api.clock import Millis
 from actors.api.meta import controller_of
+from actors.api.node import Node
 from actors.api.pod import Pod
 from actors.api.workloads import Deployment, ReplicaSet
 from actors.controllers.pods import is_ready
@@ -12,59 +12,76 @@ from actors.controllers.rollout import read_bounds
 from actors.sim.laws.law import Breach, Sight
 from actors.sim.laws.machines import MachineLaws
 
+#: So long after a cordon everybody knows of it, where nothing goes wrong.
+_NOTICED_MS: Millis = 1_000
+
 
 class GoneMeansStopped:
-    """A pod's object goes only when nothing of the pod runs."""
+    """A pod's object goes only when nothing of the pod runs; with a grace of 0 it goes at once, as was asked."""
 
     def __init__(self, machines: MachineLaws) -> None:
         self._machines = machines
 
     def see(self, sight: Sight) -> None:
-        if sight.removed and isinstance(sight.obj, Pod):
-            running = self._machines.running_of(sight.obj.metadata.uid)
+        pod = sight.obj
+        if sight.removed and isinstance(pod, Pod) and pod.spec.termination_grace_period_seconds:
+            running = self._machines.running_of(pod.metadata.uid)
             if running:
-                raise Breach(f"pod {sight.obj.metadata.name} is gone and its containers {running} run")
+                raise Breach(f"pod {pod.metadata.name} is gone and its containers {running} run")
 
 
 class RollingKeepsAvailable:
-    """A rolling update takes no more pods down than maxUnavailable, and makes no more than maxSurge."""
+    """A rolling update takes down no pod that leaves fewer available than maxUnavailable allows.
+
+    What has just become available may not be known to who decided: only what has been so for a while is owed.
+    """
 
     def __init__(self) -> None:
         self._deployments: dict[str, Deployment] = {}
-        self._sets: dict[str, ReplicaSet] = {}
-        self._pods: dict[str, Pod] = {}
-        self._reached: dict[str, int] = {}
+        self._deployment_of: dict[str, str] = {}
+        self._ready: dict[str, dict[str, Millis]] = {}
 
     def see(self, sight: Sight) -> None:
         obj, uid = sight.obj, sight.obj.metadata.uid
-        table: dict[str, Deployment] | dict[str, ReplicaSet] | dict[str, Pod]
+        owner = controller_of(obj.metadata)
         if isinstance(obj, Deployment):
-            table, self._deployments[uid] = self._deployments, obj
-        elif isinstance(obj, ReplicaSet):
-            table, self._sets[uid] = self._sets, obj
-        elif isinstance(obj, Pod):
-            table, self._pods[uid] = self._pods, obj
-        else:
+            self._deployments[uid] = obj
+        elif isinstance(obj, ReplicaSet) and owner is not None:
+            self._deployment_of[uid] = owner.uid
+        elif isinstance(obj, Pod) and owner is not None and owner.uid in self._deployment_of:
+            self._see_pod(obj, self._deployment_of[owner.uid], sight.record.at)
+
+    def _see_pod(self, pod: Pod, deployment_uid: str, now: Millis) -> None:
+        ready = self._ready.setdefault(deployment_uid, {})
+        settled = sum(now - since > _NOTICED_MS for since in ready.values())
+        if is_ready(pod) and not pod.metadata.is_deleting:
+            ready.setdefault(pod.metadata.uid, now)
+        elif ready.pop(pod.metadata.uid, None) is not None:
+            self._check(self._deployments[deployment_uid], len(ready), settled)
+
+    def _check(self, deployment: Deployment, available: int, settled: int) -> None:
+        if deployment.metadata.is_deleting or deployment.spec.strategy.type != "RollingUpdate":
             return
-        for deployment in list(self._deployments.values()):
-            if not deployment.metadata.is_deleting and deployment.spec.strategy.type == "RollingUpdate":
-                self._check(deployment)
-        if sight.removed:
-            del table[uid]
-
-    def _check(self, deployment: Deployment) -> None:
-        """Whatever was available once must stay so, up to what is asked for less maxUnavailable."""
-        available = sum(is_ready(pod) and not pod.metadata.is_deleting for pod in self._pods_of(deployment))
-        uid, bounds = deployment.metadata.uid, read_bounds(deployment)
-        floor = max(deployment.spec.replicas - bounds.unavailable, 0)
-        if available < min(self._reached.get(uid, 0), floor):
+        floor = deployment.spec.replicas - read_bounds(deployment).unavailable
+        if available < min(settled, floor):
             raise Breach(f"deployment {deployment.metadata.name} has {available} pods available, {floor} must be")
-        self._reached[uid] = min(max(self._reached.get(uid, 0), available), floor)
 
-    def _pods_of(self, deployment: Deployment) -> Iterable[Pod]:
-        sets = {
-            uid
-            for uid, rs in self._sets.items()
-            if (owner := controller_of(rs.metadata)) and owner.uid == deployment.metadata.uid
-        }
-        return (pod for pod in self._pods.values() if (owner := controller_of(pod.metadata)) and owner.uid in sets)
+
+class CordonsHold:
+    """No pod is bound to a node that has been cordoned for a while."""
+
+    def __init__(self) -> None:
+        self._cordoned_ms: dict[str, Millis] = {}
+        self._bound: set[str] = set()
+
+    def see(self, sight: Sight) -> None:
+        obj, now = sight.obj, sight.record.at
+        if isinstance(obj, Node):
+            if obj.spec.unschedulable:
+                self._cordoned_ms.setdefault(obj.metadata.name, now)
+            else:
+                self._cordoned_ms.pop(obj.metadata.name, None)
+        elif isinstance(obj, Pod) and obj.spec.node_name and obj.metadata.uid not in self._bound:
+            self._bound.add(obj.metadata.uid)
+            if now - self._cordoned_ms.get(obj.spec.node_name, now) > _NOTICED_MS:
+                raise Breach(f"pod {obj.metadata.name} is bound to {obj.spec.node_name}, which is cordoned")

@@ -4,14 +4,19 @@ API tells the truth about how it ended.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from actors.api.clock import Millis
 from actors.api.pod import Pod, StateTerminated
 from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus
 from actors.sim.laws.law import Breach, Sight
 from actors.sim.laws.pods import all_statuses
 
 _PREFIX = "raypod://"
+#: The second restart of a container and every later one waits so long, or longer.
+_BACKOFF_MS: Millis = 10_000
 _UNKNOWN = "ContainerStatusUnknown"
 
 
@@ -21,6 +26,7 @@ class _Run(msgspec.Struct):
     node: str
     pod_uid: str
     spec: ContainerSpec
+    finished_ms: Millis = 0
     exit_code: int | None = None
     lost: bool = False
 
@@ -28,7 +34,8 @@ class _Run(msgspec.Struct):
 class MachineLaws:
     """`pods` is every pod ever committed, by uid. Told of starts and exits as they happen."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_has_jumped: Callable[[str], bool]) -> None:
+        self._clock_has_jumped = clock_has_jumped
         self.pods: dict[str, Pod] = {}
         self._runs: dict[str, _Run] = {}
         self._last: dict[tuple[str, str], _Run] = {}
@@ -42,10 +49,10 @@ class MachineLaws:
 
     def changed(self, node: str, pod_uid: str, status: ContainerStatus) -> None:
         if status.state is ContainerState.RUNNING:
-            self._started(node, pod_uid, status.spec)
+            self._started(node, pod_uid, status.spec, status.started_at_ms)
         elif status.state is ContainerState.EXITED:
             run = self._runs.setdefault(status.spec.id, _Run(node, pod_uid, status.spec))
-            run.exit_code = status.exit_code
+            run.exit_code, run.finished_ms = status.exit_code, status.finished_at_ms
             self._last[pod_uid, status.spec.name] = run
 
     def died(self, node: str) -> None:
@@ -54,7 +61,7 @@ class MachineLaws:
         for run in self._runs.values():
             run.lost = run.lost or run.node == node
 
-    def _started(self, node: str, pod_uid: str, spec: ContainerSpec) -> None:
+    def _started(self, node: str, pod_uid: str, spec: ContainerSpec, now: Millis) -> None:
         pod = self.pods.get(pod_uid)
         what = f"{spec.name}#{spec.attempt} of {self.name_of(pod_uid)}"
         if pod is None:
@@ -64,6 +71,8 @@ class MachineLaws:
         before = self._last.get((pod_uid, spec.name))
         if before is not None and not before.lost:
             self._check_next(what, pod, before, spec)
+            if spec.attempt >= 2 and not self._clock_has_jumped(node) and now - before.finished_ms < _BACKOFF_MS:
+                raise Breach(f"{what} is started {now - before.finished_ms} ms after #{before.spec.attempt} has ended")
         self._check_devices(node, what, spec)
         self._runs[spec.id] = self._last[pod_uid, spec.name] = _Run(node, pod_uid, spec)
 

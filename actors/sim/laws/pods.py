@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from actors.api.clock import parse_time
@@ -51,14 +52,14 @@ class RestartsGrow:
 
 
 class TimesMakeSense:
-    """A terminated container did not finish before it started, unless the clock of its node went back."""
+    """A terminated container did not finish before it started, unless the clock of its node has jumped."""
 
-    def __init__(self, clock_went_back: Callable[[str], bool]) -> None:
-        self._clock_went_back = clock_went_back
+    def __init__(self, clock_has_jumped: Callable[[str], bool]) -> None:
+        self._clock_has_jumped = clock_has_jumped
 
     def see(self, sight: Sight) -> None:
         pod = sight.obj
-        if not isinstance(pod, Pod) or self._clock_went_back(pod.spec.node_name):
+        if not isinstance(pod, Pod) or self._clock_has_jumped(pod.spec.node_name):
             return
         for status in all_statuses(pod):
             ended = status.state.terminated
@@ -69,18 +70,24 @@ class TimesMakeSense:
 
 
 class AddressesAreUnique:
-    """No two ready pods of a node show the same address: what is sent there is sent to one."""
+    """After no commit two ready pods of a node show the same address: what is sent there is sent to one."""
 
     def __init__(self) -> None:
-        self._holder: dict[tuple[str, str], str] = {}
+        self._places: dict[str, tuple[str, str]] = {}
+        self._changed: set[tuple[str, str]] = set()
 
     def see(self, sight: Sight) -> None:
         pod = sight.obj
-        if not isinstance(pod, Pod) or not pod.status.pod_ip:
-            return
-        place, uid = (pod.spec.node_name, pod.status.pod_ip), pod.metadata.uid
-        if sight.removed or not is_ready(pod):
-            if self._holder.get(place) == uid:
-                del self._holder[place]
-        elif self._holder.setdefault(place, uid) != uid:
-            raise Breach(f"pod {pod.metadata.name} has the address {place[1]} of another ready pod on {place[0]}")
+        if isinstance(pod, Pod) and pod.status.pod_ip and is_ready(pod) and not sight.removed:
+            place = self._places[pod.metadata.uid] = (pod.spec.node_name, pod.status.pod_ip)
+            self._changed.add(place)
+        else:
+            self._places.pop(sight.obj.metadata.uid, None)
+
+    def settle(self) -> None:
+        """The commit is seen, all of it."""
+        changed, self._changed = self._changed, set()
+        taken = Counter(place for place in self._places.values() if place in changed)
+        for (node, address), count in taken.items():
+            if count > 1:
+                raise Breach(f"{count} ready pods on {node} have the address {address}")

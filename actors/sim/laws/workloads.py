@@ -10,9 +10,9 @@ import msgspec
 from actors.api.meta import controller_of
 from actors.api.pod import Pod
 from actors.api.workloads import Job, ReplicaSet
+from actors.controllers.job_tally import FINALIZER, INDEX_ANNOTATION
 from actors.sim.laws.law import Breach, Sight
 
-_INDEX = "batch.kubernetes.io/job-completion-index"
 _ENDS = ("Complete", "Failed")
 
 
@@ -40,7 +40,7 @@ class NeverTooMany:
         if removed or pod.is_finished or meta.is_deleting:
             live.pop(meta.uid, None)
             return
-        index = meta.annotation(_INDEX) or ""
+        index = meta.annotation(INDEX_ANNOTATION) or ""
         if index and meta.uid not in live and index in live.values():
             raise Breach(f"{owner.kind} {owner.name} has two live pods of index {index}")
         live[meta.uid] = index
@@ -51,7 +51,8 @@ class NeverTooMany:
 
 
 class _Worker(msgspec.Struct):
-    """A Job's pod. `was_stopped`: its deletion came before its success, so it may count as a failure (KEP-3939)."""
+    """A Job's pod. `was_stopped`: its deletion came before its success, so it may count as a failure (KEP-3939), or
+    the job had let go of it before."""
 
     index: str
     succeeded: bool = False
@@ -76,9 +77,11 @@ class JobsCountRight:
         owner, meta = controller_of(pod.metadata), pod.metadata
         if owner is not None and owner.kind == "Job":
             workers = self._pods.setdefault(owner.uid, {})
-            worker = workers.setdefault(meta.uid, _Worker(meta.annotation(_INDEX) or meta.uid))
+            worker = workers.setdefault(meta.uid, _Worker(meta.annotation(INDEX_ANNOTATION) or meta.uid))
             worker.succeeded = pod.status.phase == "Succeeded"
-            worker.was_stopped = worker.was_stopped or (meta.is_deleting and not worker.succeeded)
+            is_tracked = FINALIZER in (meta.finalizers or ())
+            was_stopped = not worker.succeeded and (meta.is_deleting or not is_tracked)
+            worker.was_stopped = worker.was_stopped or was_stopped
 
     def _see_job(self, job: Job) -> None:
         name, uid, status = job.metadata.name, job.metadata.uid, job.status

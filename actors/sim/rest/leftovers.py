@@ -17,6 +17,12 @@ from actors.sim.rest.look import Look
 def find_leftovers(look: Look, nodes: Iterable[SimNode]) -> Iterator[str]:
     yield from _objects(look)
     yield from _pods(look)
+    nodes = list(nodes)
+    known = {node.name for node in nodes}
+    yield from (f"node {n.metadata.name} is lost and there" for n in look.all(Node) if n.metadata.name not in known)
+    for pod in look.all(Pod):
+        if pod.spec.node_name and pod.spec.node_name not in known:
+            yield f"pod {pod.metadata.name} is on {pod.spec.node_name}, which is lost"
     for node in nodes:
         yield from _node(look, node)
         yield from _machine(look, node)

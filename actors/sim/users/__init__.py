@@ -28,14 +28,12 @@ class Users:
             Jobs(draw, is_calm),
             Pods(draw, is_calm),
             Namespaces(draw),
-            Operators(draw, nodes),
+            Operators(draw, nodes, is_calm),
         ]
-        if is_calm:
-            everyone.pop()  # operators disturb what must hold in the calm
         self._scenarios = everyone
-        self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS[: len(everyone)]]
-        if not any(self._weights):
-            self._weights = [1] * len(everyone)
+        self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS]
+        if not any(self._weights[:-1]):
+            self._weights = list(_WEIGHTS)
 
     def next_write(self) -> StoreWrite:
         (scenario,) = self._random.choices(self._scenarios, self._weights)

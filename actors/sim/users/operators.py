@@ -14,15 +14,15 @@ _TAINT = {"key": "sim/drain", "value": "yes"}
 
 
 class Operators:
-    """One of the cordoned nodes stays cordoned to the end."""
+    """One of the cordoned nodes stays cordoned to the end. In the calm they do no more than that."""
 
-    def __init__(self, draw: Draw, nodes: Sequence[str]) -> None:
-        self._draw, self._nodes = draw, nodes
+    def __init__(self, draw: Draw, nodes: Sequence[str], is_calm: bool) -> None:
+        self._draw, self._nodes, self._is_calm = draw, nodes, is_calm
         self._cordoned: set[str] = set()
         self._tainted: set[str] = set()
 
     def wishes(self) -> Sequence[Wish]:
-        return [self._cordon, self._taint, self._forget]
+        return [self._cordon] if self._is_calm else [self._cordon, self._taint, self._forget]
 
     def settle(self) -> Sequence[StoreWrite]:
         uncordoned = sorted(self._cordoned)[1:] if len(self._nodes) > 1 else sorted(self._cordoned)
