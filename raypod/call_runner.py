@@ -17,7 +17,7 @@ LINE_CHARS = 8000
 
 def main(folder, wanted):
     """Exit code 0 when the function returned, 1 when not."""
-    sys.path.append(os.path.join(folder, "cloudpickle.zip"))
+    sys.path.insert(0, os.path.join(folder, "cloudpickle.zip"))  # the caller's, whatever the image has
     import pickle
 
     found = "%d.%d" % sys.version_info[:2]
@@ -32,6 +32,7 @@ def main(folder, wanted):
 
     with open(os.path.join(folder, "path")) as file:
         sys.path.extend(entry for entry in file.read().split("\n") if os.path.exists(entry) and entry not in sys.path)
+    sys.path.append(os.path.join(folder, "modules.zip"))
     parts = sorted(name for name in os.listdir(folder) if name.startswith("payload-"))
     payload = b"".join(open(os.path.join(folder, part), "rb").read() for part in parts)
     try:

@@ -11,7 +11,7 @@ import io
 import sys
 import types
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ MARK = "\x02raypod-result "
 PAYLOAD_BYTES_MAX = 32 << 20
 RESULT_BYTES_MAX = 16 << 20
 _PART_BYTES = 700_000
+_MODULES_BYTES_MAX = 600_000
 
 
 class RemoteTraceback(Exception):
@@ -58,8 +59,9 @@ def command(image: str, python: str) -> list[str]:
 
 
 def secrets_of(name: str, payload: bytes) -> Iterator[Object]:
-    """Part 0 holds the runner and cloudpickle, the others a stretch of the payload each."""
-    yield _secret(name, 0, {"runner.py": _runner(), "cloudpickle.zip": _cloudpickle(), "path": _path()})
+    """Part 0 holds the runner, cloudpickle and the user's modules, the others a stretch of the payload each."""
+    runner = {"runner.py": _runner(), "cloudpickle.zip": _cloudpickle(), "path": _path(), "modules.zip": _modules()}
+    yield _secret(name, 0, runner)
     for part, start in enumerate(range(0, len(payload), _PART_BYTES), 1):
         yield _secret(name, part, {f"payload-{part:03d}": payload[start : start + _PART_BYTES]})
 
@@ -121,8 +123,35 @@ def _cloudpickle() -> bytes:
 
     module: types.ModuleType = cloudpickle
     folder = Path(str(module.__file__)).parent
+    return _zip({f"cloudpickle/{source.name}": source for source in sorted(folder.glob("*.py"))})
+
+
+def _modules() -> bytes:
+    """The sources of the user's own modules that are imported here, for containers where they are not.
+
+    Too many of them are left out: such a project belongs into the image.
+    """
+    sources = {}
+    for name, module in sorted(sys.modules.items()):
+        source = getattr(module, "__file__", None)
+        if name != "__main__" and isinstance(source, str) and source.endswith(".py") and _is_users(Path(source)):
+            path = name.replace(".", "/")
+            sources[f"{path}/__init__.py" if source.endswith("/__init__.py") else f"{path}.py"] = Path(source)
+    archive = _zip(sources)
+    return archive if len(archive) <= _MODULES_BYTES_MAX else _zip({})
+
+
+def _is_users(source: Path) -> bool:
+    """Neither the interpreter's, nor installed, nor raypod's own."""
+    own = Path(__file__).parent
+    prefixes = (sys.prefix, sys.base_prefix, sys.exec_prefix, own, own.parent / "actors")
+    installed = {"site-packages", "dist-packages"} & set(source.parts)
+    return source.is_file() and not installed and not any(source.is_relative_to(prefix) for prefix in prefixes)
+
+
+def _zip(sources: Mapping[str, Path]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for source in sorted(folder.glob("*.py")):
-            archive.writestr(f"cloudpickle/{source.name}", source.read_bytes())
+        for name, source in sources.items():
+            archive.writestr(name, source.read_bytes())
     return buffer.getvalue()

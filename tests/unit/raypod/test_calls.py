@@ -1,6 +1,7 @@
 import base64
 import io
 import sys
+import zipfile
 from contextlib import redirect_stdout
 
 import pytest
@@ -90,3 +91,20 @@ def test_the_payload_is_one_read_only_folder():
     assert pod["containers"][0]["volumeMounts"][0]["readOnly"] is True
     assert pod["containers"][0]["command"][0] == sys.executable
     assert calls.command("python:3", "")[0] == "python3"
+
+
+def test_the_users_modules_go_along_and_nobody_elses(tmp_path, monkeypatch):
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "ours" / "__init__.py").write_text("")
+    (tmp_path / "ours" / "shapes.py").write_text("class Square: side = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import ours.shapes  # type: ignore[import-not-found]
+
+    runner = next(calls.secrets_of("c", b""))["data"]
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(runner["modules.zip"]))) as archive:
+        names = set(archive.namelist())
+    assert {"ours/__init__.py", "ours/shapes.py"} <= names
+    assert not [name for name in names if name.startswith(("raypod", "actors", "pytest", "json"))]
+    for name in ("ours", "ours.shapes"):
+        monkeypatch.delitem(sys.modules, name)
+    assert ours.shapes.Square.side == 3
