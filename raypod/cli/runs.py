@@ -95,12 +95,22 @@ async def _run(name: str, options: dict[str, Any], detach: bool, output: Format)
         try:
             return await _follow(submitted, output)
         except asyncio.CancelledError:
-            sys.stderr.write(f"\nraypod: stopping {submitted.name}\n")
             task.uncancel()
-            await submitted.delete()
-            with suppress(RaypodError):
-                await submitted.wait_deleted(40)
+            await _stop(submitted)
             return _STOPPED_BY_USER
+
+
+async def _stop(submitted: Any) -> None:
+    """Until its containers are gone. Interrupted once more it does not wait: what was asked for happens anyway."""
+    sys.stderr.write(f"\nraypod: stopping {submitted.name}\n")
+    deletion = asyncio.ensure_future(submitted.delete())
+    try:
+        await asyncio.shield(deletion)
+        with suppress(RaypodError):
+            await submitted.wait_deleted(40)
+    except asyncio.CancelledError:
+        sys.stderr.write(f"raypod: {submitted.name} goes on stopping: `raypod ps` and `kubectl get pods` show it\n")
+        await deletion
 
 
 async def _follow(submitted: Any, output: Format) -> int:
