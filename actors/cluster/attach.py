@@ -35,22 +35,36 @@ def attached_embedded(home: Home, config: ClusterConfig, state: KeeperState) -> 
 def attached_to(address: str) -> Iterator[None]:
     """Connected to a Ray cluster that somebody else keeps. This machine must be one of its nodes."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    _check_port(address)
-    with _attached(address):
+    with _attached(_find_cluster() if address == "auto" else _checked(address)):
         yield
 
 
-def _check_port(address: str) -> None:
-    """Ray would wait for minutes. An address without a port (`auto`) is Ray's to resolve."""
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return
+def _find_cluster() -> str:
+    """What `ray start` did here last, else any Ray cluster that this machine is part of and that answers."""
+    from ray._private import services
+
+    started = services.find_bootstrap_address(None)
+    for address in (*([started] if started else []), *sorted(services.find_gcs_addresses())):
+        with contextlib.suppress(AttachError):
+            return _checked(address)
+    raise AttachError(
+        "no Ray cluster runs on this machine: give its head's HOST:PORT as --address, or leave --address out for an "
+        "embedded one"
+    )
+
+
+def _checked(address: str) -> str:
+    """Ray would wait for minutes where nobody answers."""
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or "that is not HOST:PORT"
         raise AttachError(
-            f"no Ray cluster answers at {address}: {error}; give its head's HOST:PORT, as `ray start --head` prints it"
+            f"no Ray cluster answers at {address}: {reason[:1].lower()}{reason[1:]}; give its head's HOST:PORT, as `ray start --head` "
+            "prints it"
         ) from error
+    return address
 
 
 def _introduce(address: str) -> None:
