@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from actors.nodelet.attempts import POD_UID_LABEL
+from actors.nodelet.attempts import POD_NAME_LABEL, POD_UID_LABEL
 from actors.nodelet.executor import Ports
 from actors.plugins.device.fake import FakeDevices
 from actors.plugins.device.port import Device
@@ -128,6 +128,11 @@ class SimMachine:
 
     def running(self) -> Iterator[ContainerStatus]:
         return (s for s in list(self.machine.containers.values()) if s.state is ContainerState.RUNNING)
+
+    def endless(self) -> set[str]:
+        """The runs that end only when they are stopped."""
+        runs = (status.spec for status in self.running() if script_of(status.spec).run_ms == FOREVER)
+        return {f"{spec.name}#{spec.attempt} of {spec.labels.get(POD_NAME_LABEL)} ({spec.id[:8]})" for spec in runs}
 
     def list_devices(self) -> tuple[Device, ...]:
         return tuple(self._loop.run_until_complete(self.devices.list_devices()))

@@ -122,6 +122,20 @@ class World:
         self._trouble.heal()
         self._settle(self.users.settle())
         self._come_to_rest()
+        self._restart_everything()
+        self._come_to_rest()
+
+    def _restart_everything(self) -> None:
+        """All of the control plane dies at once, at rest: what runs for ever must not notice."""
+        nodes = [node for node in self.nodes if node.is_alive]
+        before = {run for node in nodes for run in node.machine.endless()}
+        self.store.crash()
+        for participant in (self.scheduler, self.controllers, *self._watchers, *(node.participant for node in nodes)):
+            participant.crash()
+        self.timeline.run_until(self.timeline.now + _LOOK_MS)
+        gone = before - {run for node in nodes for run in node.machine.endless()}
+        if gone:
+            raise Breach(f"a restart of the control plane stopped {sorted(gone)}")
 
     def _come_to_rest(self) -> None:
         """At rest is what stays at rest: several looks in a row find nothing to be done."""
@@ -138,12 +152,12 @@ class World:
         if not self.store.is_up:
             yield "the store is down"
             return
-        look = Look(self.store)
-        yield from self.users.unfinished(look)
-        yield from find_leftovers(look, [node for node in self.nodes if node.name not in self._trouble.lost])
-        yield from find_untrue(look, self.scheduler.core, self.controllers.core)
         for watcher in self._watchers:
             yield from watcher.core.untrue(self.store, lambda key: not is_heartbeat(key))
+        look = Look(self.store)
+        yield from find_untrue(look, self.scheduler.core, self.controllers.core)
+        yield from self.users.unfinished(look)
+        yield from find_leftovers(look, [node for node in self.nodes if node.name not in self._trouble.lost])
 
     def close(self) -> None:
         for node in self.nodes:

@@ -1,0 +1,312 @@
+"""A simulator that cannot fail proves nothing: each defect, planted in a core, must be caught within some tens of seeds.
+
+A defect replaces one function of a core; what is caught, and in which words, is part of the expectation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.controllers import core as controllers_core
+from actors.controllers import (
+    deployment,
+    garbage_collector,
+    job_tally,
+    namespace,
+    pod_gc,
+    replicaset,
+    taint_eviction,
+)
+from actors.nodelet import attempts, inventory, lifecycle, sync_pod, termination
+from actors.nodelet.executor import Executor
+from actors.nodelet.operations import Listing
+from actors.reconcile.revisions import Revisions
+from actors.scheduler.cache import Cache
+from actors.scheduler.core import SchedulerCore
+from actors.scheduler.framework import Change
+from actors.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from actors.scheduler.plugins.taint_toleration import TaintToleration
+from actors.scheduler.queue import PendingQueue
+from actors.sim.store import SimStore
+from actors.sim.world import World
+from actors.store import watch
+from actors.store.backend.memory import MemoryBackend
+from actors.store.log import Log
+
+SEEDS_MAX = 40
+
+Patch = pytest.MonkeyPatch
+Plant = Callable[[Patch], None]
+
+
+def find_breach(seeds: range) -> str:
+    """What the first failing seed says; "" when none fails."""
+    for seed in seeds:
+        world = World(seed)
+        try:
+            world.run()
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+        finally:
+            world.close()
+    return ""
+
+
+# --- the scheduler ----------------------------------------------------------------------------------------------------
+
+
+def scheduler_ignores_own_binds(patch: Patch) -> None:
+    """Neither when it decides nor when it hears that they are done."""
+    patch.setattr(Cache, "assume", lambda self, placements, nodes: None)
+    patch.setattr(SchedulerCore, "_bound", lambda self, placement, reply, now: None)
+
+
+def scheduler_never_tries_again(patch: Patch) -> None:
+    patch.setattr(PendingQueue, "wake", lambda self, change, now: None)
+
+
+def scheduler_overlooks_cordons(patch: Patch) -> None:
+    """The field and the taint that follows from it."""
+    patch.setattr(NodeUnschedulable, "filter", lambda self, shape, nodes: [])
+    patch.setattr(TaintToleration, "filter", lambda self, shape, nodes: [])
+
+
+def scheduler_frees_nothing(patch: Patch) -> None:
+    """A pod that has finished goes on taking its share."""
+    patch.setattr(Cache, "release", lambda self, key: Change(0))
+
+
+# --- the controllers --------------------------------------------------------------------------------------------------
+
+
+def controllers_ignore_own_writes_and_draw_names(patch: Patch) -> None:
+    """Either alone does no harm: a derived name that is taken stops the second pod."""
+    numbers = itertools.count()
+    original = controllers_core.ControllersCore.replied
+
+    def replied(self: Any, writes: Any, replies: Any, now: int) -> None:
+        blind = [msgspec.structs.replace(reply, stored=None) for reply in replies]
+        original(self, writes, blind, now)
+
+    def names(owner: Any, view: Any) -> Iterator[str]:
+        return (f"{owner.metadata.name[:40]}-{next(numbers)}" for _ in itertools.count())
+
+    patch.setattr(controllers_core.ControllersCore, "replied", replied)
+    patch.setattr(replicaset, "free_names", names)
+
+
+def job_counts_what_it_has_counted(patch: Patch) -> None:
+    """The counter goes up each time a pod is listed, not once when it leaves the list."""
+    original = job_tally.tally
+
+    def tally(job: Any, owned: Any) -> Any:
+        count = original(job, owned)
+        return msgspec.structs.replace(count, failed=count.failed + len(count.uncounted_failed))
+
+    patch.setattr("actors.controllers.job.tally", tally)
+
+
+def deployment_takes_all_old_pods_down(patch: Patch) -> None:
+    def plan(deployment_: Any, new: Any, old: Any) -> dict[str, int]:
+        return {new.metadata.name: deployment_.spec.replicas, **{rs.metadata.name: 0 for rs in old}}
+
+    patch.setattr(deployment, "plan_rolling", plan)
+
+
+def garbage_is_not_collected(patch: Patch) -> None:
+    patch.setattr(garbage_collector, "_collect", lambda key, obj, view: iter(()))
+
+
+def orphans_are_collected(patch: Patch) -> None:
+    """`orphan` is let go without taking the owner off its dependents."""
+    original = garbage_collector._without_finalizer
+
+    def finalize(key: Any, obj: Any, view: Any) -> Iterator[Any]:
+        yield from (original(key, obj, name) for name in obj.metadata.finalizers or () if name in ("orphan",))
+
+    patch.setattr(garbage_collector, "_finalize", finalize)
+
+
+def namespaces_go_before_they_are_empty(patch: Patch) -> None:
+    original = namespace._empty
+
+    class Blind:
+        """Sees nothing in any namespace."""
+
+        def in_namespace(self, name: str) -> list[Any]:
+            return []
+
+    patch.setattr(namespace, "_empty", lambda ns, view, now: original(ns, Blind(), now))
+
+
+def pods_of_lost_nodes_stay(patch: Patch) -> None:
+    patch.setattr(pod_gc, "_end", lambda pod, due_ms, why, now: iter(()))
+
+
+def silent_nodes_keep_their_pods(patch: Patch) -> None:
+    patch.setattr(taint_eviction, "_evicting", lambda node: [])
+    patch.setattr(pod_gc, "_end", lambda pod, due_ms, why, now: iter(()))
+
+
+# --- the nodelet ------------------------------------------------------------------------------------------------------
+
+
+def nodelet_does_not_adopt(patch: Patch) -> None:
+    """What runs on the node is not found again."""
+
+    async def list_node(self: Any, operation: Any) -> Listing:
+        return Listing()
+
+    patch.setitem(Executor.__dict__["_perform"].__globals__["_VERBS"], inventory.ListNode, list_node)
+
+
+def nodelet_forgets_ends_before_they_are_told(patch: Patch) -> None:
+    patch.setattr(termination, "is_reported", lambda record: True)
+
+
+def nodelet_always_tells_success(patch: Patch) -> None:
+    original = attempts._from_runtime
+    patch.setattr(
+        attempts, "_from_runtime", lambda record, seen: msgspec.structs.replace(original(record, seen), exit_code=0)
+    )
+
+
+def nodelet_restarts_at_once(patch: Patch) -> None:
+    patch.setattr(sync_pod, "restart_at", lambda attempt, backoff: 0)
+
+
+def nodelet_restarts_what_shall_end(patch: Patch) -> None:
+    patch.setattr(lifecycle, "restarts", lambda policy, attempt: True)
+    patch.setattr(sync_pod, "restarts", lambda policy, attempt: True)
+
+
+def nodelet_confirms_the_end_too_early(patch: Patch) -> None:
+    """The object goes while containers still run."""
+    patch.setattr(termination, "derive_end", lambda record: lifecycle.Stage.GONE)
+    patch.setattr(sync_pod, "derive_end", lambda record: lifecycle.Stage.GONE)
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+def store_acknowledges_before_it_is_durable(patch: Patch) -> None:
+    """The disk keeps the last batch in its cache, and a crash loses that."""
+    original = MemoryBackend.append
+
+    def append(self: Any, batch: Any) -> None:
+        cached, self.cached = getattr(self, "cached", None), batch
+        if cached is not None:
+            original(self, cached)
+
+    patch.setattr(MemoryBackend, "append", append)
+
+
+def store_answers_before_it_writes(patch: Patch) -> None:
+    original = SimStore._write
+
+    def write(self: Any, plan: Any, group: Any, life: int) -> None:
+        for (request, acknowledge), replies in zip(group, plan.replies, strict=True):
+            self._answer(request.idempotency_key, replies, acknowledge)
+        original(self, plan, group, life)
+
+    patch.setattr(SimStore, "_write", write)
+
+
+def store_forgets_answers(patch: Patch) -> None:
+    patch.setattr(Log, "answer", lambda self, key: None)
+
+
+def store_forgets_answers_when_it_restarts(patch: Patch) -> None:
+    original = Log.recover.__func__  # type: ignore[attr-defined]
+
+    def recover(cls: Any, recovered: Any, config: Any) -> Any:
+        return original(cls, msgspec.structs.replace(recovered, answers=()), config)
+
+    patch.setattr(Log, "recover", classmethod(recover))
+
+
+def watch_loses_deletions(patch: Patch) -> None:
+    original = watch.derive_event
+    patch.setattr(watch, "derive_event", lambda c, m: None if c.record.removed else original(c, m))
+
+
+def watch_begins_too_late(patch: Patch) -> None:
+    """The first change after the list is not told."""
+    original = Log.changes_since
+    patch.setattr(Log, "changes_since", lambda self, topic, revision: original(self, topic, revision + 1))
+
+
+def compaction_drops_what_is_there(patch: Patch) -> None:
+    """Not only superseded states go, but the newest ones, too."""
+    original = Log._plan_drop
+
+    def plan_drop(self: Any, now: int) -> tuple[int, list[int]]:
+        horizon, dropped = original(self, now)
+        return horizon, [*dropped, horizon] if horizon > self.horizon else dropped
+
+    patch.setattr(Log, "_plan_drop", plan_drop)
+
+
+# --- what they share --------------------------------------------------------------------------------------------------
+
+
+def old_news_undoes_new(patch: Patch) -> None:
+    def accepts(self: Any, stored: Any) -> bool:
+        self._live[stored.key] = stored.revision
+        return True
+
+    patch.setattr(Revisions, "accepts", accepts)
+
+
+def finalizers_are_overlooked(patch: Patch) -> None:
+    def is_released(obj: Any, kind: Any) -> bool:
+        meta = obj["metadata"]
+        return "deletionTimestamp" in meta and not meta.get("deletionGracePeriodSeconds", 0)
+
+    for module in ("delete", "update"):
+        patch.setattr(f"actors.store.admission.{module}.is_released", is_released)
+
+
+DEFECTS: list[tuple[Plant, str]] = [
+    (scheduler_ignores_own_binds, "promised|given to two|scheduler"),
+    (scheduler_never_tries_again, "has no node and there is room"),
+    (scheduler_overlooks_cordons, "which is cordoned"),
+    (scheduler_frees_nothing, "the scheduler"),
+    (controllers_ignore_own_writes_and_draw_names, "were asked for"),
+    (job_counts_what_it_has_counted, "failures"),
+    (deployment_takes_all_old_pods_down, "pods available"),
+    (garbage_is_not_collected, "outlived|is there"),
+    (orphans_are_collected, "left behind|orphan|replica set|rest"),
+    (namespaces_go_before_they_are_empty, "namespace"),
+    (pods_of_lost_nodes_stay, "lost|deleted"),
+    (silent_nodes_keep_their_pods, "lost|deleted"),
+    (nodelet_does_not_adopt, "starts|IllegalStage"),
+    (nodelet_forgets_ends_before_they_are_told, "unknown|ended|restarted"),
+    (nodelet_always_tells_success, "ended with"),
+    (nodelet_restarts_at_once, "ms after"),
+    (nodelet_restarts_what_shall_end, "started again"),
+    (nodelet_confirms_the_end_too_early, "run|IllegalStage|ended"),
+    (store_acknowledges_before_it_is_durable, "durable|follows"),
+    (store_answers_before_it_writes, "acknowledged"),
+    (store_forgets_answers, "answered twice|refused"),
+    (store_forgets_answers_when_it_restarts, "answered twice|refused"),
+    (watch_loses_deletions, "watch-|controllers|scheduler"),
+    (watch_begins_too_late, "watch-|controllers|scheduler"),
+    (compaction_drops_what_is_there, "before the store's restart|KeyError"),
+    (old_news_undoes_new, ""),
+    (finalizers_are_overlooked, "is removed while"),
+]
+
+
+@pytest.mark.parametrize(("plant", "words"), DEFECTS, ids=[plant.__name__ for plant, _ in DEFECTS])
+def test_a_defect_is_caught(plant: Plant, words: str, monkeypatch: Patch) -> None:
+    plant(monkeypatch)
+    breach = find_breach(range(SEEDS_MAX))
+    assert breach, f"{SEEDS_MAX} seeds pass: {plant.__name__.replace('_', ' ')}"
+    assert re.search(words, breach), breach
