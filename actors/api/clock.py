@@ -14,9 +14,13 @@ Millis = int
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$")
 
 
+#: 9999-12-31T23:59:59Z, the last time that RFC 3339 can write.
+LAST_MS: Millis = 253_402_300_799_000
+
+
 def format_time(now: Millis) -> str:
-    """`2026-11-23T10:20:30Z`."""
-    return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """`2026-11-23T10:20:30Z`. Times beyond the year 9999 are that year's last second."""
+    return datetime.fromtimestamp(min(now, LAST_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(now: Millis) -> str:

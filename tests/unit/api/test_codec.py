@@ -74,6 +74,10 @@ def test_times(text, millis):
     assert parse_time(text) == millis
 
 
+def test_times_end_with_the_year_9999():
+    assert format_time(10**18) == "9999-12-31T23:59:59Z"
+
+
 def test_times_are_formatted_in_utc():
     assert format_time(1795429230999) == "2026-11-23T10:20:30Z"
     assert format_micro_time(1795429230999) == "2026-11-23T10:20:30.999000Z"
