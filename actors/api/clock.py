@@ -19,8 +19,8 @@ LAST_MS: Millis = 253_402_300_799_000
 
 
 def format_time(now: Millis) -> str:
-    """`2026-11-23T10:20:30Z`. Times beyond the year 9999 are that year's last second."""
-    return datetime.fromtimestamp(min(now, LAST_MS) // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """`2026-11-23T10:20:30Z`. Raises ValueError beyond LAST_MS."""
+    return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(now: Millis) -> str:

@@ -5,7 +5,7 @@ finalizer is gone, or for a bound pod when its node confirms with grace 0. A gra
 from __future__ import annotations
 
 from actors.api import kinds
-from actors.api.clock import Millis, format_time, parse_time
+from actors.api.clock import LAST_MS, Millis, format_time, parse_time
 from actors.api.codec import Object, decode
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -85,7 +85,7 @@ def _dying(obj: Object, kind: Kind, requested: int | None, now: Millis) -> Objec
 def _terminating(obj: Object, kind: Kind, grace: int, gone_at: Millis) -> Object:
     metadata = {
         **obj["metadata"],
-        "deletionTimestamp": format_time(gone_at),
+        "deletionTimestamp": format_time(min(gone_at, LAST_MS)),
         "deletionGracePeriodSeconds": grace,
     }
     if kind is not kinds.NAMESPACE:

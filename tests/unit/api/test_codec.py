@@ -1,7 +1,7 @@
 import pytest
 
 from actors.api import codec
-from actors.api.clock import format_micro_time, format_time, parse_time
+from actors.api.clock import LAST_MS, format_micro_time, format_time, parse_time
 from actors.api.errors import BadRequest, Cause, Conflict, Invalid, from_status
 from actors.api.key import Key, Stored
 from actors.api.pod import Pod
@@ -75,7 +75,9 @@ def test_times(text, millis):
 
 
 def test_times_end_with_the_year_9999():
-    assert format_time(10**18) == "9999-12-31T23:59:59Z"
+    assert format_time(LAST_MS) == "9999-12-31T23:59:59Z"
+    with pytest.raises(ValueError, match="out of range"):
+        format_time(LAST_MS + 1000)
 
 
 def test_times_are_formatted_in_utc():
