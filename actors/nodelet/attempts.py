@@ -67,6 +67,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == AttemptState.EXITED
 
     @property
+    def ran_ms(self) -> Millis:
+        """0 for one that could not be started: it has an end and no beginning."""
+        return self.finished_ms - self.started_ms if self.started_ms else 0
+
+    @property
     def has_failed(self) -> bool:
         return self.has_exited and self.exit_code != 0
 

@@ -48,7 +48,7 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True):
 
 def restart_at(attempt: Attempt, backoff: Backoff) -> Millis:
     """When a container whose latest attempt has ended may run again."""
-    forgiven = attempt.finished_ms - attempt.started_ms >= backoff.reset_ms
+    forgiven = attempt.ran_ms >= backoff.reset_ms
     return attempt.finished_ms + (0 if forgiven else attempt.backoff_ms)
 
 
@@ -58,7 +58,7 @@ def next_backoff_ms(attempt: Attempt | None, backoff: Backoff) -> Millis:
         return 0
     if attempt.state == AttemptState.VOID:
         return attempt.backoff_ms
-    if attempt.finished_ms - attempt.started_ms >= backoff.reset_ms:
+    if attempt.ran_ms >= backoff.reset_ms:
         return backoff.initial_ms
     return min(max(backoff.initial_ms, 2 * attempt.backoff_ms), backoff.limit_ms)
 
