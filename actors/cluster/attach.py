@@ -60,9 +60,9 @@ def _checked(address: str) -> str:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or "that is not HOST:PORT"
+        told = f"{reason[:1].lower()}{reason[1:]}"
         raise AttachError(
-            f"no Ray cluster answers at {address}: {reason[:1].lower()}{reason[1:]}; give its head's HOST:PORT, as `ray start --head` "
-            "prints it"
+            f"no Ray cluster answers at {address}: {told}; give its head's HOST:PORT, as `ray start --head` prints it"
         ) from error
     return address
 
