@@ -51,9 +51,10 @@ class MachineLaws:
         if status.state is ContainerState.RUNNING:
             self._started(node, pod_uid, status.spec, status.started_at_ms)
         elif status.state is ContainerState.EXITED:
-            run = self._runs.setdefault(status.spec.id, _Run(node, pod_uid, status.spec))
+            if status.spec.id not in self._runs:  # it could not be started: that, too, was an attempt
+                self._started(node, pod_uid, status.spec, status.finished_at_ms)
+            run = self._runs[status.spec.id]
             run.exit_code, run.finished_ms = status.exit_code, status.finished_at_ms
-            self._last[pod_uid, status.spec.name] = run
 
     def died(self, node: str) -> None:
         """The machine lost its power, and with it everything that ran."""
