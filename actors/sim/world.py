@@ -91,7 +91,7 @@ class World:
         self.users = Users(seed, [node.name for node in self.nodes], self.config.is_calm)
         participants = (self.scheduler, self.controllers, *self._watchers, *(node.participant for node in self.nodes))
         self._trouble = Trouble(
-            self.nodes, participants, self._clocks, self.store, self.timeline, self.faults, self.trace, self._order
+            self.nodes, participants, self._clocks, self.store, self.timeline, self.faults, self.trace, self.order
         )
 
     def _clock(self, name: str) -> Clock:
@@ -180,7 +180,8 @@ class World:
     def _settle(self, writes: Sequence[StoreWrite]) -> None:
         self._submit(writes, lambda replies: None)
 
-    def _order(self, write: StoreWrite) -> None:
+    def order(self, write: StoreWrite) -> None:
+        """A user writes this now, beside what the seed's users do."""
         self._submit([write], lambda replies: None)
 
     def _submit(self, writes: Sequence[StoreWrite], hear: Callable[[Sequence[Reply]], None]) -> None:

@@ -33,8 +33,8 @@ from actors.scheduler.framework import Change
 from actors.scheduler.plugins.node_unschedulable import NodeUnschedulable
 from actors.scheduler.plugins.taint_toleration import TaintToleration
 from actors.scheduler.queue import PendingQueue
+from actors.sim.runner import run_seed
 from actors.sim.store import SimStore
-from actors.sim.world import World
 from actors.store import watch
 from actors.store.backend.memory import MemoryBackend
 from actors.store.log import Log
@@ -47,15 +47,7 @@ Plant = Callable[[Patch], None]
 
 def find_breach(seeds: range) -> str:
     """What the first failing seed says; "" when none fails."""
-    for seed in seeds:
-        world = World(seed)
-        try:
-            world.run()
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-        finally:
-            world.close()
-    return ""
+    return next((outcome.problem for outcome in map(run_seed, seeds) if outcome.problem), "")
 
 
 # --- the scheduler ----------------------------------------------------------------------------------------------------
@@ -181,6 +173,11 @@ def nodelet_restarts_at_once(patch: Patch) -> None:
     patch.setattr(sync_pod, "restart_at", lambda attempt, backoff: 0)
 
 
+def nodelet_forgives_what_never_ran(patch: Patch) -> None:
+    """A container that cannot be started is tried again without end."""
+    patch.setattr(attempts.Attempt, "ran_ms", property(lambda self: self.finished_ms - self.started_ms))
+
+
 def nodelet_restarts_what_shall_end(patch: Patch) -> None:
     patch.setattr(lifecycle, "restarts", lambda policy, attempt: True)
     patch.setattr(sync_pod, "restarts", lambda policy, attempt: True)
@@ -290,6 +287,7 @@ DEFECTS: list[tuple[Plant, str]] = [
     (nodelet_forgets_ends_before_they_are_told, "unknown|ended|restarted"),
     (nodelet_always_tells_success, "ended with"),
     (nodelet_restarts_at_once, "ms after"),
+    (nodelet_forgives_what_never_ran, "ms after"),
     (nodelet_restarts_what_shall_end, "started again"),
     (nodelet_confirms_the_end_too_early, "run|IllegalStage|ended"),
     (store_acknowledges_before_it_is_durable, "durable|follows"),

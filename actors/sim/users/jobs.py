@@ -87,8 +87,9 @@ class Jobs:
             else:
                 yield from self._unfinished(found, wanted, look)
         for found in look.all(Job):
-            if found.metadata.name not in self._wanted and found.metadata.namespace == NAMESPACE:
-                yield f"job {found.metadata.name} was deleted and is there"
+            name = found.metadata.name
+            if name.startswith("job-") and name not in self._wanted:
+                yield f"job {name} was deleted and is there"
 
     def _unfinished(self, found: Job, wanted: _Wanted, look: Look) -> Iterable[str]:
         name = found.metadata.name
