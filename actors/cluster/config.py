@@ -5,6 +5,7 @@ A typo is an error that names the field and what to do; every default works.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ from actors.gateway.config import GatewayConfig
 from actors.nodelet.config import NodeletConfig
 from actors.scheduler.config import SchedulerConfig
 from actors.store.config import StoreConfig
+
+#: Of the numbers whose default is another one.
+_MAY_BE_ZERO = frozenset(
+    {
+        *("port", "retention_minutes", "reply_retention_minutes", "log_retention_hours", "terminated_pods_max"),
+        *("node_grace_ms", "node_gone_grace_ms", "terminating_grace_ms", "first_ms"),
+    }
+)
+_NUMBER_MAX = (1 << 63) - 1
 
 
 class ConfigError(Exception):
@@ -75,9 +85,12 @@ def parse_config(text: str, source: str) -> ClusterConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"{source} is not YAML: {_one_line(error)}; correct that place") from error
     try:
-        return msgspec.convert({} if tree is None else tree, ClusterConfig)
+        config = msgspec.convert({} if tree is None else tree, ClusterConfig)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_explain(str(error))}") from error
+    for problem in check_numbers(config):
+        raise ConfigError(f"{source}: {problem}; correct this field")
+    return config
 
 
 def load_config(path: Path | None) -> ClusterConfig:
@@ -90,6 +103,21 @@ def load_config(path: Path | None) -> ClusterConfig:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}; check the path") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text in UTF-8; write the configuration as YAML") from error
+
+
+def check_numbers(shape: Any, path: str = "") -> Iterator[str]:
+    """What holds for every number of every package: none is negative, a port is one, and where zero is not the
+    default (there it means automatic or none) it is no amount either, but for the few that say so.
+    """
+    for field in msgspec.structs.fields(shape):
+        value, place = getattr(shape, field.name), f"{path}{field.encode_name}"
+        if isinstance(value, msgspec.Struct):
+            yield from check_numbers(value, f"{place}.")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            low = 0 if field.default == 0 or field.name in _MAY_BE_ZERO else 1 if isinstance(value, int) else 0.001
+            high = 65_535 if field.name == "port" or field.name.endswith("_port") else _NUMBER_MAX
+            if not low <= value <= high:
+                yield f"{place}: between {low} and {high}, not {value}"
 
 
 def _explain(message: str) -> str:

@@ -120,7 +120,7 @@ class Gateway:
 def _listen_failure(config: GatewayConfig, error: OSError) -> str:
     where = f"{config.host or '*'}:{config.port}"
     if error.errno == errno.EADDRINUSE:
-        return f"port {config.port} is taken by another program: stop it, or set another gateway port"
+        return f"port {config.port} is taken by another program: stop it, or set gateway.port"
     return f"cannot listen on {where}: {error.strerror or error}"
 
 
