@@ -7,6 +7,7 @@ A control plane that is restarting is not an error: reads, and writes that the s
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import ssl
 import time
@@ -143,6 +144,12 @@ class ApiClient:
         if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError) or "CERTIFICATE" in str(error):
             return ClusterUnreachable(
                 f"the API at {server} shows a certificate that this kubeconfig does not trust: the kubeconfig is of "
+                "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
+            )
+        hung_up = isinstance(error, aiohttp.ServerDisconnectedError) or getattr(error, "errno", 0) == errno.ECONNRESET
+        if hung_up and self.endpoint.certificate:
+            return ClusterUnreachable(
+                f"the API at {server} hangs up: it is being started again, or the kubeconfig's client certificate is of "
                 "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
             )
         reason = str(error) or type(error).__name__

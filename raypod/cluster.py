@@ -64,7 +64,10 @@ class AsyncCluster:
         named = self._kubeconfig is not None
         path = kubeconfig_path(self._kubeconfig)
         ours = path.is_relative_to(control.home())
-        if self._start and ours and not named and not control.is_up():
+        if ours and not named and not control.is_up():
+            if not self._start:
+                read_endpoint(path)
+                raise ClusterUnreachable(f"the control plane of {control.home()} is down: start it with `raypod up`")
             await asyncio.to_thread(control.bring_up)
         endpoint = read_endpoint(path)
         self._namespace = self._namespace or endpoint.namespace
