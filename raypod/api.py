@@ -149,7 +149,7 @@ class ApiClient:
         hung_up = isinstance(error, aiohttp.ServerDisconnectedError) or getattr(error, "errno", 0) == errno.ECONNRESET
         if hung_up and self.endpoint.certificate:
             return ClusterUnreachable(
-                f"the API at {server} hangs up: it is being started again, or the kubeconfig's client certificate is of "
+                f"the API at {server} hangs up: it is being started, or the kubeconfig's client certificate is of "
                 "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
             )
         reason = str(error) or type(error).__name__
