@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from whole_cluster import images, whole
+
+__all__ = ["images", "whole"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
