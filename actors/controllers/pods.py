@@ -98,12 +98,20 @@ def available_at(pod: Pod, min_ready_seconds: int) -> Millis | None:
 
 
 def disrupt(pod: Pod, reason: str, message: str, now: Millis, phase: str = "") -> Patch:
-    """Says on the pod, before it is deleted, that the cluster and not the pod is the cause."""
+    """Says on the pod, before it is deleted, that the cluster and not the pod is the cause. With a `phase` only as we
+    know the pod: one that has ended by itself meanwhile has ended so."""
     status: Object = {"conditions": [condition("DisruptionTarget", True, reason, message, now)]}
     if phase:
         status["phase"] = phase
     patch = {"status": status}
-    return Patch(key=pod_key(pod), patch=patch, type=PatchType.STRATEGIC, subresource="status", uid=pod.metadata.uid)
+    return Patch(
+        key=pod_key(pod),
+        patch=patch,
+        type=PatchType.STRATEGIC,
+        subresource="status",
+        uid=pod.metadata.uid,
+        revision=pod.metadata.revision if phase else 0,
+    )
 
 
 def adopt(key: Key, obj: Resource, owner: Resource) -> Patch:

@@ -165,3 +165,16 @@ def test_finished_pods_beyond_the_limit_go_oldest_first() -> None:
         finish(rig, f"p{number}")
     rig.settle()
     assert [p["metadata"]["name"] for p in rig.list("pods")] == ["p3", "p4"]
+
+
+def test_a_pod_that_ended_by_itself_meanwhile_is_not_told_to_have_failed(world: Rig) -> None:
+    bind(world, "done", "a")
+    world.patch(Key("pods", "default", "done"), {"metadata": {"finalizers": ["test/hold"]}})
+    world.delete(Key("nodes", "", "a"))
+    world.settle()
+    finish(world, "done", "Succeeded")
+    world.now += 15_000
+    world.step(world.cores[0])
+    assert world.get("pods", "done")["status"]["phase"] == "Succeeded"
+    world.settle()
+    assert world.get("pods", "done")["status"]["phase"] == "Succeeded"
