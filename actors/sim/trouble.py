@@ -1,5 +1,6 @@
 """What goes wrong on a date of its own, drawn from the seed: machines die and return, participants are cut off from the
-store, clocks jump, GPUs fail, containers and sandboxes are killed behind the nodelet's back.
+store, clocks jump, GPUs fail, containers and sandboxes are killed behind the nodelet's back, and controllers that were
+thought dead go on beside those that took their place.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _SLOW_REBOOT_MS = (50_000, 150_000)
 _CUT_MS = (500, 90_000)
 _NOTICED_MS = (3_000, 15_000)
 _JUMP_MS_MAX = 40_000
+_TWIN_MS = (1_000, 30_000)
 _FOR_GOOD_MS: Millis = 1 << 40
 
 
@@ -39,13 +41,15 @@ class TroubleConfig(msgspec.Struct, frozen=True, kw_only=True):
     clock_jumps: int = 3
     gpu_failures: int = 3
     kills: int = 4
+    twins: int = 1
 
 
 NONE = TroubleConfig(**dict.fromkeys(TroubleConfig.__struct_fields__, 0))
 
 
 class Trouble:
-    """`submit` is how the cluster's supervisor writes: it sees machines die, long before their lease runs out."""
+    """`submit` is how the cluster's supervisor writes: it sees machines die, long before their lease runs out.
+    `start_twin` starts the controllers a second time."""
 
     def __init__(
         self,
@@ -57,10 +61,11 @@ class Trouble:
         faults: Faults,
         trace: Trace,
         submit: Callable[[StoreWrite], None],
+        start_twin: Callable[[], Participant[Any]],
     ) -> None:
         self._nodes, self._participants, self._clocks = nodes, participants, clocks
         self._store, self._timeline, self._faults, self._trace = store, timeline, faults, trace
-        self._submit = submit
+        self._submit, self._start_twin = submit, start_twin
         self._is_over = False
         self.lost: set[str] = set()
 
@@ -72,6 +77,7 @@ class Trouble:
             ("partition", config.partitions, self._cut_off),
             ("clock jump", config.clock_jumps, self._jump),
             ("gpu failure", config.gpu_failures, lambda: self._break_gpu(pick(self._nodes))),
+            ("twin", config.twins, self._double),
             ("container killed", config.kills, lambda: self._kill_something(pick(self._nodes))),
         ):
             for _ in range(self._faults.delay(0, most)):
@@ -150,6 +156,12 @@ class Trouble:
     def _connect(self, participant: Participant[Any]) -> None:
         self._say(participant.name, "connected")
         participant.link.is_connected = True
+
+    def _double(self) -> None:
+        """Nobody has told the old ones that they are dead."""
+        twin = self._start_twin()
+        self._say(twin.name, "begins beside the other")
+        self._timeline.after(self._faults.delay(*_TWIN_MS), lambda: twin.crash(restart=False))
 
     def _jump(self) -> None:
         name = self._faults.random.choice(sorted(self._clocks))

@@ -29,6 +29,7 @@ from actors.sim.participant import Participant
 from actors.sim.rest.caches import find_untrue, is_heartbeat
 from actors.sim.rest.leftovers import find_leftovers
 from actors.sim.rest.look import Look
+from actors.sim.rest.pods import find_untold
 from actors.sim.store import SimStore
 from actors.sim.timeline import EPOCH_MS, Clock, Timeline
 from actors.sim.trace import Trace
@@ -81,17 +82,24 @@ class World:
         self.store.on_restart.append(self.laws.restarted)
         self._users_link = Link(self.store, self.timeline, self.faults)
         self._commits = 0
+        self._is_settled = False
         self.store.bootstrap()
         self.nodes = [self._node(index) for index in range(self.config.nodes)]
         self.scheduler = self._participant("scheduler", lambda: SchedulerCore(SchedulerConfig()))
-        self.controllers = self._participant(
-            "controllers", lambda: ControllersCore(all_controllers(ControllersConfig()))
-        )
+        self.controllers = self._controllers("controllers")
         self._watchers = [self._watcher(name) for name in SELECTIONS]
         self.users = Users(seed, [node.name for node in self.nodes], self.config.is_calm)
         participants = (self.scheduler, self.controllers, *self._watchers, *(node.participant for node in self.nodes))
         self._trouble = Trouble(
-            self.nodes, participants, self._clocks, self.store, self.timeline, self.faults, self.trace, self.order
+            self.nodes,
+            participants,
+            self._clocks,
+            self.store,
+            self.timeline,
+            self.faults,
+            self.trace,
+            self.order,
+            lambda: self._controllers("twin"),
         )
 
     def _clock(self, name: str) -> Clock:
@@ -102,6 +110,9 @@ class World:
 
     def _participant(self, name: str, start: Callable[[], Any]) -> Participant[Any]:
         return Participant(name, start, self._clock(name), self.store, self.timeline, self.faults, self.trace)
+
+    def _controllers(self, name: str) -> Participant[ControllersCore]:
+        return self._participant(name, lambda: ControllersCore(all_controllers(ControllersConfig())))
 
     def _watcher(self, name: str) -> Participant[Watcher]:
         return self._participant(name, lambda: Watcher(name, SELECTIONS[name]))
@@ -120,7 +131,6 @@ class World:
         self.trace.add(self.timeline.now, "world", "calm")
         self.faults.calm()
         self._trouble.heal()
-        self._settle(self.users.settle())
         self._come_to_rest()
         self._restart_everything()
         self._come_to_rest()
@@ -149,15 +159,17 @@ class World:
 
     def find_unfinished(self) -> Iterator[str]:
         """Sentences about what is not as it should be; none at rest."""
-        if not self.store.is_up:
-            yield "the store is down"
+        if not self.store.is_up or not self._is_settled:
+            yield "the users are not done yet" if self.store.is_up else "the store is down"
             return
         for watcher in self._watchers:
             yield from watcher.core.untrue(self.store, lambda key: not is_heartbeat(key))
         look = Look(self.store)
         yield from find_untrue(look, self.scheduler.core, self.controllers.core)
         yield from self.users.unfinished(look)
-        yield from find_leftovers(look, [node for node in self.nodes if node.name not in self._trouble.lost])
+        nodes = [node for node in self.nodes if node.name not in self._trouble.lost]
+        yield from find_untold(look, nodes, self.timeline.now)
+        yield from find_leftovers(look, nodes)
 
     def close(self) -> None:
         for node in self.nodes:
@@ -166,8 +178,9 @@ class World:
     # --- users ------------------------------------------------------------------------------------------------------
 
     def _wish(self) -> None:
-        """One wish after the other, each when the one before was answered."""
+        """One wish after the other, each when the one before was answered; in the end they settle."""
         if self.timeline.now >= EPOCH_MS + self.config.busy_ms:
+            self._submit(self.users.settle(), self._settled)
             return
         write = self.users.next_write()
 
@@ -177,8 +190,8 @@ class World:
 
         self._submit([write], hear)
 
-    def _settle(self, writes: Sequence[StoreWrite]) -> None:
-        self._submit(writes, lambda replies: None)
+    def _settled(self, replies: Sequence[Reply]) -> None:
+        self._is_settled = True
 
     def order(self, write: StoreWrite) -> None:
         """A user writes this now, beside what the seed's users do."""

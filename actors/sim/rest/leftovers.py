@@ -9,14 +9,12 @@ from actors.api.kinds import kind_for
 from actors.api.meta import Resource
 from actors.api.node import TAINT_NOT_READY, TAINT_OUT_OF_SERVICE, TAINT_UNREACHABLE, Node
 from actors.api.pod import Pod
-from actors.sim.machine import uid_of
 from actors.sim.node import SimNode
 from actors.sim.rest.look import Look
 
 
 def find_leftovers(look: Look, nodes: Iterable[SimNode]) -> Iterator[str]:
     yield from _objects(look)
-    yield from _pods(look)
     nodes = list(nodes)
     known = {node.name for node in nodes}
     yield from (f"node {n.metadata.name} is lost and there" for n in look.all(Node) if n.metadata.name not in known)
@@ -48,12 +46,6 @@ def _is_there(look: Look, key: Key, api_version: str, kind: str, name: str, uid:
     return stored is not None and stored.uid == uid
 
 
-def _pods(look: Look) -> Iterator[str]:
-    for pod in look.all(Pod):
-        if not pod.spec.node_name and not pod.is_finished and not look.is_hopeless(pod):
-            yield f"pod {pod.metadata.name} has no node and there is room"
-
-
 def _node(look: Look, node: SimNode) -> Iterator[str]:
     found = look.get(Node, "", node.name)
     if found is None or not found.is_ready:
@@ -73,10 +65,3 @@ def _machine(look: Look, node: SimNode) -> Iterator[str]:
     for uid in sorted(node.machine.volumes_of):
         if uid not in bound or bound[uid].is_finished:
             yield f"{node.name} keeps volumes of pod {uid}, which is over"
-    running = {(uid_of(status), status.spec.name) for status in node.machine.running()}
-    for pod in bound.values():
-        for status in pod.status.container_statuses or ():
-            is_up = (pod.metadata.uid, status.name) in running
-            if bool(status.state.running) != is_up:
-                told = "running" if status.state.running else "not running"
-                yield f"{node.name}: {status.name} of {pod.metadata.name} is told to be {told}, and that is not so"

@@ -1,0 +1,59 @@
+"""What the API tells of pods at rest is true and complete: each runs, has ended, or says why it does neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from actors.api.clock import Millis, parse_time
+from actors.api.pod import Pod
+from actors.reconcile.conditions import find_condition
+from actors.sim.machine import uid_of
+from actors.sim.node import SimNode
+from actors.sim.rest.look import Look
+
+#: Why a container may still wait when nothing goes wrong: it fails by itself, or its image is nowhere.
+_LASTING = frozenset({"CrashLoopBackOff", "ErrImagePull", "ImagePullBackOff", "RunContainerError", "PodInitializing"})
+#: A deadline that passed so long ago is known to everyone, whatever their clocks say.
+_LATE_MS: Millis = 120_000
+
+
+def find_untold(look: Look, nodes: Iterable[SimNode], now: Millis) -> Iterator[str]:
+    machines = {node.name: node for node in nodes}
+    for pod in look.all(Pod):
+        if pod.spec.node_name in machines:
+            yield from _bound(pod, machines[pod.spec.node_name])
+            yield from _overdue(pod, now)
+        elif not pod.is_finished:
+            yield from _waiting(pod, look)
+
+
+def _waiting(pod: Pod, look: Look) -> Iterator[str]:
+    told = find_condition(pod.status.conditions, "PodScheduled")
+    if not look.is_hopeless(pod):
+        yield f"pod {pod.metadata.name} has no node and there is room"
+    elif told is None or told.reason != "Unschedulable" or not told.message:
+        yield f"pod {pod.metadata.name} has no node and nobody says why"
+
+
+def _bound(pod: Pod, node: SimNode) -> Iterator[str]:
+    name = pod.metadata.name
+    running = {status.spec.name for status in node.machine.running() if uid_of(status) == pod.metadata.uid}
+    for status in pod.status.container_statuses or ():
+        if bool(status.state.running) != (status.name in running):
+            told = "running" if status.state.running else "not running"
+            yield f"{status.name} of {name} is told to be {told} on {node.name}, and that is not so"
+        if status.state.waiting and not pod.is_finished and status.state.waiting.reason not in _LASTING:
+            yield f"{status.name} of {name} waits on {node.name}: {status.state.waiting.reason}"
+    if not pod.status.container_statuses and not pod.is_finished:
+        yield f"nothing is told of pod {name} on {node.name}"
+    ends = [status.state.terminated for status in pod.status.container_statuses or ()]
+    if pod.spec.restart_policy == "Never" and ends and all(ends) and not pod.is_finished:
+        yield f"all of pod {name} has ended, and the pod has not"
+
+
+def _overdue(pod: Pod, now: Millis) -> Iterator[str]:
+    seconds = pod.spec.active_deadline_seconds
+    if seconds is None or pod.is_finished or not pod.status.start_time:
+        return
+    if now > parse_time(pod.status.start_time) + 1_000 * seconds + _LATE_MS:
+        yield f"pod {pod.metadata.name} goes on beyond its deadline"
