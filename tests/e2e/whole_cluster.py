@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -225,17 +227,29 @@ def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 30) -> T
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeCluster]:
-    """Up for the session; taken down at its end, when nothing may be left."""
-    made = WholeCluster(tmp_path_factory.mktemp("w") / "h", pod_pids_max=1_000)
+@contextmanager
+def home_of_its_own() -> Iterator[Path]:
+    """Not one of pytest's, which it deletes when it likes and whose paths are long."""
+    folder = Path(tempfile.mkdtemp(prefix="rpw-", dir="/tmp"))
     try:
-        made.up()
-        yield made
+        yield folder / "h"
     finally:
-        said = made.down()
-    assert said.code == 0, said
-    assert made.remains() == []
+        if not any(place.startswith(f"{folder}/") for place in _mounts()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def whole() -> Iterator[WholeCluster]:
+    """Up for the session; taken down at its end, when nothing may be left."""
+    with home_of_its_own() as home:
+        made = WholeCluster(home, pod_pids_max=1_000)
+        try:
+            made.up()
+            yield made
+        finally:
+            said = made.down()
+        assert said.code == 0, said
+        assert made.remains() == []
 
 
 @pytest.fixture(scope="session")
