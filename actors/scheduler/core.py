@@ -143,6 +143,7 @@ class SchedulerCore:
             if parked is not None:
                 self._reports.tell(key, pending.uid, parked.reason, parked.message)
             if not self._cache.is_assumed(key):
+                self._changes |= self._cache.release(key)  # bound once, it was another of the same name
                 self._queue.unhold(key)
             return
         self._changes |= self._cache.put_pod(key, pod)

@@ -122,6 +122,19 @@ def test_a_refused_bind_gives_back_what_it_took(rig: Rig) -> None:
     assert on(rig, "p") == "n"
 
 
+def test_a_namesake_in_a_new_list_does_not_pay_for_the_pod_before_it(rig: Rig) -> None:
+    """The removal of the first was never heard of: the list shows the second in its place."""
+    core = rig.cores[0]
+    rig.create(node("n", cpu=1))
+    rig.create(pod("p", cpu=1))
+    rig.settle()
+    rig.delete(Key("pods", "default", "p"), grace_period_seconds=0)
+    rig.create(pod("p", cpu=1))
+    rig.relist(core)
+    rig.settle()
+    assert on(rig, "p") == "n"
+
+
 def test_a_lagging_watch_does_not_free_what_own_binds_took(rig: Rig) -> None:
     """News of the time before the bind arrive after it: the pod was waiting then, and had been told so."""
     core = rig.cores[0]
