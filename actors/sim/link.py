@@ -1,8 +1,8 @@
 """One client's way to the store: requests and replies are lost, late, repeated and out of order, or all cut off.
 
 The client repeats a commit under the same idempotency key until it is answered or its time is up, as `store.client`
-does. A message dies with the life of the store that it was sent to, as it does with a connection; one of a client that
-died meanwhile still arrives.
+does. A message dies with the connection: with the life of the store that it was sent to, and when its client begins
+anew. Until then one of a client that has died may still arrive.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ class Link:
     def __init__(self, store: SimStore, timeline: Timeline, faults: Faults) -> None:
         self._store, self._timeline, self._faults = store, timeline, faults
         self.is_connected = True
+        self._connection = 0
+
+    def begin_anew(self) -> None:
+        """What is still under way will not arrive any more."""
+        self._connection += 1
 
     def reaches(self) -> bool:
         """Does a request that is sent now arrive?"""
@@ -64,10 +69,10 @@ class Link:
         attempt()
 
     def _send(self, writes: Sequence[StoreWrite], key: str, answer: Hear) -> None:
-        life = self._store.life
+        connection = (self._store.life, self._connection)
 
         def deliver() -> None:
-            if life == self._store.life:
+            if connection == (self._store.life, self._connection):
                 self._store.commit(writes, key, answer)
 
         if self.reaches():

@@ -54,6 +54,7 @@ class Participant(Generic[C]):
     # --- life ---------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
+        self.link.begin_anew()
         self.core = self._start()
         self._selection: Selection = self.core.selection()
         self._is_listed = self._is_deciding = self._wants_list = False
@@ -192,6 +193,7 @@ class Participant(Generic[C]):
         self._trace.add(self._timeline.now, self.name, "gives up on a commit")
         self._is_deciding = self._is_listed = self._wants_list = False
         self._wake_ms, self._news = None, []
+        self.link.begin_anew()
         self._session += 1
         self._list()
 

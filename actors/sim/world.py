@@ -88,7 +88,8 @@ class World:
         self.scheduler = self._participant("scheduler", lambda: SchedulerCore(SchedulerConfig()))
         self.controllers = self._controllers("controllers")
         self._watchers = [self._watcher(name) for name in SELECTIONS]
-        self.users = Users(seed, [node.name for node in self.nodes], self.config.is_calm)
+        names, objects = [node.name for node in self.nodes], lambda: self.laws.mirror.objects
+        self.users = Users(seed, names, objects, self.config.is_calm)
         participants = (self.scheduler, self.controllers, *self._watchers, *(node.participant for node in self.nodes))
         self._trouble = Trouble(
             self.nodes,

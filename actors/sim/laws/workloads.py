@@ -17,16 +17,21 @@ _ENDS = ("Complete", "Failed")
 
 
 class NeverTooMany:
-    """A ReplicaSet or Job never has more live pods than it was ever asked for; an index has one at a time."""
+    """A ReplicaSet or Job never has more live pods than it was ever asked for; an index has one at a time.
+
+    Pods that a user has taken from a ReplicaSet's selection are not its own any more.
+    """
 
     def __init__(self) -> None:
         self._asked: Counter[str] = Counter()
+        self._selected: dict[str, dict[str, str]] = {}
         self._live: dict[str, dict[str, str]] = {}
 
     def see(self, sight: Sight) -> None:
         obj = sight.obj
         if isinstance(obj, ReplicaSet):
             self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.replicas)
+            self._selected[obj.metadata.uid] = obj.spec.selector.match_labels or {}
         elif isinstance(obj, Job):
             self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.parallelism)
         elif isinstance(obj, Pod):
@@ -37,7 +42,8 @@ class NeverTooMany:
         if owner is None or owner.uid not in self._asked:
             return
         live = self._live.setdefault(owner.uid, {})
-        if removed or pod.is_finished or meta.is_deleting:
+        is_selected = self._selected.get(owner.uid, {}).items() <= (meta.labels or {}).items()
+        if removed or pod.is_finished or meta.is_deleting or not is_selected:
             live.pop(meta.uid, None)
             return
         index = meta.annotation(INDEX_ANNOTATION) or ""

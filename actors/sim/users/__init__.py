@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from actors.api.key import Key, Stored
 from actors.reconcile.actions import StoreWrite
 from actors.sim.rest.look import Look
 from actors.sim.users.deployments import Deployments
 from actors.sim.users.jobs import Jobs
+from actors.sim.users.meddlers import Meddlers
 from actors.sim.users.namespaces import Namespaces
 from actors.sim.users.operators import Operators
 from actors.sim.users.pods import Pods
@@ -16,11 +18,17 @@ from actors.sim.users.scenario import Draw, Scenario
 __all__ = ["Users"]
 
 #: How often each scenario has its turn; some seeds leave some out.
-_WEIGHTS = (4, 5, 4, 2, 1)
+_WEIGHTS = (4, 5, 4, 2, 1, 1)
+#: The first of them make something, the others disturb it.
+_CREATORS = 4
 
 
 class Users:
-    def __init__(self, seed: int, nodes: Sequence[str], is_calm: bool) -> None:
+    """`objects`: what is in the store now. In the calm nobody meddles."""
+
+    def __init__(
+        self, seed: int, nodes: Sequence[str], objects: Callable[[], Mapping[Key, Stored]], is_calm: bool
+    ) -> None:
         draw = Draw(seed)
         self._random = draw.random
         everyone: list[Scenario] = [
@@ -29,11 +37,12 @@ class Users:
             Pods(draw, is_calm),
             Namespaces(draw),
             Operators(draw, nodes, is_calm),
+            *([] if is_calm else [Meddlers(draw, objects)]),
         ]
         self._scenarios = everyone
-        self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS]
-        if not any(self._weights[:-1]):
-            self._weights = list(_WEIGHTS)
+        self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS[: len(everyone)]]
+        if not any(self._weights[:_CREATORS]):
+            self._weights = list(_WEIGHTS[: len(everyone)])
 
     def next_write(self) -> StoreWrite:
         (scenario,) = self._random.choices(self._scenarios, self._weights)
