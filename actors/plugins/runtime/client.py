@@ -18,6 +18,7 @@ from actors.plugins.runtime.spawn import start_launcher
 
 _CONNECT_ATTEMPTS, _PAUSE_S = 400, 0.025
 _CALL_ATTEMPTS = 5
+_MESSAGES_AT_ONCE = 100
 #: How long without a socket before another launcher is started: a restart of the worker keeps the socket.
 _SPAWN_EVERY = 40
 
@@ -98,16 +99,20 @@ class LauncherClient:
         )
 
     def _on_readable(self, sock: socket.socket) -> None:
-        try:
-            received = protocol.receive(sock)
-        except BlockingIOError:
-            return
-        except OSError:
-            received = None
-        if received is None:
-            self._disconnect(sock)
-            return
-        message, _ = received
+        """All that is there: a busy loop comes here seldom."""
+        for _ in range(_MESSAGES_AT_ONCE):
+            try:
+                received = protocol.receive(sock)
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            if received is None:
+                self._disconnect(sock)
+                return
+            self._take(received[0])
+
+    def _take(self, message: dict[str, Any]) -> None:
         if "event" in message:
             self._on_event(message["event"])
             return

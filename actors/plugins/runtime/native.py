@@ -268,7 +268,11 @@ class NativeRuntime:
             self._spawn(self._tell_all())
 
     async def _tell_all(self) -> None:
-        for status in await self.list_containers():
+        try:
+            statuses = await self.list_containers()
+        except PluginError:
+            return  # the connection is lost again: the next one tells
+        for status in statuses:
             if status.state is not ContainerState.CREATED:
                 for queue in self._subscribers:
                     queue.put_nowait(status)

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-IN, HUP, EDGE = select.EPOLLIN, select.EPOLLHUP, select.EPOLLET
+IN, OUT, HUP, EDGE = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPOLLET
 _GONE = HUP | select.EPOLLERR
 
 

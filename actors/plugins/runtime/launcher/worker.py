@@ -1,21 +1,24 @@
 """The worker: answers the runtime on a socket, launches containers, writes logs. One thread, one epoll.
 
 Requests are {"n", "verb", ...}, answers {"n", "result"} or {"n", "error": {reason, message, retryable}}; every
-connection also gets {"event": state} at each start and exit. A client that does not read is hung up on.
+connection also gets {"event": state} at each start and exit. What a slow client has not read yet is kept for it, up to
+a bound; one that does not read at all is hung up on.
 """
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import socket
 import sys
 import traceback
+from collections import deque
 
 from actors.plugins.runtime.launcher import namespaces, protocol
 from actors.plugins.runtime.launcher.attendant import Attendant
 from actors.plugins.runtime.launcher.containers import Containers
-from actors.plugins.runtime.launcher.loop import Loop
+from actors.plugins.runtime.launcher.loop import IN, OUT, Loop
 from actors.plugins.runtime.launcher.start import Refused
 from actors.plugins.runtime.launcher.state import make_directory, remove_tree
 
@@ -32,6 +35,7 @@ VERSION = 1
 #: Without a running container and without a client the launcher goes away by itself.
 _IDLE_S = 30.0
 _ROOT = 0
+_UNREAD_MAX = 10_000
 
 
 class Worker:
@@ -41,6 +45,7 @@ class Worker:
         self._shared, self._supervisor, self._supervisor_pid = shared, supervisor, supervisor_pid
         self._loop = Loop()
         self._clients: dict[int, socket.socket] = {}
+        self._unread: dict[int, deque[dict[str, Any]]] = {}
         attendant = Attendant(shared, self._loop, supervisor, self._publish)
         self._containers = Containers(shared, self._loop, attendant)
         self._orphaned = self._ended = False
@@ -86,9 +91,16 @@ class Worker:
             return
         client.setblocking(False)
         self._clients[client.fileno()] = client
-        self._loop.watch(client.fileno(), lambda _: self._on_client(client))
+        self._unread[client.fileno()] = deque()
+        self._loop.watch(client.fileno(), lambda events: self._on_client(client, events))
 
-    def _on_client(self, client: socket.socket) -> None:
+    def _on_client(self, client: socket.socket, events: int) -> None:
+        if events & OUT:
+            self._send_unread(client)
+        if events & ~OUT and client.fileno() in self._clients:
+            self._read(client)
+
+    def _read(self, client: socket.socket) -> None:
         try:
             received = protocol.receive(client)
         except BlockingIOError:
@@ -103,16 +115,39 @@ class Worker:
     def _hang_up(self, client: socket.socket) -> None:
         if self._clients.pop(client.fileno(), None) is not None:
             self._loop.forget(client.fileno())
+            del self._unread[client.fileno()]
             client.close()
         self._arm_idle_timer()
 
     def _send(self, client: socket.socket, message: dict[str, Any]) -> None:
         if client.fileno() not in self._clients:
             return
+        unread = self._unread[client.fileno()]
         try:
-            protocol.send(client, message)
+            if not unread:
+                protocol.send(client, message)
+                return
+        except BlockingIOError:
+            self._loop.change(client.fileno(), IN | OUT)
         except OSError:
             self._hang_up(client)
+            return
+        unread.append(json.loads(json.dumps(message)))  # as it is now
+        if len(unread) > _UNREAD_MAX:
+            self._hang_up(client)
+
+    def _send_unread(self, client: socket.socket) -> None:
+        unread = self._unread[client.fileno()]
+        try:
+            while unread:
+                protocol.send(client, unread[0])
+                unread.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._hang_up(client)
+            return
+        self._loop.change(client.fileno(), IN)
 
     def _publish(self, state: State) -> None:
         for client in list(self._clients.values()):
