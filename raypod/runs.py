@@ -152,8 +152,10 @@ class AsyncRun:
         try:
             while True:
                 waiter = asyncio.create_task(changed.wait())
-                done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
-                waiter.cancel()
+                try:
+                    done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiter.cancel()
                 if waiter not in done:
                     for task in done:
                         task.result()

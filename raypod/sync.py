@@ -28,7 +28,8 @@ class LoopThread:
 
     def __init__(self) -> None:
         self._loop, self.stopped = asyncio.new_event_loop(), False
-        threading.Thread(target=self._serve, name="raypod", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="raypod", daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         self._loop.run_forever()
@@ -63,14 +64,16 @@ class LoopThread:
         if not self.stopped:
             self.stopped = True
             asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+            self._thread.join(2 * _END_SECONDS)
 
     async def _end(self) -> None:
-        """Whoever waits still is told so by a cancellation."""
+        """Whoever waits still is told so by a cancellation; what was left half read is closed."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_END_SECONDS)
+        await self._loop.shutdown_asyncgens()
         self._loop.call_soon(self._loop.stop)
 
 
