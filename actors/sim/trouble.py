@@ -27,6 +27,7 @@ _QUICK_REBOOT_MS = (3_000, 15_000)
 _SLOW_REBOOT_MS = (50_000, 150_000)
 _CUT_MS = (500, 90_000)
 _NOTICED_MS = (3_000, 15_000)
+_LOOK_AGAIN_MS: Millis = 5_000
 _JUMP_MS_MAX = 40_000
 _TWIN_MS = (1_000, 30_000)
 _FOR_GOOD_MS: Millis = 1 << 40
@@ -101,7 +102,7 @@ class Trouble:
             for device in node.machine.list_devices():
                 node.machine.devices.set_health(device.id, True)
             node.learn()
-            self._set_out_of_service(node, False)
+            self._clear(node)
 
     # --- one each -------------------------------------------------------------------------------------------------
 
@@ -130,15 +131,20 @@ class Trouble:
 
     def _notice_return(self, node: SimNode) -> None:
         if node.is_alive:
-            self._set_out_of_service(node, False)
+            self._clear(node)
         else:
             self._timeline.after(_NOTICED_MS[0], partial(self._notice_return, node))
 
-    def _set_out_of_service(self, node: SimNode, is_out: bool) -> None:
+    def _clear(self, node: SimNode, looks: int = 3) -> None:
+        """More than once, for a write that sets the taint may still be on its way."""
         stored = self._store.find(Key("nodes", "", node.name)) if self._store.is_up else None
         taints = (lens(stored, Node).spec.taints or ()) if stored else ()
-        if not is_out and all(taint.key != TAINT_OUT_OF_SERVICE for taint in taints):
-            return
+        if any(taint.key == TAINT_OUT_OF_SERVICE for taint in taints):
+            self._set_out_of_service(node, False)
+        if looks:
+            self._timeline.after(_LOOK_AGAIN_MS, partial(self._clear, node, looks - 1))
+
+    def _set_out_of_service(self, node: SimNode, is_out: bool) -> None:
         row = {"key": TAINT_OUT_OF_SERVICE, "effect": "NoExecute", "value": "simulated"}
         patch = {"spec": {"taints": [row if is_out else {"$patch": "delete", "key": TAINT_OUT_OF_SERVICE}]}}
         self._submit(Patch(key=Key("nodes", "", node.name), patch=patch, type=PatchType.STRATEGIC))
