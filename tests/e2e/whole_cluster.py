@@ -30,6 +30,8 @@ BIN = Path(sys.executable).parent
 NODE = "whole"
 #: A line each 0.1 s, until SIGTERM (which pid 1 would not heed by itself).
 TICKING = "trap exit TERM; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.1; done"
+#: Waits for the end of its input, which is the end of pytest.
+_GUARD = 'read home; read _; RAYPOD_HOME=$home; export RAYPOD_HOME; exec "$0" down'
 
 T = TypeVar("T")
 
@@ -229,11 +231,21 @@ def wait_for(what: str, probe: Callable[[], T | None], seconds: float = 30) -> T
 
 @contextmanager
 def home_of_its_own() -> Iterator[Path]:
-    """Not one of pytest's, which it deletes when it likes and whose paths are long."""
+    """Not one of pytest's, which it deletes when it likes and whose paths are long. When pytest is killed a guard
+    takes down what runs there.
+    """
     folder = Path(tempfile.mkdtemp(prefix="rpw-", dir="/tmp"))
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, str(BIN / "raypod")], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True, text=True,
+    )  # fmt: skip
+    assert guard.stdin is not None
+    print(folder / "h", file=guard.stdin, flush=True)
     try:
         yield folder / "h"
     finally:
+        guard.kill()
+        guard.communicate(timeout=20)
         if not any(place.startswith(f"{folder}/") for place in _mounts()):
             shutil.rmtree(folder, ignore_errors=True)
 
