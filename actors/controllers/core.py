@@ -79,6 +79,7 @@ class ControllersCore:
     def decide(self, now: Millis) -> Sequence[StoreWrite]:
         writes: list[StoreWrite] = []
         self._in_flight = []
+        self._view.tick(now)
         while len(writes) < self._writes_max and (task := self._queue.pop(now)) is not None:
             decided = self._reconcile(task, now)
             writes += decided

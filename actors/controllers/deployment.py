@@ -187,7 +187,8 @@ def _mark(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet]) ->
     if not wanted.items() <= (new.metadata.annotations or {}).items():
         yield Patch(key=_key(new), patch={"metadata": {"annotations": wanted}}, uid=new.metadata.uid)
     if deployment.metadata.annotation(REVISION) != str(revision):
-        yield Patch(key=deployment_key(deployment), patch={"metadata": {"annotations": {REVISION: str(revision)}}})
+        patch = {"metadata": {"annotations": {REVISION: str(revision)}}}
+        yield Patch(key=deployment_key(deployment), patch=patch, uid=deployment.metadata.uid)
 
 
 def _trim(deployment: Deployment, new: ReplicaSet, old: Sequence[ReplicaSet]) -> Iterable[Action]:

@@ -29,7 +29,8 @@ def report(deployment: Deployment, new: ReplicaSet | None, old: Sequence[Replica
         status: Row = dict(counts)
         if news:
             status["conditions"] = with_conditions(deployment.status.conditions, news)
-        yield Patch(key=deployment_key(deployment), patch={"status": status}, subresource="status")
+        key, patch = deployment_key(deployment), {"status": status}
+        yield Patch(key=key, patch=patch, subresource="status", uid=deployment.metadata.uid)
 
 
 def deployment_key(deployment: Deployment) -> Key:

@@ -90,7 +90,7 @@ def _known_verdict(job: Job) -> Verdict | None:
 def _run(job: Job, count: Tally, pods: Sequence[Pod], view: View, backoff: Backoff, now: Millis) -> Iterable[Action]:
     plan = plan_pods(job, count, view, _BURST)
     yield from _stop(plan.stop)
-    delay_ms = _backoff_ms(pods, backoff, now) if plan.create else 0
+    delay_ms = _backoff_ms(pods, view, backoff, now) if plan.create else 0
     if delay_ms:
         yield RequeueAfter(delay_ms)
     for pod in () if delay_ms else plan.create:
@@ -109,14 +109,14 @@ def _stop(pods: Iterable[Pod]) -> Iterable[Action]:
             yield Delete(key=pod_key(pod), uid=pod.metadata.uid)
 
 
-def _backoff_ms(pods: Sequence[Pod], backoff: Backoff, now: Millis) -> Millis:
+def _backoff_ms(pods: Sequence[Pod], view: View, backoff: Backoff, now: Millis) -> Millis:
     """How long to wait before the next pod: doubles with each failure since the last success (KEP-3850).
 
     Pods that the cluster took down (DisruptionTarget) are replaced without waiting.
     """
-    successes = [_ended_ms(pod) for pod in pods if pod.status.phase == "Succeeded"]
+    successes = [_ended_ms(pod, view) for pod in pods if pod.status.phase == "Succeeded"]
     failures = [
-        _ended_ms(p)
+        _ended_ms(p, view)
         for p in pods
         if p.status.phase == "Failed" and not is_true(p.status.conditions, "DisruptionTarget")
     ]
@@ -124,9 +124,10 @@ def _backoff_ms(pods: Sequence[Pod], backoff: Backoff, now: Millis) -> Millis:
     return max(max(recent) + backoff.delay_ms(len(recent)) - now, 0) if recent else 0
 
 
-def _ended_ms(pod: Pod) -> Millis:
+def _ended_ms(pod: Pod, view: View) -> Millis:
+    """Not after we saw it: the node's clock may be ahead of ours."""
     times = [s.state.terminated.finished_at for s in pod.status.container_statuses or () if s.state.terminated]
-    return max((parse_time(at) for at in times if at), default=pod.metadata.created_ms)
+    return min(max((parse_time(at) for at in times if at), default=pod.metadata.created_ms), view.seen_ms(pod_key(pod)))
 
 
 def _report(job: Job, count: Tally, verdict: Verdict | None, now: Millis) -> Iterable[Action]:

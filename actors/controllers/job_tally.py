@@ -4,7 +4,8 @@
     its uid is there                   -> the finalizer is taken from the pod
     its uid is there, finalizer gone   -> the counter goes up and the uid goes, in one write
 
-So a pod can vanish only when it is on the list, and leaves the list only by being counted. Successes of an Indexed
+So a pod can vanish only when it is on the list, and leaves the list only by being counted. One that was listed as
+failed while it was on its way out, and succeeded after all, stays counted as failed. Successes of an Indexed
 Job need no list: `completedIndexes` is a set, and adding to it twice is the same as once.
 """
 
@@ -66,10 +67,10 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
     succeeded = _List(listed.succeeded, tracked)
     failed = _List(listed.failed, tracked)
     wins = [pod for pod in ended if is_success(pod)]
-    failed.add(pod for pod in ended if not is_success(pod))
+    failed.add(pod for pod in ended if not is_success(pod) and pod.metadata.uid not in succeeded.known)
     now_completed = completed | ({index_of(pod) for pod in wins} - {-1}) if indexed else frozenset()
     if not indexed:
-        succeeded.add(wins)
+        succeeded.add(pod for pod in wins if pod.metadata.uid not in failed.known)
     releasable = [p for p in ended if p.metadata.uid in (*succeeded.known, *failed.known)]
     releasable += [p for p in wins if indexed and (index_of(p) in completed or index_of(p) == -1)]
     return Tally(

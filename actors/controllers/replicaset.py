@@ -96,7 +96,8 @@ def _report(rs: ReplicaSet, pods: Sequence[Pod], now: Millis) -> Iterable[Action
         "observedGeneration": rs.metadata.generation,
     }
     if status != _known(rs):
-        yield Patch(key=key_in(REPLICA_SET.resource, rs.metadata), patch={"status": status}, subresource="status")
+        key, patch = key_in(REPLICA_SET.resource, rs.metadata), {"status": status}
+        yield Patch(key=key, patch=patch, subresource="status", uid=rs.metadata.uid)
     yield from (RequeueAfter(at - now) for at in sorted(times) if at > now)
 
 

@@ -8,10 +8,11 @@ NEVER_MS: Millis = 1 << 62
 
 
 class Agenda:
-    """Due times by pod uid, in the order in which the pods came."""
+    """Due times by pod uid, in the order in which the pods came. A clock that is set back makes all of them due."""
 
     def __init__(self) -> None:
         self._due: dict[str, Millis] = {}
+        self._now_ms: Millis = 0
 
     def at(self, uid: str, due_ms: Millis) -> None:
         self._due[uid] = due_ms
@@ -23,6 +24,9 @@ class Agenda:
         self._due.pop(uid, None)
 
     def due(self, now: Millis) -> list[str]:
+        if now < self._now_ms:
+            self._due = {uid: min(due_ms, now) if due_ms < NEVER_MS else due_ms for uid, due_ms in self._due.items()}
+        self._now_ms = now
         return [uid for uid, due_ms in self._due.items() if due_ms <= now]
 
     def first_ms(self) -> Millis | None:

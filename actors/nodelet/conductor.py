@@ -13,7 +13,7 @@ from actors.api.codec import decode
 from actors.nodelet.admission import find_refusal
 from actors.nodelet.agenda import NEVER_MS, Agenda
 from actors.nodelet.lifecycle import NEXT, Stage
-from actors.nodelet.operations import LOST_AFTER_MS, CheckImage, Failure, Operation, Result
+from actors.nodelet.operations import CheckImage, Failure, Operation, Result
 from actors.nodelet.outcome import Said, absorb, absorb_failure, begin, retry_after
 from actors.nodelet.record import Flight, PodRecord, Retry
 from actors.nodelet.spec import NodeView
@@ -114,7 +114,7 @@ class Conductor:
         if retry is not None and not retry.is_due(now):
             self._wait(record, slot, retry, now)
             return
-        record.in_flight[slot] = Flight(operation, now + operation.timeout_ms + LOST_AFTER_MS)
+        record.in_flight[slot] = Flight(operation, now)
         self.plans.no_later(record.uid, record.in_flight[slot].deadline_ms)
         self._mark(record)
         self.outbox.append(operation)
@@ -137,8 +137,13 @@ class Conductor:
             self.plans.no_later(record.uid, shown_ms)
 
     def _expire(self, record: PodRecord, now: Millis) -> None:
-        """An operation of which nothing was heard in its time is lost: it failed, and may have happened."""
+        """An operation of which nothing was heard in its time is lost: it failed, and may have happened.
+
+        Its time begins anew when the clock is set back.
+        """
         for slot, flight in list(record.in_flight.items()):
+            if now < flight.since_ms:
+                flight = record.in_flight[slot] = Flight(flight.operation, now)
             if now >= flight.deadline_ms:
                 lost = Failure(reason="OperationLost", message=f"{slot} was not answered in time")
                 self.absorb(record, flight.operation, lost, now)

@@ -12,7 +12,7 @@ from actors.api.clock import Millis
 from actors.api.key import Key
 from actors.api.kinds import POD
 from actors.nodelet.attempts import POD_UID_LABEL
-from actors.nodelet.operations import LOST_AFTER_MS, Failure, Listing, ListNode, Operation, Result
+from actors.nodelet.operations import Failure, Listing, ListNode, Operation, Result
 from actors.nodelet.outcome import absorb_container
 from actors.nodelet.record import Flight, PodRecord
 from actors.plugins.runtime.port import ContainerStatus
@@ -44,10 +44,11 @@ class Inventory:
 
     def plan(self, now: Millis, step: int) -> list[Operation]:
         """One at a time. A clock that went backwards makes the next one due, too."""
-        if now < self.next_ms() and (self._flight is not None or self._looked_ms <= now):
+        since_ms = self._looked_ms if self._flight is None else self._flight.since_ms
+        if since_ms <= now < self.next_ms():
             return []
         operation = ListNode(since=step)
-        self._flight = Flight(operation, now + operation.timeout_ms + LOST_AFTER_MS)
+        self._flight = Flight(operation, now)
         return [operation]
 
     def completed(

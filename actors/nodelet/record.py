@@ -14,7 +14,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.key import Key, Stored
 from actors.api.pod import Container, Pod
-from actors.nodelet.operations import Failure, Operation
+from actors.nodelet.operations import LOST_AFTER_MS, Failure, Operation
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
 from actors.plugins.runtime.port import ContainerState, ContainerStatus, Sandbox, SandboxState
@@ -26,7 +26,11 @@ class Flight(msgspec.Struct, frozen=True):
     """An operation under way; from `deadline_ms` on it counts as lost and may be issued again."""
 
     operation: Operation
-    deadline_ms: Millis
+    since_ms: Millis
+
+    @property
+    def deadline_ms(self) -> Millis:
+        return self.since_ms + self.operation.timeout_ms + LOST_AFTER_MS
 
 
 class Retry(msgspec.Struct, frozen=True):

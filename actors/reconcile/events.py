@@ -72,7 +72,7 @@ class EventRecorder:
 
     def flush(self, now: Millis) -> list[StoreWrite]:
         """What to write now: an Event's first appearance at once, its repeats when their time has come."""
-        due = [key for key in self._dirty if self._records[key].due_ms <= now]
+        due = [key for key in self._dirty if not 0 < self._records[key].due_ms - now <= self._refresh_ms]
         for key in due:
             del self._dirty[key]
             self._records[key].due_ms = now + self._refresh_ms

@@ -59,6 +59,7 @@ class View:
         self._revisions = Revisions()
         self._node_gone_ms: dict[str, Millis] = {}
         self._since_ms: Millis = 0
+        self._now_ms: Millis = 0
         self.revision = 0
 
     # -- what a controller asks
@@ -121,6 +122,15 @@ class View:
         return self._node_gone_ms.get(name, self._since_ms)
 
     # -- what the core tells
+
+    def tick(self, now: Millis) -> None:
+        """It is `now`. When the clock was set back, nothing was seen later than this."""
+        if now < self._now_ms:
+            for key, entry in self._entries.items():
+                self._entries[key] = Entry(entry.obj, min(entry.seen_ms, now))
+            self._node_gone_ms = {name: min(at, now) for name, at in self._node_gone_ms.items()}
+            self._since_ms = min(self._since_ms, now)
+        self._now_ms = now
 
     def relist(self, items: Sequence[Stored], revision: int, now: Millis) -> None:
         """The world is now `items`, but for own writes newer than `revision`."""

@@ -1,6 +1,7 @@
 """Which items are due: each at most once, some later, failing ones ever later. Order is due time, then arrival.
 
-Pure: the clock is an argument, ties are broken by a counter, never by hash or identity.
+Pure: the clock is an argument, ties are broken by a counter, never by hash or identity. A clock that is set back makes
+everything due: asking too early does no harm, waiting for the old time to come again does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class WorkQueue(Generic[Item]):
         self._heap: list[tuple[Millis, int, Item]] = []
         self._failures: dict[Item, int] = {}
         self._arrivals = 0
+        self._now_ms: Millis = 0
 
     def __len__(self) -> int:
         return len(self._due)
@@ -51,6 +53,10 @@ class WorkQueue(Generic[Item]):
 
     def pop(self, now: Millis) -> Item | None:
         """The next item that is due, or None."""
+        if now < self._now_ms:
+            for item in list(self._due):
+                self.add(item, now)
+        self._now_ms = now
         self._drop_stale()
         if not self._heap or self._heap[0][0] > now:
             return None

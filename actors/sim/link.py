@@ -20,7 +20,7 @@ Hear = Callable[[Sequence[Reply]], None]
 
 HOP_MS = (0, 2)
 RETRY_MS: Millis = 400
-_SLOW_MS = (200, 5_000)
+SLOW_MS = (200, 5_000)
 _DEADLINE_MS = int(1_000 * DEADLINE_SECONDS)
 
 
@@ -78,7 +78,7 @@ class Link:
         if self.reaches():
             self._timeline.after(self._hop("request_slow"), deliver)
             if self._faults.strikes("commit_repeated"):
-                self._timeline.after(self._faults.delay(0, _SLOW_MS[1]), deliver)
+                self._timeline.after(self._faults.delay(0, SLOW_MS[1]), deliver)
 
     def _hop(self, slow_fault: str) -> Millis:
-        return self._faults.delay(*(_SLOW_MS if self._faults.strikes(slow_fault) else HOP_MS))
+        return self._faults.delay(*(SLOW_MS if self._faults.strikes(slow_fault) else HOP_MS))

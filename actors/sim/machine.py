@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -94,10 +95,6 @@ class SimMachine:
         self._tell()
         return cast("T", result)
 
-    def tick(self) -> None:
-        self._runtime.tick()
-        self._tell()
-
     def kill(self, container_id: str) -> None:
         """As the kernel's OOM killer does."""
         self._runtime.exit_container(container_id, 137)
@@ -116,8 +113,12 @@ class SimMachine:
         self._happened.append(status)
         script = script_of(status.spec)
         if status.state is ContainerState.RUNNING and script.run_ms != FOREVER:
-            machine = self.machine
-            self._timeline.after(script.run_ms, lambda: self.tick() if machine is self.machine else None)
+            self._timeline.after(script.run_ms, partial(self._end_script, self.machine, status.spec.id))
+
+    def _end_script(self, machine: FakeMachine, container_id: str) -> None:
+        if machine is self.machine and container_id in {status.spec.id for status in self.running()}:
+            self._runtime.end_script(container_id)
+            self._tell()
 
     def _tell(self) -> None:
         happened, self._happened = self._happened, []

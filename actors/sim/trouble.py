@@ -17,6 +17,7 @@ from actors.api.key import Key
 from actors.api.node import TAINT_OUT_OF_SERVICE, Node
 from actors.reconcile.actions import Delete, Patch, PatchType, StoreWrite
 from actors.sim.faults import Faults
+from actors.sim.link import SLOW_MS
 from actors.sim.node import SimNode
 from actors.sim.participant import Participant
 from actors.sim.store import SimStore
@@ -28,7 +29,7 @@ _SLOW_REBOOT_MS = (50_000, 150_000)
 _CUT_MS = (500, 90_000)
 _NOTICED_MS = (3_000, 15_000)
 _LOOK_AGAIN_MS: Millis = 5_000
-_JUMP_MS_MAX = 40_000
+_JUMP_MS_MAX = (2_000, 40_000, 40_000, 7_200_000)
 _TWIN_MS = (1_000, 30_000)
 _FOR_GOOD_MS: Millis = 1 << 40
 
@@ -68,6 +69,7 @@ class Trouble:
         self._store, self._timeline, self._faults, self._trace = store, timeline, faults, trace
         self._submit, self._start_twin = submit, start_twin
         self._is_over = False
+        self._twins = 0
         self.lost: set[str] = set()
 
     def plan(self, config: TroubleConfig, length_ms: Millis) -> None:
@@ -167,11 +169,25 @@ class Trouble:
         """Nobody has told the old ones that they are dead."""
         twin = self._start_twin()
         self._say(twin.name, "begins beside the other")
-        self._timeline.after(self._faults.delay(*_TWIN_MS), lambda: twin.crash(restart=False))
+        self._twins += 1
+        self._timeline.after(self._faults.delay(*_TWIN_MS), partial(self._end_twin, twin))
+
+    def _end_twin(self, twin: Participant[Any]) -> None:
+        """What it has sent may still arrive for a while."""
+        twin.crash(restart=False)
+        self._timeline.after(SLOW_MS[1], self._forget_twin)
+
+    def _forget_twin(self) -> None:
+        self._twins -= 1
+
+    @property
+    def has_twin(self) -> bool:
+        return self._twins > 0
 
     def _jump(self) -> None:
         name = self._faults.random.choice(sorted(self._clocks))
-        by_ms = self._faults.delay(-_JUMP_MS_MAX, _JUMP_MS_MAX)
+        most_ms = self._faults.random.choice(_JUMP_MS_MAX)
+        by_ms = self._faults.delay(-most_ms, most_ms)
         self._say(name, f"clock jumps by {by_ms / 1000:.0f} s")
         self._clocks[name].jump(by_ms)
 

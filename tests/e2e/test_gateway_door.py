@@ -124,7 +124,7 @@ async def test_a_taken_port_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         config = GatewayConfig(host="127.0.0.1", port=port, home=str(tmp_path))
-        told = f"port {port} is taken by another program: stop it, or set another gateway port"
+        told = f"port {port} is taken by another program: stop it, or set gateway.port"
         with pytest.raises(GatewayError, match=told):
             await Gateway(config, LocalStore(), FakeNodes(), FakeCluster()).start()
 

@@ -198,7 +198,13 @@ class FakeRuntime:
             if status.state is not ContainerState.RUNNING or script.run_ms == FOREVER:
                 continue
             if status.started_at_ms + script.run_ms <= now:
-                self._finish(status, 137 if script.oom else script.exit_code)
+                self.end_script(name)
+
+    def end_script(self, container_id: str) -> None:
+        """Its script has run its time, whatever the clock says."""
+        status = self.machine.containers[container_id]
+        script = self._scripts(status.spec)
+        self._finish(status, 137 if script.oom else script.exit_code)
 
     def exit_container(self, container_id: str, exit_code: int) -> None:
         """End a running container now, whatever its script says."""

@@ -21,9 +21,12 @@ __all__ = ["Breach", "Laws"]
 
 
 class Laws:
-    """`clock_has_jumped` tells of a node's clock that times by it prove nothing."""
+    """`clock_has_jumped` tells of a node's clock that times by it prove nothing, `has_twin` that the controllers may be
+    there twice."""
 
-    def __init__(self, clock_has_jumped: Callable[[str], bool], is_calm: bool = False) -> None:
+    def __init__(
+        self, clock_has_jumped: Callable[[str], bool], has_twin: Callable[[], bool], is_calm: bool = False
+    ) -> None:
         self.machines, self.mirror = MachineLaws(clock_has_jumped), Mirror()
         self._addresses = AddressesAreUnique()
         self._laws: list[Law] = [
@@ -38,7 +41,7 @@ class Laws:
             RestartsGrow(),
             TimesMakeSense(clock_has_jumped),
             self._addresses,
-            NeverTooMany(),
+            NeverTooMany(has_twin),
             JobsCountRight(),
         ]
         if is_calm:

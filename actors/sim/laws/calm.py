@@ -33,11 +33,13 @@ class GoneMeansStopped:
 class RollingKeepsAvailable:
     """A rolling update takes down no pod that leaves fewer available than maxUnavailable allows.
 
-    What has just become available may not be known to who decided: only what has been so for a while is owed.
+    What has just become available may not be known to who decided: only what has been so for a while is owed. And to
+    make a Deployment smaller is no update: its ReplicaSets shrink in proportion, whichever of them is available.
     """
 
     def __init__(self) -> None:
         self._deployments: dict[str, Deployment] = {}
+        self._shrunk_ms: dict[str, Millis] = {}
         self._deployment_of: dict[str, str] = {}
         self._ready: dict[str, dict[str, Millis]] = {}
 
@@ -45,6 +47,9 @@ class RollingKeepsAvailable:
         obj, uid = sight.obj, sight.obj.metadata.uid
         owner = controller_of(obj.metadata)
         if isinstance(obj, Deployment):
+            before = self._deployments.get(uid)
+            if before is not None and obj.spec.replicas < before.spec.replicas:
+                self._shrunk_ms[uid] = sight.record.at
             self._deployments[uid] = obj
         elif isinstance(obj, ReplicaSet) and owner is not None:
             self._deployment_of[uid] = owner.uid
@@ -56,8 +61,11 @@ class RollingKeepsAvailable:
         settled = sum(now - since > _NOTICED_MS for since in ready.values())
         if is_ready(pod) and not pod.metadata.is_deleting:
             ready.setdefault(pod.metadata.uid, now)
-        elif ready.pop(pod.metadata.uid, None) is not None:
+        elif ready.pop(pod.metadata.uid, None) is not None and not self._shrinks(deployment_uid, now):
             self._check(self._deployments[deployment_uid], len(ready), settled)
+
+    def _shrinks(self, deployment_uid: str, now: Millis) -> bool:
+        return now - self._shrunk_ms.get(deployment_uid, now - _NOTICED_MS) < _NOTICED_MS
 
     def _check(self, deployment: Deployment, available: int, settled: int) -> None:
         if deployment.metadata.is_deleting or deployment.spec.strategy.type != "RollingUpdate":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -19,10 +19,14 @@ _ENDS = ("Complete", "Failed")
 class NeverTooMany:
     """A ReplicaSet or Job never has more live pods than it was ever asked for; an index has one at a time.
 
-    Pods that a user has taken from a ReplicaSet's selection are not its own any more.
+    Pods that a user has taken from a ReplicaSet's selection are not its own any more. While two controllers both think
+    that they lead (`has_twin`), what one of them decided on old news may make one too many, as in Kubernetes, whose
+    leader election does not fence: such an owner is excused until the excess is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, has_twin: Callable[[], bool] = lambda: False) -> None:
+        self._has_twin = has_twin
+        self._excused: set[str] = set()
         self._asked: Counter[str] = Counter()
         self._selected: dict[str, dict[str, str]] = {}
         self._live: dict[str, dict[str, str]] = {}
@@ -46,14 +50,21 @@ class NeverTooMany:
         if removed or pod.is_finished or meta.is_deleting or not is_selected:
             live.pop(meta.uid, None)
             return
-        index = meta.annotation(INDEX_ANNOTATION) or ""
-        if index and meta.uid not in live and index in live.values():
-            raise Breach(f"{owner.kind} {owner.name} has two live pods of index {index}")
-        live[meta.uid] = index
-        if len(live) > self._asked[owner.uid]:
-            raise Breach(
-                f"{owner.kind} {owner.name} has {len(live)} live pods, {self._asked[owner.uid]} were asked for"
-            )
+        live[meta.uid] = meta.annotation(INDEX_ANNOTATION) or ""
+        excess = self._find_excess(owner.uid)
+        if not excess:
+            self._excused.discard(owner.uid)
+        elif self._has_twin():
+            self._excused.add(owner.uid)
+        elif owner.uid not in self._excused:
+            raise Breach(f"{owner.kind} {owner.name} has {excess}")
+
+    def _find_excess(self, uid: str) -> str:
+        live, asked = self._live[uid], self._asked[uid]
+        twice = next((index for index, count in Counter(live.values()).items() if index and count > 1), None)
+        if twice is not None:
+            return f"two live pods of index {twice}"
+        return f"{len(live)} live pods, {asked} were asked for" if len(live) > asked else ""
 
 
 class _Worker(msgspec.Struct):

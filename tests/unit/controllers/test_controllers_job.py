@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from corerig import Rig, finish, node, start
 
+from actors.api.clock import format_time
 from actors.api.key import Key
 from actors.controllers.indexes import format_indexes, parse_indexes
 
@@ -127,6 +128,28 @@ def test_failures_back_off_but_disruptions_do_not(world: Rig) -> None:
     assert status(world)["failed"] == 2
 
 
+@pytest.mark.parametrize("ahead_ms", [7_200_000, -7_200_000])
+def test_a_clock_of_a_node_that_is_wrong_delays_no_replacement(world: Rig, ahead_ms: int) -> None:
+    world.create(job(backoffLimit=6))
+    world.settle()
+    died = {"exitCode": 1, "finishedAt": format_time(world.now + ahead_ms)}
+    row = {"name": "main", "ready": False, "image": "host", "imageID": "", "state": {"terminated": died}}
+    key = Key("pods", "default", pods(world)[0]["metadata"]["name"])
+    world.patch(key, {"status": {"phase": "Failed", "containerStatuses": [row]}}, "status")
+    world.advance(10_500)
+    assert len(pods(world)) == 1
+
+
+def test_our_own_clock_set_back_delays_no_replacement(world: Rig) -> None:
+    world.create(job(backoffLimit=6))
+    world.settle()
+    end(world, pods(world)[0], "Failed")
+    world.settle()
+    world.now -= 7_200_000
+    world.advance(10_500)
+    assert len(pods(world)) == 1
+
+
 def test_deadline(world: Rig) -> None:
     world.create(job(activeDeadlineSeconds=30))
     world.advance(29_000)
@@ -192,6 +215,25 @@ def test_a_pod_force_deleted_before_it_was_counted_is_counted_all_the_same(world
     world.settle()
     assert (status(world)["succeeded"], status(world)["failed"]) == (1, 1)
     assert world.get("pods", one["metadata"]["name"]) is None
+
+
+def test_a_pod_that_was_listed_as_failed_and_then_succeeds_counts_once(world: Rig) -> None:
+    """It was on its way out when it was listed; before it loses its finalizer, it ends well."""
+    world.create(job(completions=2, parallelism=1, podReplacementPolicy="TerminatingOrFailed"))
+    world.settle()
+    (one,) = pods(world)
+    world.delete(Key("pods", "default", one["metadata"]["name"]))
+    (controllers, *_) = world.cores
+    world.deliver(controllers)
+    world.step(controllers)
+    assert status(world)["uncountedTerminatedPods"] == {"failed": [one["metadata"]["uid"]]}
+    end(world, one)
+    world.settle()
+    for _ in range(3):
+        for pod in pods(world):
+            end(world, pod)
+        world.settle()
+    assert (status(world)["succeeded"], status(world)["failed"]) == (2, 1)
 
 
 def test_deleting_the_job_takes_its_pods_along(world: Rig) -> None:

@@ -131,3 +131,11 @@ def test_conditions_keep_their_time_until_the_status_moves() -> None:
     assert moved[0]["lastTransitionTime"] == "2026-09-21T14:13:20Z"
     assert not differs(old, [condition("A", True, "R", "m", 5)])
     assert differs(old, [condition("A", True, "R", "new words", 5)])
+
+
+def test_a_clock_that_is_set_back_makes_everything_due() -> None:
+    queue: WorkQueue[str] = WorkQueue()
+    queue.add("later", 5_000)
+    assert queue.pop(4_000) is None
+    assert queue.pop(1_000) == "later"
+    assert queue.pop(1_000) is None

@@ -84,3 +84,13 @@ def test_answers_are_sorted_whatever_the_order_of_arrival() -> None:
     for revision, name in enumerate(["c", "a", "b"], start=1):
         view.put(stored(name, revision), 0)
     assert [p.metadata.name for p in view.all(Pod)] == ["a", "b", "c"]
+
+
+def test_a_clock_that_is_set_back_has_seen_nothing_later_than_now() -> None:
+    view = View([Pod])
+    view.tick(9_000)
+    view.put(stored("p", 5), 9_000)
+    view.tick(4_000)
+    assert view.seen_ms(Key("pods", "default", "p")) == 4_000
+    view.tick(8_000)
+    assert view.seen_ms(Key("pods", "default", "p")) == 4_000

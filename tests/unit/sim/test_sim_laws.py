@@ -191,6 +191,20 @@ def test_an_index_has_one_pod_at_a_time() -> None:
         history.see("pods", owned("b", "Job", "j", **index))
 
 
+def test_an_excess_is_excused_from_a_twin_until_it_is_gone() -> None:
+    twins = [True]
+    history = History(NeverTooMany(lambda: bool(twins)))
+    history.see("replicasets.apps", {"metadata": {"name": "rs"}, "spec": {"replicas": 1}})
+    history.see("pods", owned("a", "ReplicaSet", "rs"))
+    history.see("pods", owned("b", "ReplicaSet", "rs"))
+    twins.clear()
+    history.see("pods", owned("b", "ReplicaSet", "rs", labels={"seen": "again"}))
+    history.see("pods", owned("b", "ReplicaSet", "rs", phase="Failed"))
+    history.see("pods", owned("a", "ReplicaSet", "rs", labels={"seen": "again"}))
+    with pytest.raises(Breach, match="2 live pods"):
+        history.see("pods", owned("c", "ReplicaSet", "rs"))
+
+
 def test_a_job_counts_the_pods_that_succeeded_once_each() -> None:
     history = History(JobsCountRight())
     history.see("pods", owned("a", "Job", "j", phase="Succeeded"))
