@@ -75,9 +75,7 @@ class World:
         self.timeline, self.trace = Timeline(), trace or Trace()
         self.faults = Faults(seed, self.config.rates)
         self._clocks: dict[str, Clock] = {}
-        self.laws = Laws(
-            lambda node: self._clock(node).has_jumped, lambda: self._trouble.has_twin, self.config.is_calm
-        )
+        self.laws = Laws(lambda node: self._clock(node).has_jumped, lambda: self._trouble.has_twin, self.config.is_calm)
         self.store = SimStore(seed, self.timeline, self._clock("store"), self.faults, self.trace)
         self.store.on_durable.append(self.laws.durable)
         self.store.on_answer.append(self.laws.answered)
