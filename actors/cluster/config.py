@@ -5,6 +5,7 @@ A typo is an error that names the field and what to do; every default works.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,10 @@ class RayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     death_threshold: int = 3
 
     def __post_init__(self) -> None:
+        try:
+            ipaddress.ip_address(self.node_ip)
+        except ValueError as error:
+            raise ValueError(f"node_ip {self.node_ip!r}: an address of this machine, such as 127.0.0.1") from error
         if not 0 <= self.port <= 65_535:
             raise ValueError(f"port {self.port}: between 0 (any free one) and 65535")
         if self.object_store_bytes < 80 << 20:

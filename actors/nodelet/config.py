@@ -9,6 +9,7 @@ from actors.nodelet.lifecycle import Backoff
 from actors.plugins.device.config import DevicesConfig
 from actors.plugins.image.config import ImagesConfig
 from actors.plugins.network.config import NetworkConfig
+from actors.plugins.registry import check_choices
 
 
 class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,6 +47,7 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     def __post_init__(self) -> None:
         if self.lease_renew_ms * 3 > self.lease_duration_seconds * 1_000:
             raise ValueError("lease_duration_seconds: at least three times lease_renew_ms")
+        check_choices(self.plugins)
         if not 1 <= self.pods_max <= 10_000:
             raise ValueError(f"pods_max {self.pods_max}: between 1 and 10000")
         if self.log_retention_hours < 0:

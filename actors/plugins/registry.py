@@ -55,6 +55,7 @@ class Plugins(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_plugins(settings: PluginSettings) -> Plugins:
     """Raises ValueError for a name that no implementation has."""
+    check_choices(settings.choices)
     images = _select(settings, "image", IMAGES)(settings)
     network = _select(settings, "network", NETWORKS)(settings)
     runtime = _select(settings, "runtime", RUNTIMES)(settings, images, network)
@@ -129,8 +130,23 @@ STORAGES: dict[str, Callable[[PluginSettings], StoragePort]] = {"local": _local_
 DEVICES: dict[str, Callable[[PluginSettings], DevicePort]] = {"nvml": _devices, "fake": _fake_devices}
 
 
+TABLES: Mapping[str, Mapping[str, object]] = {
+    "runtime": RUNTIMES,
+    "image": IMAGES,
+    "network": NETWORKS,
+    "storage": STORAGES,
+    "device": DEVICES,
+}
+
+
+def check_choices(choices: Mapping[str, str]) -> None:
+    """Raises ValueError for a port that there is not, and for a name that no implementation of it has."""
+    for port, name in choices.items():
+        if port not in TABLES:
+            raise ValueError(f"plugins: there is no port {port!r}; the ports are {', '.join(TABLES)}")
+        if name not in TABLES[port]:
+            raise ValueError(f"plugins: there is no {port} {name!r}; choose one of {', '.join(sorted(TABLES[port]))}")
+
+
 def _select(settings: PluginSettings, port: str, table: dict[str, B]) -> B:
-    name = settings.choices.get(port, next(iter(table)))
-    if name not in table:
-        raise ValueError(f"plugins: there is no {port} {name!r}; choose one of {', '.join(sorted(table))}")
-    return table[name]
+    return table[settings.choices.get(port, next(iter(table)))]

@@ -27,12 +27,28 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     vxlan_port: int = 4789
 
     def __post_init__(self) -> None:
-        network = ipaddress.IPv4Network(self.cluster_cidr)
+        try:
+            network = ipaddress.IPv4Network(self.cluster_cidr)
+        except ValueError as error:
+            raise ValueError(
+                f"cluster_cidr {self.cluster_cidr!r}: {error}; write an IPv4 network such as 10.160.0.0/11"
+            ) from error
         if not 1 <= len(self.bridge) <= 13 or not self.bridge.replace("-", "").isalnum():
             raise ValueError(f"bridge {self.bridge!r}: 1 to 13 letters, digits and dashes")
+        for address in self.nameservers:
+            if not _is_address(address):
+                raise ValueError(f"nameservers {address!r}: an IPv4 or IPv6 address")
         if not network.prefixlen <= self.pod_cidr_prefix <= 30:
             raise ValueError(f"pod_cidr_prefix {self.pod_cidr_prefix}: between {network.prefixlen} and 30")
         if not 0 <= self.vxlan_id < 1 << 24 or not 0 < self.vxlan_port < 1 << 16:
             raise ValueError("vxlan_id must fit in 24 bits and vxlan_port in 16")
         if self.mtu and not 576 <= self.mtu <= 65535:
             raise ValueError(f"mtu {self.mtu}: 0 (automatic) or between 576 and 65535")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
