@@ -24,7 +24,7 @@ class Cause(msgspec.Struct, frozen=True):
 
 
 class ApiError(Exception):
-    """A request refused, with Kubernetes' own answer. `causes` lists every offending field at once."""
+    """A request refused, with Kubernetes' own answer. `causes`: every offending field; `cursor`: of a list."""
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
@@ -39,12 +39,14 @@ class ApiError(Exception):
         uid: str = "",
         causes: Sequence[Cause] = (),
         retry_after_seconds: int = 0,
+        cursor: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
         self.name, self.group, self.kind, self.uid = name, group, kind, uid
         self.causes = tuple(causes)
         self.retry_after_seconds = retry_after_seconds
+        self.cursor = cursor
 
     def to_status(self) -> dict[str, Any]:
         """The `Status` object that goes to the client."""
@@ -63,7 +65,7 @@ class ApiError(Exception):
         status: dict[str, Any] = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": {"continue": self.cursor} if self.cursor else {},
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
@@ -157,4 +159,5 @@ def from_status(status: dict[str, Any]) -> ApiError:
         uid=details.get("uid", ""),
         causes=msgspec.convert(details.get("causes", []), tuple[Cause, ...]),
         retry_after_seconds=details.get("retryAfterSeconds", 0),
+        cursor=(status.get("metadata") or {}).get("continue", ""),
     )

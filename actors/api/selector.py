@@ -1,4 +1,4 @@
-"""Label and field selectors, from text (`a in (b,c),!d`) and from `spec.selector` (apimachinery pkg/labels, fields).
+"""Label selectors, from text (`a in (b,c),!d`) and from `spec.selector` (apimachinery pkg/labels).
 
 A matcher is a frozen value; an empty one matches everything. Unsupported or malformed text is a BadRequest.
 """
@@ -6,9 +6,8 @@ A matcher is a frozen value; an empty one matches everything. Unsupported or mal
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -18,15 +17,12 @@ from actors.api.meta import LabelSelector
 Labels = Mapping[str, str] | None
 
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
-_SET_FORM = re.compile(r"\s*(\S+)\s+(in|notin)\s*\(([^()]*)\)\s*$")
-_EQUAL_FORM = re.compile(r"\s*([^\s=!]+)\s*(==|=|!=)\s*([^\s=!]*)\s*$")
-_EXISTS_FORM = re.compile(r"\s*(!?)\s*([^\s=!(),]+)\s*$")
 _NAME = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _SELECTOR_CHARS_MAX = 64 * 1024
 
 
 class Requirement(msgspec.Struct, frozen=True):
-    """`operator`: in, notin, exists, !, gt, lt (the last two for node affinity)."""
+    """`operator`: in, notin, exists, !, gt, lt (of integers)."""
 
     key: str
     operator: str
@@ -64,32 +60,90 @@ class LabelMatcher(msgspec.Struct, frozen=True):
         return not self.requirements
 
 
-def _split(text: str) -> list[str]:
-    """At commas that are not inside parentheses."""
-    parts, depth, start = [], 0, 0
-    for i, char in enumerate(text):
-        depth += (char == "(") - (char == ")")
-        if char == "," and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
-    return [*parts, text[start:]]
+# --- the grammar of label selectors (apimachinery pkg/labels/selector.go) ----------------------------------------
+
+_TOKEN = re.compile(r"\s*(==|!=|[=!(),<>]|[^\s=!(),<>]+|$)")
+_SIGNS = {"=": "in", "==": "in", "!=": "notin", "<": "lt", ">": "gt"}
+_VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$")
 
 
-def _parse_requirement(part: str) -> Requirement:
-    if match := _SET_FORM.match(part):
-        key, operator, values = match.groups()
-        requirement = Requirement(key, operator, tuple(value.strip() for value in values.split(",")))
-    elif match := _EQUAL_FORM.match(part):
-        key, sign, value = match.groups()
-        requirement = Requirement(key, "notin" if sign == "!=" else "in", (value,))
-    elif match := _EXISTS_FORM.match(part):
-        requirement = Requirement(match[2], match[1] or "exists")
-    else:
-        raise BadRequest(
-            f"unable to parse requirement: {part.strip()!r}: use key=value, key!=value, key in (a,b), key, !key"
-        )
+class _Parser:
+    """requirement {"," requirement}; requirement: key | !key | key sign value | key in (a,b) | key notin (a,b)."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = [match[1] for match in _TOKEN.finditer(text)]
+        self._at = 0
+
+    @property
+    def _ahead(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _take(self) -> str:
+        token = self._ahead
+        self._at += 1
+        return token
+
+    def parse(self) -> Iterator[Requirement]:
+        while self._ahead:
+            yield _checked(self._requirement())
+            if self._ahead and self._take() != ",":
+                raise _unparsable(self._tokens[self._at - 1], "',' or 'end of string'")
+            if not self._ahead and self._tokens[self._at - 1] == ",":
+                raise _unparsable("", "identifier after ','")
+
+    def _requirement(self) -> Requirement:
+        negated = self._ahead == "!"
+        if negated:
+            self._take()
+        key = self._word("identifier")
+        if negated or self._ahead in ("", ","):
+            return Requirement(key, "!" if negated else "exists")
+        sign = self._take()
+        if sign in _SIGNS:
+            return Requirement(key, _SIGNS[sign], (self._value(),))
+        if sign in ("in", "notin"):
+            return Requirement(key, sign, tuple(self._values()))
+        raise _unparsable(sign, "in, notin, =, ==, !=, gt, lt")
+
+    def _word(self, expected: str) -> str:
+        if _is_sign(self._ahead):
+            raise _unparsable(self._ahead, expected)
+        return self._take()
+
+    def _value(self) -> str:
+        return "" if self._ahead in ("", ",") else self._word("identifier")
+
+    def _values(self) -> Iterator[str]:
+        if self._take() != "(":
+            raise _unparsable(self._tokens[self._at - 1] if self._at <= len(self._tokens) else "", "'('")
+        while True:
+            yield "" if self._ahead in (",", ")") else self._word("',', ')' or identifier")
+            match self._take():
+                case ")":
+                    return
+                case ",":
+                    continue
+                case token:
+                    raise _unparsable(token, "',' or ')'")
+
+
+def _is_sign(token: str) -> bool:
+    return not token or token in "()<>,=!" or token in ("==", "!=")
+
+
+def _unparsable(found: str, expected: str) -> BadRequest:
+    return BadRequest(f"unable to parse requirement: found '{found[:100]}', expected: {expected}")
+
+
+def _checked(requirement: Requirement) -> Requirement:
     if not _NAME.match(requirement.key):
-        raise BadRequest(f"unable to parse requirement: {requirement.key!r} is not a label key")
+        raise BadRequest(f'unable to parse requirement: key: Invalid value: "{requirement.key[:300]}": not a label key')
+    for value in requirement.values:
+        if requirement.operator in ("gt", "lt"):
+            if not (value.removeprefix("-").isascii() and value.removeprefix("-").isdigit() and len(value) < 20):
+                raise BadRequest(f'unable to parse requirement: values[0]: Invalid value: "{value[:100]}": an integer')
+        elif not _VALUE.match(value):
+            raise BadRequest(f'unable to parse requirement: values: Invalid value: "{value[:100]}": not a label value')
     return requirement
 
 
@@ -100,7 +154,7 @@ def parse_labels(text: str) -> LabelMatcher:
         raise BadRequest(f"labelSelector is longer than {_SELECTOR_CHARS_MAX} characters")
     if not text.strip():
         return LabelMatcher()
-    return LabelMatcher(tuple(_parse_requirement(part) for part in _split(text)))
+    return LabelMatcher(tuple(_Parser(text).parse()))
 
 
 def from_selector(selector: LabelSelector | None) -> LabelMatcher:
@@ -117,79 +171,10 @@ def from_selector(selector: LabelSelector | None) -> LabelMatcher:
 
 def format_labels(matcher: LabelMatcher) -> str:
     """The text that `parse_labels` reads back."""
-    forms = {"exists": "{0}", "!": "!{0}", "in": "{0} in ({1})", "notin": "{0} notin ({1})"}
-    return ",".join(forms[r.operator].format(r.key, ",".join(r.values)) for r in matcher.requirements)
+    forms = {"exists": "{0}", "!": "!{0}", "in": "{0} in ({1})", "notin": "{0} notin ({1})", "=": "{0}={1}"}
+    forms |= {"gt": "{0}>{1}", "lt": "{0}<{1}"}
+    return ",".join(forms[_sign(r)].format(r.key, ",".join(r.values)) for r in matcher.requirements)
 
 
-_META_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
-_INVOLVED = ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath")
-#: Fields that can be selected on, per resource, as Kubernetes documents them; with their default when absent.
-FIELDS: dict[str, dict[str, str]] = {
-    "pods": {
-        "spec.nodeName": "",
-        "spec.restartPolicy": "",
-        "spec.schedulerName": "",
-        "spec.serviceAccountName": "",
-        "spec.hostNetwork": "false",
-        "status.phase": "",
-        "status.podIP": "",
-        "status.nominatedNodeName": "",
-    },
-    "nodes": {"spec.unschedulable": "false"},
-    "namespaces": {"status.phase": ""},
-    "secrets": {"type": ""},
-    "events": {
-        **{f"involvedObject.{name}": "" for name in _INVOLVED},
-        "reason": "",
-        "reportingComponent": "",
-        "source": "",
-        "type": "",
-    },
-    "services": {"spec.clusterIP": "", "spec.type": ""},
-    "jobs.batch": {"status.successful": "0"},
-    "replicasets.apps": {"status.replicas": "0"},
-}
-
-
-class FieldRequirement(msgspec.Struct, frozen=True):
-    path: str
-    operator: str  # "=" or "!="
-    value: str
-
-
-@lru_cache(maxsize=1024)
-def parse_fields(text: str) -> tuple[FieldRequirement, ...]:
-    """Of a `fieldSelector` query parameter. Raises BadRequest."""
-    requirements = []
-    for part in text.split(",") if text.strip() else ():
-        match = re.match(r"\s*([\w.]+)\s*(==|=|!=)(.*)$", part)
-        if match is None:
-            raise BadRequest(f"invalid field selector {part!r}: use path=value or path!=value")
-        requirements.append(FieldRequirement(match[1], "!=" if match[2] == "!=" else "=", match[3].strip()))
-    return tuple(requirements)
-
-
-def _field_text(obj: Mapping[str, Any], path: str, default: str) -> str:
-    value: Any = obj
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    if isinstance(value, Mapping):
-        value = value.get("component")
-    if value is None:
-        return default
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def check_fields(fields: tuple[FieldRequirement, ...], resource: str) -> None:
-    """Raises BadRequest for a path that `resource` cannot be selected by."""
-    known = FIELDS.get(resource, {})
-    for requirement in fields:
-        if requirement.path not in _META_FIELDS and requirement.path not in known:
-            raise BadRequest(f"field label not supported: {requirement.path}")
-
-
-def matches_fields(fields: tuple[FieldRequirement, ...], resource: str, obj: Mapping[str, Any]) -> bool:
-    """Whether the decoded object meets every requirement. Raises BadRequest as `check_fields`."""
-    check_fields(fields, resource)
-    known = FIELDS.get(resource, {})
-    return all((_field_text(obj, r.path, known.get(r.path, "")) == r.value) == (r.operator == "=") for r in fields)
+def _sign(requirement: Requirement) -> str:
+    return "=" if requirement.operator == "in" and len(requirement.values) == 1 else requirement.operator

@@ -5,7 +5,7 @@ Pure. Unknown parameters are ignored, as kube-apiserver does; malformed ones are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import parse_qs
 
 import msgspec
@@ -94,43 +94,58 @@ def parse_list(query: Query, name: str = "") -> ListOptions:
 
 
 def _check_list(options: ListOptions) -> None:
-    causes = list(_match_causes(options))
+    causes = [*(_watch_causes(options) if options.watch else _match_causes(options))]
     if causes:
-        message = ", ".join(f"{cause.field}: {cause.message}" for cause in causes)
-        raise Invalid(f'ListOptions.meta.k8s.io "" is invalid: {message}', kind="ListOptions", causes=causes)
-    if options.cursor and options.revision_text not in ("", "0"):
+        raise invalid_options("ListOptions", causes)
+    if options.cursor and not options.watch and options.revision_text not in ("", "0"):
         raise BadRequest("specifying resource version is not allowed when using continue")
     revision_of(options.revision_text)
 
 
-def _match_causes(options: ListOptions) -> list[Cause]:
-    """apimachinery pkg/apis/meta/internalversion/validation."""
-    found = []
+def invalid_options(kind: str, causes: Sequence[Cause]) -> Invalid:
+    """Of ListOptions, CreateOptions and their like: every bad parameter at once."""
+    told = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    return Invalid(f'{kind}.meta.k8s.io "" is invalid: {listed}', group="meta.k8s.io", kind=kind, causes=causes)
 
-    def forbid(field: str, why: str) -> None:
-        found.append(Cause(field, f"Forbidden: {why}", "FieldValueForbidden"))
 
-    if options.match not in ("", "Exact", "NotOlderThan"):
-        found.append(
-            Cause(
-                "resourceVersionMatch",
-                f'Unsupported value: "{options.match[:50]}": supported values: "Exact", "NotOlderThan"',
-                "FieldValueNotSupported",
-            )
-        )
-    if options.watch and options.initial_events is not None:
-        if options.match != "NotOlderThan":
-            forbid("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
-        return found
+def _forbidden(field: str, why: str) -> Cause:
+    return Cause(field, f"Forbidden: {why}", "FieldValueForbidden")
+
+
+def _unsupported(field: str, value: str, supported: Sequence[str]) -> Cause:
+    listed = ", ".join(f'"{one}"' for one in supported)
+    return Cause(field, f'Unsupported value: "{value[:50]}": supported values: {listed}', "FieldValueNotSupported")
+
+
+_MATCH = "resourceVersionMatch"
+
+
+def _match_causes(options: ListOptions) -> Iterator[Cause]:
+    """Of a list (apimachinery pkg/apis/meta/internalversion/validation)."""
+    if options.match:
+        if not options.revision_text:
+            yield _forbidden(_MATCH, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        if options.cursor:
+            yield _forbidden(_MATCH, "resourceVersionMatch is forbidden when continue is provided")
+        if options.match not in ("Exact", "NotOlderThan"):
+            yield _unsupported(_MATCH, options.match, ("Exact", "NotOlderThan", ""))
+        if options.match == "Exact" and options.revision_text == "0":
+            yield _forbidden(_MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
     if options.initial_events is not None:
-        forbid("sendInitialEvents", "sendInitialEvents is forbidden for list")
-    if options.match and options.watch:
-        forbid("resourceVersionMatch", "resourceVersionMatch is forbidden for watch")
-    elif options.match and not options.revision_text:
-        forbid("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided")
-    elif options.match == "Exact" and options.revision_text == "0":
-        forbid("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
-    return found
+        yield _forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list")
+
+
+def _watch_causes(options: ListOptions) -> Iterator[Cause]:
+    if options.initial_events is not None and options.match != "NotOlderThan":
+        yield _forbidden(_MATCH, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+    if options.match:
+        if options.initial_events is None:
+            yield _forbidden(_MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+        if options.match != "NotOlderThan":
+            yield _unsupported(_MATCH, options.match, ("NotOlderThan",))
+        if options.cursor:
+            yield _forbidden(_MATCH, "resourceVersionMatch is forbidden when continue is provided")
 
 
 class WriteOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,23 +155,44 @@ class WriteOptions(msgspec.Struct, frozen=True, kw_only=True):
     validation: str = "Warn"
 
 
-def parse_write(query: Query) -> WriteOptions:
-    validation = text_of(query, "fieldValidation") or "Warn"
-    if validation not in ("Strict", "Warn", "Ignore"):
-        raise BadRequest(f'fieldValidation "{validation[:50]}" is not one of Ignore, Warn, Strict')
+_VALIDATIONS = ("Ignore", "Strict", "Warn", "")
+_MANAGER_BYTES_MAX = 128
+
+
+def parse_write(query: Query, kind: str = "CreateOptions", *, apply: bool = False) -> WriteOptions:
+    """`kind`: CreateOptions, UpdateOptions or PatchOptions; `apply`: of a server-side apply. Raises Invalid."""
+    if causes := [*_dry_run_causes(query.get("dryRun", ())), *_write_causes(query, kind, apply)]:
+        raise invalid_options(kind, causes)
     return WriteOptions(
-        dry_run=parse_dry_run(query.get("dryRun", ())),
-        manager=text_of(query, "fieldManager")[:128],
+        dry_run="All" in query.get("dryRun", ()),
+        manager=text_of(query, "fieldManager"),
         force=flag_of(query, "force"),
-        validation=validation,
+        validation=text_of(query, "fieldValidation") or "Warn",
     )
 
 
+def _write_causes(query: Query, kind: str, apply: bool) -> Iterator[Cause]:
+    """apimachinery pkg/apis/meta/v1/validation: ValidateCreateOptions, ValidatePatchOptions."""
+    manager, validation = text_of(query, "fieldManager"), text_of(query, "fieldValidation")
+    if apply and not manager:
+        yield Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
+    if kind == "PatchOptions" and not apply and "force" in query:
+        yield _forbidden("force", "may not be specified for non-apply patch")
+    if len(manager.encode()) > _MANAGER_BYTES_MAX:
+        yield Cause("fieldManager", f"Too long: may not be more than {_MANAGER_BYTES_MAX} bytes", "FieldValueTooLong")
+    if bad := next((char for char in manager if not char.isprintable()), ""):
+        message = f"Invalid value: {manager[:50]!r}: should only contain printable characters, not {bad!r}"
+        yield Cause("fieldManager", message)
+    if validation not in _VALIDATIONS:
+        yield _unsupported("fieldValidation", validation, _VALIDATIONS)
+
+
+def _dry_run_causes(values: Sequence[str]) -> Iterator[Cause]:
+    return (_unsupported("dryRun", value, ("All",)) for value in values if value not in ("", "All"))
+
+
 def parse_dry_run(values: Sequence[str]) -> bool:
-    for value in values:
-        if value not in ("", "All"):
-            cause = Cause(
-                "dryRun", f'Unsupported value: "{value[:50]}": supported values: "All"', "FieldValueNotSupported"
-            )
-            raise Invalid(f"dryRun: {cause.message}", causes=[cause])
+    """Of DeleteOptions."""
+    if causes := [*_dry_run_causes(values)]:
+        raise invalid_options("DeleteOptions", causes)
     return "All" in values

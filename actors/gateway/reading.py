@@ -5,16 +5,16 @@ from __future__ import annotations
 from aiohttp import web
 
 from actors.api.codec import decode
-from actors.api.errors import Cause, Timeout
 from actors.api.key import Key
 from actors.api.kinds import Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
-from actors.gateway.options import ListOptions, parse_list
+from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
 from actors.gateway.target import Target
 from actors.reconcile.watch import Selection
 from actors.store.admission.subresource import scale_of
+from actors.store.log import too_large_revision
 from actors.store.port import Page
 
 
@@ -27,7 +27,11 @@ def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
 
 
 async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
+    """As it is now, which is no older than any resourceVersion that has been."""
+    wanted = revision_of(text_of(call.query, "resourceVersion"))
     stored = await call.store.get(key_of(kind, call.target))
+    if wanted > stored.revision:
+        await _check_reached(call, kind, wanted)
     if call.target.subresource == "scale":
         call.form(PLAIN_FORMS)
         return call.answer_value(scale_of(decode(stored)))
@@ -62,7 +66,8 @@ async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
     return page
 
 
-def too_large_revision(wanted: int, current: int) -> Timeout:
-    message = f"Too large resource version: {wanted}, current: {current}"
-    cause = Cause("", "Too large resource version", "ResourceVersionTooLarge")
-    return Timeout(message, causes=[cause], retry_after_seconds=1)
+async def _check_reached(call: Call, kind: Kind, wanted: int) -> None:
+    """Raises Timeout for a resourceVersion that the store has not reached."""
+    page = await call.store.list(Selection((kind.resource,), fields="metadata.name=-"), limit=1)
+    if page.revision < wanted:
+        raise too_large_revision(wanted, page.revision)

@@ -67,14 +67,18 @@ class _Watcher:
         self.marked_ms = call.now
 
     async def run(self, stream: Stream, since: int) -> None:
-        """Until the client's time is up, or an ERROR event. Raises ConnectionError when the client has gone."""
+        """Until the client's time is up, which ends with a bookmark to resume from, or an ERROR event.
+
+        Raises ConnectionError when the client has gone.
+        """
         seconds_max = self.call.backend.config.watch_seconds_max
         self.seen = since
         try:
             async with asyncio.timeout(min(self.options.timeout_seconds or seconds_max, seconds_max)):
                 await self._follow(stream)
         except TimeoutError:
-            return
+            if self.options.bookmarks:
+                await stream.write([self.bookmark(self.seen)])
         except ApiError as error:
             await stream.write([self.line("ERROR", render.encode(error.to_status()))])
 

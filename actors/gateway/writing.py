@@ -55,7 +55,7 @@ async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
 
 async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
     call.form(OBJECT_FORMS)
-    options = parse_write(call.query)
+    options = parse_write(call.query, "UpdateOptions")
     subresource = call.target.subresource
     obj = await read_object(call, SCALE if subresource == "scale" else kind, options)
     metadata = obj["metadata"]
@@ -79,11 +79,7 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
 async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
     body = call.body_type(PATCH_BODIES)
     call.form(OBJECT_FORMS)
-    options = parse_write(call.query)
-    if body is Body.APPLY and not options.manager:
-        cause = Cause("fieldManager", "Required value: is required for apply patch", "FieldValueRequired")
-        message = f'PatchOptions.meta.k8s.io "" is invalid: fieldManager: {cause.message}'
-        raise Invalid(message, group="meta.k8s.io", kind="PatchOptions", causes=[cause])
+    options = parse_write(call.query, "PatchOptions", apply=body is Body.APPLY)
     text = await call.read_body()
     shape = SCALE if call.target.subresource == "scale" else kind
     admitted = _admit_patch(call, shape, text, body, options)

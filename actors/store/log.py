@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from actors.api.clock import Millis
-from actors.api.errors import Expired, Timeout
+from actors.api.errors import Cause, Expired, Timeout
 from actors.api.key import Key, Stored
 from actors.store.config import StoreConfig
 from actors.store.matching import ALL_TOPIC, node_of, topics_of
@@ -86,7 +86,7 @@ class Log:
         if revision < self.horizon:
             raise Expired(f"too old resource version: {revision} ({self.horizon})")
         if revision > self.revision:
-            raise Timeout(f"Too large resource version: {revision}, current: {self.revision}")
+            raise too_large_revision(revision, self.revision)
 
     def changes_since(self, topic: str, revision: int) -> Iterator[Change]:
         """In order. Call `check_retained` first."""
@@ -190,6 +190,13 @@ class Log:
                 del self._topics[topic]
         for key in compaction.dropped_answers:
             self._answers.pop(key, None)
+
+
+def too_large_revision(wanted: int, current: int) -> Timeout:
+    """What a client is told of a revision that has not come yet: to ask again in a moment."""
+    cause = Cause("", "Too large resource version", "ResourceVersionTooLarge")
+    message = f"Too large resource version: {wanted}, current: {current}"
+    return Timeout(message, causes=[cause], retry_after_seconds=1)
 
 
 def _revision_of(change: Change) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from actors.api.field_selector import FieldRequirement, check_fields, known_as, matches_fields, parse_fields
 from actors.api.key import Key, Stored
 from actors.api.meta import Lens
-from actors.api.selector import FieldRequirement, LabelMatcher, check_fields, matches_fields, parse_fields, parse_labels
+from actors.api.selector import LabelMatcher, parse_labels
 from actors.reconcile.watch import Selection
 
 _KEY_FIELDS = ("metadata.name", "metadata.namespace")
@@ -36,7 +37,8 @@ class Matcher:
         self.resources = selection.resources
         self.namespace = selection.namespace
         self._labels: LabelMatcher = parse_labels(selection.labels)
-        fields = parse_fields(selection.fields)
+        resource = selection.resources[0] if len(selection.resources) == 1 else ""
+        fields = tuple(known_as(field, resource) for field in parse_fields(selection.fields))
         for resource in selection.resources or ("",):
             check_fields(fields, resource)
         self._key_fields = tuple(field for field in fields if field.path in _KEY_FIELDS)

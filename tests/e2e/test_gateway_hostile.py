@@ -188,7 +188,7 @@ def test_odd_paths(served: RunningGateway, path: str) -> None:
         ("labelSelector=%3D", 400),
         ("labelSelector=a+in+(b", 400),
         ("fieldSelector=nope%3D1", 400),
-        ("fieldSelector=" + "," * 5_000, 400),
+        ("fieldSelector=" + "," * 5_000, 200),
         ("limit=-5", 200),
         ("limit=999999999999999999999999", 400),
         ("limit=x", 400),

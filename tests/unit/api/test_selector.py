@@ -1,8 +1,9 @@
 import pytest
 
 from actors.api.errors import BadRequest
+from actors.api.field_selector import matches_fields, parse_fields
 from actors.api.meta import LabelSelector, LabelSelectorRequirement
-from actors.api.selector import format_labels, from_selector, matches_fields, parse_fields, parse_labels
+from actors.api.selector import format_labels, from_selector, parse_labels
 
 LABELS = {"app": "web", "tier": "front", "raypod.io/run": "train"}
 

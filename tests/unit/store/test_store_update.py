@@ -187,7 +187,7 @@ def test_scale_changes_replicas_and_nothing_else(desk: Desk) -> None:
     web = obj_of(desk.patch(WEB, {"spec": {"replicas": 4}, "metadata": {"labels": {"a": "b"}}}, subresource="scale"))
     assert web["spec"]["replicas"] == 4 and "labels" not in web["metadata"]
     scale = scale_of(web)
-    assert scale["status"] == {"replicas": 0, "selector": "app in (web)"}
+    assert scale["status"] == {"replicas": 0, "selector": "app=web"}
     scale["spec"]["replicas"] = 5
     assert obj_of(desk.update(WEB, scale, "scale"))["spec"]["replicas"] == 5
     assert error_of(desk.update(WEB, scale, "scale"))["reason"] == "Conflict"

@@ -1,0 +1,13 @@
+"""The API as clients see it: a gateway over the real store on a loopback port, asked over HTTPS or by real clients."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
+
+from api_client import api
+from gateway_server import served
+
+__all__ = ["api", "served"]
