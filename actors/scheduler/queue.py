@@ -97,10 +97,12 @@ class PendingQueue:
         return self._sorted(group)
 
     def wake(self, change: Change, now: Millis) -> None:
-        """Something happened: parked groups that it may help are due after their back-off."""
+        """Something happened: parked groups that it may help are due after their back-off; at once when the clock was set
+        back since they were tried."""
         for group_id, group in self._groups.items():
             if group.parked and change & group.parked.wakes_on:
-                self._wakes.add(group_id, max(now, group.tried_ms + self._backoff.delay_ms(group.failures)))
+                due_ms = group.tried_ms + self._backoff.delay_ms(group.failures)
+                self._wakes.add(group_id, now if now < group.tried_ms else max(now, due_ms))
 
     def next_at(self) -> Millis | None:
         return min((at for at in (self._wakes.next_at(), self._held.next_at()) if at is not None), default=None)

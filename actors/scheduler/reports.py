@@ -62,7 +62,7 @@ class Reports:
             self._told[write.key] = _Told("", "", now)
 
     def flush(self, now: Millis, most: int) -> list[Patch]:
-        due = list(islice((key for key in self._outbox if self._due_ms(key) <= now), most))
+        due = list(islice((key for key in self._outbox if not 0 < self._due_ms(key) - now <= self._refresh_ms), most))
         return [self._write(key, *self._outbox.pop(key), now) for key in due]
 
     def next_at(self) -> Millis | None:

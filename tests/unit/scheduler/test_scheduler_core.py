@@ -110,6 +110,16 @@ def test_a_new_node_a_bigger_one_and_a_lifted_taint_help(rig: Rig) -> None:
     assert on(rig, "q") == "m"
 
 
+def test_what_helps_helps_at_once_also_after_the_clock_was_set_back(rig: Rig) -> None:
+    rig.create(pod("p"))
+    rig.settle()
+    rig.now -= 7_200_000
+    rig.settle()
+    rig.create(node("n"))
+    rig.advance(2_000)
+    assert on(rig, "p") == "n"
+
+
 def test_a_refused_bind_gives_back_what_it_took(rig: Rig) -> None:
     core = rig.cores[0]
     rig.create(node("n", cpu=1))
