@@ -1,7 +1,7 @@
 """Derive actors/api/protobuf.json: the wire numbers of the messages that clients may send us, one row a message.
 
 Source: a JSON file {message: {number: [json name, one|rep|map, type, flags]}} made from Kubernetes' generated.proto
-files. Run as `scripts/derive_protobuf.py FIELDS.json`; only what is reachable from ROOTS is kept.
+files. Run as `scripts/derive_protobuf.py FIELDS.json`; only what is reachable from the table of kinds is kept.
 """
 
 from __future__ import annotations
@@ -10,21 +10,16 @@ import json
 import sys
 from pathlib import Path
 
+from derive_schemas import roots
+
 TABLE = Path(__file__).parent.parent / "actors/api/protobuf.json"
-KINDS = {
-    "core.v1": "Namespace Node Pod ConfigMap Secret ServiceAccount Service Endpoints Event Binding",
-    "apps.v1": "Deployment ReplicaSet",
-    "batch.v1": "Job",
-    "coordination.v1": "Lease",
-    "scheduling.v1": "PriorityClass",
-    "autoscaling.v1": "Scale",
-    "policy.v1": "Eviction",
-    "authorization.v1": "SelfSubjectAccessReview SelfSubjectRulesReview",
-    "authentication.v1": "SelfSubjectReview",
-    "meta.v1": "DeleteOptions",
-}
-ROOTS = [*(f"{group}.{kind}" for group, kinds in KINDS.items() for kind in kinds.split()), "runtime.Unknown"]
-PREFIXES = ("k8s.io.api.", "k8s.io.apimachinery.pkg.apis.", "k8s.io.apimachinery.pkg.")
+PREFIXES = (
+    "k8s.io.api.",
+    "k8s.io.apimachinery.pkg.apis.",
+    "k8s.io.apimachinery.pkg.",
+    "k8s.io.kube_aggregator.pkg.apis.",
+    "k8s.io.apiextensions_apiserver.pkg.apis.",
+)
 
 
 def short(name: str) -> str:
@@ -33,17 +28,21 @@ def short(name: str) -> str:
 
 
 def field_row(name: str, label: str, type_name: str, flags: str) -> str:
-    """`containers []core.v1.Container`; a trailing `!` marks fields whose zero value means absent."""
+    """`containers []core.v1.Container`; a trailing `!` marks fields whose zero value means absent.
+
+    The name `.` is of a message whose fields are its parent's in JSON (Go's embedded structs).
+    """
     form = {"one": "", "rep": "[]", "map": "map:"}[label]
     absent_when_zero = "omitempty" in flags.split() and "ptr" not in flags.split()
     element = type_name.split(",")[-1] if label == "map" else type_name
+    name = "." if "inline" in flags.split() else name
     return f"{name} {form}{short(element)}{'!' if absent_when_zero else ''}"
 
 
 def derive(source: dict[str, dict[str, list[str]]]) -> dict[str, dict[str, str]]:
     messages = {short(name): fields for name, fields in source.items()}
     table: dict[str, dict[str, str]] = {}
-    pending = list(ROOTS)
+    pending = [*roots(), "runtime.Unknown"]
     while pending:
         name = pending.pop()
         if name in table or name not in messages:

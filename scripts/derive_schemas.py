@@ -14,42 +14,38 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from actors.api.kinds import SERVED
+from actors.api.schema import definition_name
+
 SOURCE = "kubernetes-validate==1.37.0"
 MEMBER = "kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json"
+PREFIXES = (
+    "io.k8s.api.",
+    "io.k8s.apimachinery.pkg.apis.",
+    "io.k8s.apimachinery.pkg.",
+    "io.k8s.kube-aggregator.pkg.apis.",
+    "io.k8s.apiextensions-apiserver.pkg.apis.",
+    "io.k8s.",
+)
 TABLE = Path(__file__).parent.parent / "actors/api/schema.json"
-ROOTS = [
-    *(
-        f"core.v1.{k}"
-        for k in (
-            "Namespace",
-            "Node",
-            "Pod",
-            "ConfigMap",
-            "Secret",
-            "ServiceAccount",
-            "Service",
-            "Endpoints",
-            "Event",
-            "Binding",
-        )
-    ),
-    *(f"apps.v1.{k}" for k in ("Deployment", "ReplicaSet")),
-    "batch.v1.Job",
-    "coordination.v1.Lease",
-    "scheduling.v1.PriorityClass",
+#: Beside the table of kinds: what is sent or answered without being a row of it.
+EXTRA = (
+    "apiextensions.v1.CustomResourceDefinition",
+    "authentication.v1.TokenRequest",
+    "authentication.v1.TokenReview",
+    "authorization.v1.LocalSubjectAccessReview",
+    "authorization.v1.SubjectAccessReview",
     "autoscaling.v1.Scale",
+    "policy.v1.Eviction",
     "meta.v1.DeleteOptions",
     "meta.v1.Status",
-]
+)
 SCALARS = {"string": "string", "integer": "int", "boolean": "bool", "number": "number", "object": "any"}
 
 
 def short(name: str) -> str:
     """`io.k8s.api.core.v1.Pod` -> `core.v1.Pod`."""
-    for prefix in ("io.k8s.api.", "io.k8s.apimachinery.pkg.apis.", "io.k8s.apimachinery.pkg.", "io.k8s."):
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name
+    return next((name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix)), name)
 
 
 def type_of(schema: dict[str, Any]) -> str:
@@ -83,9 +79,14 @@ def field_row(schema: dict[str, Any]) -> str:
     return " ".join(words)
 
 
+def roots() -> list[str]:
+    """`apps.v1.Deployment` and the like: all that clients may send us."""
+    return [*(definition_name(kind.api_version, kind.kind) for kind in SERVED), *EXTRA]
+
+
 def reachable(definitions: dict[str, Any]) -> dict[str, dict[str, Any]]:
     table: dict[str, dict[str, Any]] = {}
-    pending = list(ROOTS)
+    pending = roots()
     while pending:
         name = pending.pop()
         schema = definitions.get(name)

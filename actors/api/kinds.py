@@ -1,17 +1,37 @@
-"""The table of kinds: one row is all it takes for a kind to be stored, watched and served.
+"""The table of kinds (kinds.json): one row is all it takes for a kind to be stored, watched and served.
 
-The columns are what discovery publishes (KEP-3352). `subresources` are those that are served for it.
-`has_spec` kinds count `metadata.generation` when anything but metadata and status changes.
+The columns are what discovery publishes (KEP-3352), with a few of ours. A row with `stored_as` is a second view of
+the kind at that apiVersion: one stored object, served in both shapes by `conversion`. A row with `stored` false is
+answered and never kept (reviews, bindings).
 """
 
 from __future__ import annotations
+
+from importlib import resources
 
 import msgspec
 
 from actors.api.errors import NotFound
 
+VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
-class Kind(msgspec.Struct, frozen=True):
+
+class ScalePaths(msgspec.Struct, frozen=True):
+    """Where the `scale` subresource finds its three numbers and words, as dotted paths. `selector` may be "".
+
+    A selector that is an object is a LabelSelector or, where it has neither of its fields, a plain map of labels.
+    """
+
+    replicas: str = "spec.replicas"
+    observed: str = "status.replicas"
+    selector: str = "spec.selector"
+
+
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`subresources` are those that are served. `counts_generations`: `metadata.generation` is kept, and grows when
+    anything but metadata and status changes.
+    """
+
     group: str
     version: str
     kind: str
@@ -20,11 +40,15 @@ class Kind(msgspec.Struct, frozen=True):
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
-    has_spec: bool = True
+    counts_generations: bool = True
+    singular_name: str = ""
+    stored: bool = True
+    stored_as: str = ""
+    scale: ScalePaths = ScalePaths()
 
     @property
     def resource(self) -> str:
-        """GroupResource as text, the first part of a Key: `pods`, `deployments.apps`."""
+        """GroupResource as text: `pods`, `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -33,49 +57,37 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.singular_name or self.kind.lower()
+
+    @property
+    def verbs(self) -> tuple[str, ...]:
+        """What discovery says and the gateway allows. Namespaces are deleted one by one."""
+        if not self.stored:
+            return ("create",)
+        return VERBS if self.resource != "namespaces" else tuple(verb for verb in VERBS if verb != "deletecollection")
+
+    @property
+    def storage(self) -> Kind:
+        """The kind that the store keeps: this one, or the one that this is a view of."""
+        return _BY_GVK[(self.stored_as, self.kind)] if self.stored_as else self
 
 
-ALL = ("all",)
+def _read_table() -> tuple[Kind, ...]:
+    text = resources.files("actors.api").joinpath("kinds.json").read_bytes()
+    return msgspec.json.decode(text, type=tuple[Kind, ...])
 
-NAMESPACE = Kind("", "v1", "Namespace", "namespaces", False, ("ns",), (), ("status", "finalize"))
-NODE = Kind("", "v1", "Node", "nodes", False, ("no",), (), ("status",))
-POD = Kind("", "v1", "Pod", "pods", True, ("po",), ALL, ("status", "log", "binding", "eviction"))
-CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", True, ("cm",), has_spec=False)
-SECRET = Kind("", "v1", "Secret", "secrets", has_spec=False)
-SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", True, ("sa",), has_spec=False)
-SERVICE = Kind("", "v1", "Service", "services", True, ("svc",), ALL, ("status",))
-ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints", True, ("ep",), has_spec=False)
-EVENT = Kind("", "v1", "Event", "events", True, ("ev",), has_spec=False)
-DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", True, ("deploy",), ALL, ("status", "scale"))
-REPLICA_SET = Kind("apps", "v1", "ReplicaSet", "replicasets", True, ("rs",), ALL, ("status", "scale"))
-JOB = Kind("batch", "v1", "Job", "jobs", True, (), ALL, ("status",))
-LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
-PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", False, ("pc",), has_spec=False)
 
-KINDS: tuple[Kind, ...] = (
-    NAMESPACE,
-    NODE,
-    POD,
-    CONFIG_MAP,
-    SECRET,
-    SERVICE_ACCOUNT,
-    SERVICE,
-    ENDPOINTS,
-    EVENT,
-    DEPLOYMENT,
-    REPLICA_SET,
-    JOB,
-    LEASE,
-    PRIORITY_CLASS,
-)
+#: Every row, in the order of discovery.
+SERVED: tuple[Kind, ...] = _read_table()
+#: What the store keeps.
+KINDS: tuple[Kind, ...] = tuple(kind for kind in SERVED if kind.stored and not kind.stored_as)
 
 _BY_RESOURCE = {kind.resource: kind for kind in KINDS}
-_BY_GVK = {(kind.api_version, kind.kind): kind for kind in KINDS}
+_BY_GVK = {(kind.api_version, kind.kind): kind for kind in SERVED}
 
 
 def kind_of(resource: str) -> Kind:
-    """The row of `pods`, `deployments.apps`. Raises NotFound."""
+    """The stored kind of `pods`, `deployments.apps`. Raises NotFound."""
     kind = _BY_RESOURCE.get(resource)
     if kind is None:
         raise NotFound("the server could not find the requested resource", kind=resource)
@@ -85,3 +97,20 @@ def kind_of(resource: str) -> Kind:
 def kind_for(api_version: str, kind: str) -> Kind | None:
     """The row of (`apps/v1`, `Deployment`), or None."""
     return _BY_GVK.get((api_version, kind))
+
+
+BINDING = _BY_GVK[("v1", "Binding")]
+NAMESPACE = kind_of("namespaces")
+NODE = kind_of("nodes")
+POD = kind_of("pods")
+CONFIG_MAP = kind_of("configmaps")
+SECRET = kind_of("secrets")
+SERVICE_ACCOUNT = kind_of("serviceaccounts")
+SERVICE = kind_of("services")
+ENDPOINTS = kind_of("endpoints")
+EVENT = kind_of("events")
+DEPLOYMENT = kind_of("deployments.apps")
+REPLICA_SET = kind_of("replicasets.apps")
+JOB = kind_of("jobs.batch")
+LEASE = kind_of("leases.coordination.k8s.io")
+PRIORITY_CLASS = kind_of("priorityclasses.scheduling.k8s.io")

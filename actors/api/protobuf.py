@@ -7,6 +7,7 @@ apiVersion and the message (apimachinery pkg/runtime/serializer/protobuf). What 
 from __future__ import annotations
 
 import base64
+import struct
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib import resources
@@ -21,6 +22,8 @@ from actors.api.schema import definition_name
 
 MAGIC = b"k8s\0"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+#: Of a message whose fields are its parent's in JSON.
+_INLINE = "."
 _INTEGERS = frozenset({"int32", "int64", "bool"})
 
 
@@ -50,7 +53,9 @@ def decode(body: bytes) -> Object:
         raise BadRequest("the request body is not Kubernetes protobuf: it does not start with the prefix k8s\\0")
     try:
         return _decode_envelope(body[len(MAGIC) :])
-    except (ValueError, IndexError, OverflowError, OSError, msgspec.MsgspecError) as error:
+    except RecursionError as error:
+        raise BadRequest("the request body is nested too deep") from error
+    except (ValueError, IndexError, OverflowError, OSError, struct.error, msgspec.MsgspecError) as error:
         raise BadRequest(f"the request body is not valid protobuf: {error}") from error
 
 
@@ -70,7 +75,7 @@ def _decode_envelope(body: bytes) -> Object:
 def _message_name(api_version: str, kind: str) -> str:
     if kind == "DeleteOptions":
         return "meta.v1.DeleteOptions"
-    name = definition_name(api_version.replace(".k8s.io/", "/"), kind)
+    name = definition_name(api_version, kind)
     if name not in _messages():
         raise BadRequest(f'no kind "{kind}" is registered for version "{api_version}"')
     return name
@@ -131,7 +136,9 @@ def _put(result: Object, field: _Field, wire: bytes | int) -> None:
         result.setdefault(field.name, []).extend(_packed(wire, field.type))
         return
     value = _value(wire, field.type)
-    if field.label == "[]":
+    if field.name == _INLINE:
+        result.update(value)
+    elif field.label == "[]":
         result.setdefault(field.name, []).append(value)
     elif value is not None and (value or not field.absent_when_zero or isinstance(value, dict)):
         result[field.name] = value
@@ -159,6 +166,8 @@ def _value(wire: bytes | int, type_name: str) -> Any:
         return _integer(wire, type_name)
     if type_name == "string":
         return _text(wire)
+    if type_name == "double":
+        return _double(_expect_bytes(wire))
     if type_name == "bytes":
         return base64.b64encode(_expect_bytes(wire)).decode()
     message = _message(_expect_bytes(wire), type_name)
@@ -170,6 +179,12 @@ def _integer(value: int, type_name: str) -> int | bool:
     if type_name == "bool":
         return value != 0
     return value - 2**64 if value >= 2**63 else value
+
+
+def _double(wire: bytes) -> float | int:
+    """As Go's JSON writes it: a whole number without a point."""
+    value = float(struct.unpack("<d", wire)[0])
+    return int(value) if value.is_integer() else value
 
 
 def _expect_bytes(wire: bytes | int) -> bytes:
@@ -196,8 +211,21 @@ def _int_or_string(message: Object) -> int | str:
     return found
 
 
-def _fields_v1(message: Object) -> Any:
+def _raw_json(message: Object) -> Any:
+    """Of bytes that are JSON themselves: FieldsV1, RawExtension, a schema's default."""
     return msgspec.json.decode(base64.b64decode(message.get("-", "e30=")))
+
+
+def _schema_or_array(message: Object) -> Any:
+    return message.get("jSONSchemas") or message.get("schema")
+
+
+def _schema_or_bool(message: Object) -> Any:
+    return message["schema"] if "schema" in message else message.get("allows", False)
+
+
+def _schema_or_strings(message: Object) -> Any:
+    return message["schema"] if "schema" in message else message.get("property", [])
 
 
 #: Messages whose JSON is not an object of their fields.
@@ -206,7 +234,12 @@ _SPECIAL: dict[str, Callable[[Object], Any]] = {
     "util.intstr.IntOrString": _int_or_string,
     "meta.v1.Time": _time,
     "meta.v1.MicroTime": _micro_time,
-    "meta.v1.FieldsV1": _fields_v1,
+    "meta.v1.FieldsV1": _raw_json,
+    "runtime.RawExtension": _raw_json,
+    "apiextensions.v1.JSON": _raw_json,
+    "apiextensions.v1.JSONSchemaPropsOrArray": _schema_or_array,
+    "apiextensions.v1.JSONSchemaPropsOrBool": _schema_or_bool,
+    "apiextensions.v1.JSONSchemaPropsOrStringArray": _schema_or_strings,
     "authentication.v1.ExtraValue": lambda message: message.get("items", []),
     "authorization.v1.ExtraValue": lambda message: message.get("items", []),
 }

@@ -17,15 +17,12 @@ import msgspec
 from actors.api.clock import parse_time
 from actors.api.codec import Object
 from actors.api.errors import Cause
+from actors.api.kinds import SERVED
 from actors.api.quantity import parse_millis
 
-_GROUPS = {
-    "": "core",
-    "apps": "apps",
-    "batch": "batch",
-    "coordination.k8s.io": "coordination",
-    "scheduling.k8s.io": "scheduling",
-    "autoscaling": "autoscaling",
+#: Of the groups that Kubernetes defines; a group of anybody else's keeps its name.
+_GROUPS = {kind.group: kind.group.split(".")[0] or "core" for kind in SERVED} | {
+    "apiextensions.k8s.io": "apiextensions"
 }
 _PROBLEMS_MAX = 100
 

@@ -13,18 +13,18 @@ from typing import Any
 from aiohttp import web
 
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
-from actors.api.kinds import Kind
+from actors.api.kinds import BINDING, Kind
 from actors.gateway import auth, extras
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.logs import read_pod_log
 from actors.gateway.options import flag_of, parse_query
-from actors.gateway.pods import create_binding, create_eviction
+from actors.gateway.pods import bind_pod, create_binding, create_eviction
 from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
-from actors.gateway.served import REVIEWS, SUBRESOURCES, kind_at, verbs_of
+from actors.gateway.served import REVIEWS, SUBRESOURCES, kind_at
 from actors.gateway.target import Target, parse_target
 from actors.gateway.watching import watch_objects
 from actors.gateway.writing import create_object, patch_object, update_object
@@ -42,6 +42,11 @@ _OBJECT: dict[str, Handler] = {
     "patch": patch_object,
     "delete": delete_object,
     "deletecollection": delete_collection,
+}
+#: POSTs of kinds that are answered and never kept.
+_ANSWERED: dict[str, Handler] = {
+    **{review.resource: create_review for review in REVIEWS},
+    BINDING.resource: bind_pod,
 }
 _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamResponse]]] = {
     ("log", "get"): read_pod_log,
@@ -103,9 +108,9 @@ async def route(call: Call) -> web.StreamResponse:
     if target.subresource:
         return await _route_subresource(call, kind)
     misplaced = target.verb in ("create", "update", "patch") and bool(target.name) == (target.verb == "create")
-    if misplaced or target.verb not in verbs_of(kind):
+    if misplaced or target.verb not in kind.verbs:
         raise MethodNotAllowed(_NO_METHOD)
-    return await (create_review if kind in REVIEWS else _OBJECT[target.verb])(call, kind)
+    return await (_OBJECT[target.verb] if kind.stored else _ANSWERED[kind.resource])(call, kind)
 
 
 async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:

@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.api.errors import NotFound
 from actors.api.kinds import Kind
-from actors.gateway.served import GROUPS, Subresource, subresources_of, verbs_of
+from actors.gateway.served import GROUPS, Subresource, subresources_of
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = {
@@ -67,7 +67,7 @@ def _plain_rows(kind: Kind) -> list[Document]:
         "singularName": kind.singular,
         "namespaced": kind.namespaced,
         "kind": kind.kind,
-        "verbs": list(verbs_of(kind)),
+        "verbs": list(kind.verbs),
     }
     if kind.short_names:
         row["shortNames"] = list(kind.short_names)
@@ -101,10 +101,10 @@ def _aggregated_group(group: str) -> Document:
 def _aggregated_row(kind: Kind) -> Document:
     row: Document = {
         "resource": kind.plural,
-        "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.kind},
+        "responseKind": _response_kind("", "", kind.kind),
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": list(verbs_of(kind)),
+        "verbs": list(kind.verbs),
     }
     if kind.short_names:
         row["shortNames"] = list(kind.short_names)
@@ -115,9 +115,11 @@ def _aggregated_row(kind: Kind) -> Document:
 
 
 def _aggregated_subresource(kind: Kind, name: str, sub: Subresource) -> Document:
-    shape = {
-        "group": sub.group if sub.kind else kind.group,
-        "version": sub.version or kind.version,
-        "kind": sub.kind or kind.kind,
-    }
+    foreign = bool(sub.group)
+    shape = _response_kind(sub.group, sub.version if foreign else "", sub.kind or kind.kind)
     return {"subresource": name, "responseKind": shape, "verbs": list(sub.verbs)}
+
+
+def _response_kind(group: str, version: str, kind: str) -> Document:
+    """Empty group and version are those of the document, as kube-apiserver leaves them."""
+    return {"group": group, "version": version, "kind": kind}

@@ -13,7 +13,7 @@ from actors.api.errors import NotFound
 from actors.api.kinds import Kind
 from actors.api.schema import Definition, Field, definition, definition_name
 from actors.gateway.discovery import VERSION
-from actors.gateway.served import GROUPS, REVIEWS, SUBRESOURCES, subresources_of
+from actors.gateway.served import GROUPS, SUBRESOURCES, subresources_of
 
 Document = dict[str, Any]
 _SCALARS: dict[str, Document] = {
@@ -29,7 +29,16 @@ _SCALARS: dict[str, Document] = {
     "meta.v1.MicroTime": {"type": "string", "format": "date-time"},
     "meta.v1.FieldsV1": {"type": "object"},
 }
-_META = ("meta.", "api.", "util.", "runtime.")
+_MACHINERY = "io.k8s.apimachinery.pkg."
+#: Where Kubernetes keeps what is not in its module k8s.io/api.
+_PREFIXES = {
+    "meta": f"{_MACHINERY}apis.",
+    "api": _MACHINERY,
+    "util": _MACHINERY,
+    "runtime": _MACHINERY,
+    "apiextensions": "io.k8s.apiextensions-apiserver.pkg.apis.",
+    "apiregistration": "io.k8s.kube-aggregator.pkg.apis.",
+}
 _INFO = {"title": "raypod", "version": VERSION["gitVersion"]}
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 _METHODS = {"create": "post", "update": "put", "patch": "patch", "get": "get", "delete": "delete"}
@@ -37,9 +46,7 @@ _METHODS = {"create": "post", "update": "put", "patch": "patch", "get": "get", "
 
 def long_name(name: str) -> str:
     """`core.v1.Pod` -> `io.k8s.api.core.v1.Pod`."""
-    if name.startswith("meta."):
-        return f"io.k8s.apimachinery.pkg.apis.{name}"
-    return f"io.k8s.apimachinery.pkg.{name}" if name.startswith(_META) else f"io.k8s.api.{name}"
+    return _PREFIXES.get(name.split(".")[0], "io.k8s.api.") + name
 
 
 def v3_root() -> Document:
@@ -138,7 +145,7 @@ def _gvk(kind: Kind) -> Document:
 def _paths_of(kind: Kind) -> Iterator[tuple[str, Document]]:
     root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.api_version}"
     collection = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
-    if kind in REVIEWS:
+    if not kind.stored:
         yield collection, _item(kind, {"post": "post"})
         return
     yield collection, _item(kind, {"get": "list", "post": "post", "delete": "deletecollection"})

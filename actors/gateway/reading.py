@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from actors.api.codec import decode
+from actors.api.conversion import shown
 from actors.api.key import Key
 from actors.api.kinds import Kind
 from actors.gateway import render
@@ -19,11 +20,11 @@ from actors.store.port import Page
 
 
 def key_of(kind: Kind, target: Target) -> Key:
-    return Key(kind.resource, target.namespace, target.name)
+    return Key(kind.storage.resource, target.namespace, target.name)
 
 
 def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
-    return Selection((kind.resource,), target.namespace, options.labels, options.fields)
+    return Selection((kind.storage.resource,), target.namespace, options.labels, options.fields)
 
 
 async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
@@ -32,9 +33,10 @@ async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
     stored = await call.store.get(key_of(kind, call.target))
     if wanted > stored.revision:
         await _check_reached(call, kind, wanted)
+    stored = shown(stored, kind)
     if call.target.subresource == "scale":
         call.form(PLAIN_FORMS)
-        return call.answer_value(scale_of(decode(stored)))
+        return call.answer_value(scale_of(decode(stored), kind))
     form = call.form(OBJECT_FORMS)
     return call.answer(render.single(kind, stored, form, call.now, call.include), content_type=content_type(form))
 
@@ -48,7 +50,8 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
     form = call.form(OBJECT_FORMS)
     page = await read_page(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
-    chunks = render.collection(kind, page.items, metadata, form, call.now, call.include)
+    items = [shown(item, kind) for item in page.items] if kind.stored_as else page.items
+    chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     return call.answer(b"".join(chunks), content_type=content_type(form))
 
 
@@ -68,6 +71,6 @@ async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
 
 async def _check_reached(call: Call, kind: Kind, wanted: int) -> None:
     """Raises Timeout for a resourceVersion that the store has not reached."""
-    page = await call.store.list(Selection((kind.resource,), fields="metadata.name=-"), limit=1)
+    page = await call.store.list(Selection((kind.storage.resource,), fields="metadata.name=-"), limit=1)
     if page.revision < wanted:
         raise too_large_revision(wanted, page.revision)

@@ -1,4 +1,4 @@
-"""What is served, as data: the table of kinds plus the kinds that exist only as answers (reviews, Scale, Binding).
+"""What is served, as data: the table of kinds by group and version, and what each subresource takes.
 
 Discovery, OpenAPI and routing all read this; what is not here is not advertised and answers 404.
 """
@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import msgspec
 
 from actors.api.errors import NotFound
-from actors.api.kinds import KINDS, Kind
+from actors.api.kinds import BINDING, SERVED, Kind
 
-VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _NO_RESOURCE = "the server could not find the requested resource"
 
 
@@ -30,23 +29,22 @@ SUBRESOURCES: dict[str, Subresource] = {
     "scale": Subresource(("get", "patch", "update"), "Scale", "autoscaling", "v1"),
     "binding": Subresource(("create",), "Binding", "", "v1"),
     "eviction": Subresource(("create",), "Eviction", "policy", "v1"),
+    "approval": Subresource(("get", "patch", "update")),
     "finalize": Subresource(("update",)),
     "log": Subresource(("get",)),
 }
 
-SELF_ACCESS_REVIEW = Kind(
-    "authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", False, has_spec=False
+#: Kinds that are answered from what the gateway knows of the client; none of them is kept.
+REVIEWS = tuple(kind for kind in SERVED if not kind.stored and kind is not BINDING)
+SELF_ACCESS_REVIEW, SELF_RULES_REVIEW, SELF_REVIEW = (
+    next(kind for kind in REVIEWS if kind.kind == name)
+    for name in ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview")
 )
-SELF_RULES_REVIEW = Kind(
-    "authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", False, has_spec=False
-)
-SELF_REVIEW = Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", False, has_spec=False)
-REVIEWS = (SELF_ACCESS_REVIEW, SELF_RULES_REVIEW, SELF_REVIEW)
 
-#: (group, version) -> its kinds, in the order of the tables; the core group first.
+#: (group, version) -> its kinds, in the order of the table.
 GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {
-    gv: tuple(kind for kind in (*KINDS, *REVIEWS) if (kind.group, kind.version) == gv)
-    for gv in dict.fromkeys((kind.group, kind.version) for kind in (*KINDS, *REVIEWS))
+    gv: tuple(kind for kind in SERVED if (kind.group, kind.version) == gv)
+    for gv in dict.fromkeys((kind.group, kind.version) for kind in SERVED)
 }
 _BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kinds in GROUPS.values() for kind in kinds}
 
@@ -57,12 +55,6 @@ def kind_at(group: str, version: str, plural: str) -> Kind:
     if kind is None:
         raise NotFound(_NO_RESOURCE)
     return kind
-
-
-def verbs_of(kind: Kind) -> tuple[str, ...]:
-    if kind in REVIEWS:
-        return ("create",)
-    return tuple(verb for verb in VERBS if verb != "deletecollection" or kind.plural != "namespaces")
 
 
 def subresources_of(kind: Kind) -> Iterator[tuple[str, Subresource]]:

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from actors.api.codec import Object
+from actors.api.conversion import shown
 from actors.api.errors import ApiError, Unavailable
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -101,7 +102,7 @@ class _Watcher:
         return lines
 
     def event(self, kind: EventType | str, stored: Stored) -> bytes:
-        return self.line(str(kind), self.object(stored))
+        return self.line(str(kind), self.object(shown(stored, self.kind)))
 
     def object(self, stored: Stored) -> bytes:
         if self.form is Form.TABLE:

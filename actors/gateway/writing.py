@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.api.codec import Object, decode
+from actors.api.conversion import shown, to_stored
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -43,9 +44,9 @@ async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
         raise _name_required(kind)
     _check_namespace(call, kind, metadata)
     write = Create(
-        resource=kind.resource,
+        resource=kind.storage.resource,
         namespace=call.target.namespace,
-        object=obj,
+        object=to_stored(obj, kind),
         dry_run=options.dry_run,
         manager=call.manager,
     )
@@ -67,7 +68,7 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
     _check_namespace(call, kind, metadata)
     write = Update(
         key=key_of(kind, call.target),
-        object=obj,
+        object=to_stored(obj, kind),
         subresource=subresource,
         dry_run=options.dry_run,
         manager=call.manager,
@@ -87,6 +88,7 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
     write = Patch(
         key=key_of(kind, call.target),
         patch=admitted.value,
+        api_version=kind.api_version if kind.stored_as else "",
         type=_PATCH_TYPES[body],
         subresource=call.target.subresource,
         force=options.force,
@@ -161,6 +163,6 @@ def answer_stored(call: Call, kind: Kind, stored: Stored | None, code: int) -> w
     if stored is None:
         return call.answer_value({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, code)
     if call.target.subresource == "scale":
-        return call.answer_value(scale_of(decode(stored)), code)
+        return call.answer_value(scale_of(decode(stored), kind), code)
     form = call.form(OBJECT_FORMS if call.target.subresource in ("", *SUBRESOURCES) else PLAIN_FORMS)
-    return call.answer(render.single(kind, stored, form, call.now, call.include), code, content_type(form))
+    return call.answer(render.single(kind, shown(stored, kind), form, call.now, call.include), code, content_type(form))

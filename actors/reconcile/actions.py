@@ -55,7 +55,10 @@ class Update(Write, frozen=True):
 
 
 class Patch(Write, frozen=True):
-    """Change some fields. `revision` > 0 and `uid` != "" are preconditions (else Conflict)."""
+    """Change some fields. `revision` > 0 and `uid` != "" are preconditions (else Conflict).
+
+    `api_version`: of the view that the patch is written for, "" is the stored kind's.
+    """
 
     key: Key
     patch: Any
@@ -64,6 +67,7 @@ class Patch(Write, frozen=True):
     revision: int = 0
     uid: str = ""
     force: bool = False
+    api_version: str = ""
 
 
 class Delete(Write, frozen=True):

@@ -105,7 +105,7 @@ def test_sort_by_and_several_kinds(served: RunningGateway) -> None:
 
 def test_what_is_not_there(served: RunningGateway) -> None:
     assert served.kubectl("get", "pod", "zz", fails=True).err == 'Error from server (NotFound): pods "zz" not found\n'
-    assert "doesn't have a resource type" in served.kubectl("get", "cronjobs", fails=True).err
+    assert "doesn't have a resource type" in served.kubectl("get", "gadgets", fails=True).err
     assert served.kubectl("get", "pod", "zz", "--ignore-not-found").out == ""
     refused = served.kubectl("get", "pods", "--field-selector", "spec.nope=1", fails=True).err
     assert "field label not supported: spec.nope" in refused

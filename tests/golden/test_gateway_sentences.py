@@ -69,7 +69,7 @@ async def test_invalid_name() -> None:
             "NotFound",
             "the server could not find the requested resource",
         ),
-        ("GET", "/apis/batch/v1/cronjobs", 404, "NotFound", "the server could not find the requested resource"),
+        ("GET", "/apis/batch/v1/cronjob", 404, "NotFound", "the server could not find the requested resource"),
         ("PUT", MAPS, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
         (
             "GET",

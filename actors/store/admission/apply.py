@@ -13,6 +13,7 @@ import msgspec
 from actors.api import kinds
 from actors.api.clock import format_time
 from actors.api.codec import Object, decode
+from actors.api.conversion import to_stored, view_of
 from actors.api.errors import BadRequest, Cause, Conflict
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -41,7 +42,8 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
     if write.subresource not in ("", "status"):
         raise BadRequest(f"{kind.resource}/{write.subresource} cannot be applied: use another kind of patch")
     check_subresource(kind, write.subresource)
-    wanted = metadata.check_type(write.patch, kind)
+    view = view_of(write.api_version, kind)
+    wanted = metadata.check_type(to_stored(metadata.check_type(write.patch, view), view), kind)
     metadata.read_meta(wanted)
     metadata.check_target(wanted, write.key)
     if wanted["metadata"].get("managedFields"):

@@ -32,7 +32,7 @@ def admit_create(write: Create, context: Context) -> Put:
     key = _name_new(kind, namespace, obj, context)
     _check_namespace(kind, key, context)
     now = format_time(context.now)
-    obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.has_spec)
+    obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.counts_generations)
     obj = default(typed(_with_first_status(obj, kind)))
     if causes := validate(obj, None):
         raise invalid(obj, causes)

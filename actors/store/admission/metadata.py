@@ -138,7 +138,7 @@ def find_late_finalizers(old: Object, new: Object) -> list[Cause]:
 
 def counted(old: Object, new: Object, kind: Kind) -> Object:
     """`new` with the next generation when anything but metadata and status differs, for kinds that count."""
-    if not kind.has_spec or not differs_in_content(old, new):
+    if not kind.counts_generations or not differs_in_content(old, new):
         return new
     generation = int(old["metadata"].get("generation", 0)) + 1
     return {**new, "metadata": {**new["metadata"], "generation": generation}}

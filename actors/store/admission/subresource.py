@@ -1,9 +1,12 @@
 """Subresources as parts of one object: a write to one changes that part and nothing else.
 
 status -> .status    scale -> .spec.replicas    binding -> a pod's node    finalize -> a namespace's .spec.finalizers
+approval -> .status.conditions
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -13,7 +16,7 @@ from actors.api.meta import LabelSelector
 from actors.api.selector import format_labels, from_selector
 
 #: Those that are written through the store; the others (log, exec) are the nodelet's.
-SERVED = frozenset({"status", "scale", "binding", "finalize"})
+SERVED = frozenset({"status", "scale", "binding", "finalize", "approval"})
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -21,6 +24,8 @@ def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Obje
     """`new`, held to what its way in may change."""
     if subresource == "status":
         return _with_managers(old | {"status": new.get("status", {})}, new)
+    if subresource == "approval":
+        return _with_managers(_with_conditions(old, new), new)
     if subresource == "finalize":
         return _with_managers(_with_finalizers(old, new), new)
     if "status" not in kind.subresources:
@@ -29,6 +34,12 @@ def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Obje
     if "finalize" in kind.subresources:
         kept = _with_finalizers(kept, old)
     return {**kept, "status": old["status"]} if "status" in old else kept
+
+
+def _with_conditions(obj: Object, source: Object) -> Object:
+    """`obj` with the conditions of `source`: what an approval of a CertificateSigningRequest may say."""
+    conditions = value_at(source, "status.conditions") or []
+    return {**obj, "status": {**(obj.get("status") or {}), "conditions": conditions}}
 
 
 def _with_finalizers(obj: Object, source: Object) -> Object:
@@ -46,17 +57,45 @@ def _with_managers(part: Object, new: Object) -> Object:
     return {**part, "metadata": metadata}
 
 
-def scale_of(obj: Object) -> Object:
-    """The autoscaling/v1 Scale of a Deployment or ReplicaSet, as its `scale` subresource is read."""
-    metadata, spec = obj["metadata"], obj.get("spec") or {}
-    selector = msgspec.convert(spec.get("selector") or {}, LabelSelector)
+def scale_of(obj: Object, kind: Kind) -> Object:
+    """The autoscaling/v1 Scale of an object, as its `scale` subresource is read."""
+    metadata, paths = obj["metadata"], kind.scale
+    status: Object = {"replicas": value_at(obj, paths.observed) or 0}
+    if selector := _selector_text(value_at(obj, paths.selector)):
+        status["selector"] = selector
     return {
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
         "metadata": {name: metadata[name] for name in _SCALE_METADATA if name in metadata},
-        "spec": {"replicas": spec.get("replicas", 0)},
-        "status": {
-            "replicas": (obj.get("status") or {}).get("replicas", 0),
-            "selector": format_labels(from_selector(selector)),
-        },
+        "spec": {"replicas": value_at(obj, paths.replicas) or 0},
+        "status": status,
     }
+
+
+def with_replicas(obj: Object, kind: Kind, replicas: int) -> Object:
+    """A copy of `obj` that wants so many."""
+    changed: Object = _with_value(obj, kind.scale.replicas.split("."), replicas)
+    return changed
+
+
+def value_at(obj: Any, path: str) -> Any:
+    """What is at a dotted path, or None."""
+    for name in filter(None, path.split(".")):
+        obj = obj.get(name) if isinstance(obj, dict) else None
+    return obj if path else None
+
+
+def _with_value(obj: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    members = obj if isinstance(obj, dict) else {}
+    return {**members, path[0]: _with_value(members.get(path[0]), path[1:], value)}
+
+
+def _selector_text(selector: Any) -> str:
+    """Of a LabelSelector, of a plain map of labels, or of what is text already."""
+    if not isinstance(selector, dict):
+        return selector if isinstance(selector, str) else ""
+    if not selector.keys() & {"matchLabels", "matchExpressions"}:
+        selector = {"matchLabels": selector}
+    return format_labels(from_selector(msgspec.convert(selector, LabelSelector)))

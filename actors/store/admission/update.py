@@ -8,6 +8,7 @@ from __future__ import annotations
 from actors.api import kinds
 from actors.api.clock import format_time
 from actors.api.codec import Object, decode
+from actors.api.conversion import to_stored, to_view, view_of
 from actors.api.defaulting import default
 from actors.api.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
 from actors.api.key import Stored
@@ -19,7 +20,7 @@ from actors.store.admission import metadata, refusals
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.ownership import owned_by_update
 from actors.store.admission.pod import bound, find_frozen_fields
-from actors.store.admission.subresource import SERVED, changed_part, scale_of
+from actors.store.admission.subresource import SERVED, changed_part, scale_of, with_replicas
 
 
 def admit_update(write: Update, context: Context) -> Outcome:
@@ -48,8 +49,9 @@ def admit_patch(write: Patch, context: Context) -> Outcome:
         new = bound(old, write.patch, stored, kind, context.now)
         return _finish(kind, stored, old, new, write.manager, context, write.subresource)
     if write.subresource == "scale":
-        return _finish_scale(_patched(scale_of(old), write), stored, kind, write.manager, context)
-    patched = metadata.check_type(_patched(old, write), kind, old)
+        return _finish_scale(_patched(scale_of(old, kind), write), stored, kind, write.manager, context)
+    view = view_of(write.api_version, kind)
+    patched = metadata.check_type(to_stored(_patched(to_view(old, view), write), view), kind, old)
     return finish_update(patched, stored, old, kind, write.subresource, write.manager, context)
 
 
@@ -133,5 +135,4 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
     obj = decode(stored)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
     metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
-    wanted = {**obj, "spec": {**obj["spec"], "replicas": replicas}}
-    return finish_update(wanted, stored, obj, kind, "", manager, context)
+    return finish_update(with_replicas(obj, kind, replicas), stored, obj, kind, "", manager, context)

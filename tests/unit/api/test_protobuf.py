@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from typing import Any
 
 import pytest
@@ -110,12 +111,50 @@ def test_malformed(text: bytes) -> None:
         protobuf.decode(text)
 
 
-def test_no_message_holds_itself_so_that_nesting_has_an_end() -> None:
-    table = {name: {field.type for field in rows.values()} for name, rows in protobuf._messages().items()}
-    while leaves := [name for name, types in table.items() if not types & table.keys()]:
-        for name in leaves:
-            del table[name]
-    assert not table
+def test_messages_that_hold_themselves_have_an_end() -> None:
+    schema = b""
+    for _ in range(2000):
+        schema = piece(28, schema)
+    version = piece(7, piece(4, piece(1, schema)))
+    with pytest.raises(BadRequest, match="nested too deep"):
+        protobuf.decode(body("apiextensions.k8s.io/v1", "CustomResourceDefinition", piece(2, version)))
+
+
+def test_embedded_structs_are_part_of_what_holds_them() -> None:
+    config = piece(19, piece(1, piece(1, b"settings")))
+    volume = piece(1, b"v") + piece(2, config)
+    pod = protobuf.decode(body("v1", "Pod", piece(2, piece(1, volume))))
+    assert pod["spec"]["volumes"] == [{"name": "v", "configMap": {"name": "settings"}}]
+
+
+def test_an_ingress_and_an_admission_rule() -> None:
+    """Two and three structs embedded in each other."""
+    backend = piece(1, piece(1, b"svc"))
+    http = piece(2, piece(1, piece(1, piece(1, b"/") + piece(2, backend))))
+    ingress = protobuf.decode(body("networking.k8s.io/v1", "Ingress", piece(2, piece(3, piece(1, b"h") + http))))
+    assert ingress["spec"]["rules"][0].keys() == {"host", "http"}
+    rule = piece(2, piece(1, b"CREATE") + piece(2, piece(1, b"") + piece(3, b"pods")))
+    matched = piece(2, piece(2, piece(3, rule)))
+    policy = protobuf.decode(body("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", matched))
+    assert policy["spec"]["matchConstraints"]["resourceRules"] == [
+        {"operations": ["CREATE"], "apiGroups": [""], "resources": ["pods"]}
+    ]
+
+
+def test_json_inside_protobuf_and_doubles() -> None:
+    data = piece(2, piece(1, b'{"spec": [1]}'))
+    revision = protobuf.decode(body("apps/v1", "ControllerRevision", data + number(3, 7)))
+    assert revision["data"] == {"spec": [1]} and revision["revision"] == 7
+    maximum = b"\x49" + struct.pack("<d", 2.5)
+    items = piece(24, piece(1, piece(5, b"string")))
+    version = piece(7, piece(4, piece(1, maximum + items + piece(30, number(1, 1)) + piece(8, piece(1, b"[1]")))))
+    crd = protobuf.decode(body("apiextensions.k8s.io/v1", "CustomResourceDefinition", piece(2, version)))
+    assert crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"] == {
+        "maximum": 2.5,
+        "items": {"type": "string"},
+        "additionalProperties": True,
+        "default": [1],
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource)
@@ -123,4 +162,4 @@ def test_every_field_on_the_wire_is_one_of_the_schema(kind: Any) -> None:
     name = definition_name(kind.api_version, kind.kind)
     found = definition(name)
     assert found is not None
-    assert {field.name for field in protobuf._messages()[name].values()} <= set(found.fields)
+    assert {field.name for field in protobuf._messages()[name].values() if field.name != "."} <= set(found.fields)

@@ -12,7 +12,7 @@ from actors.api.errors import NotFound
 from actors.api.kinds import KINDS
 from actors.api.schema import definition_name
 from actors.gateway import discovery, openapi
-from actors.gateway.served import kind_at, verbs_of
+from actors.gateway.served import kind_at
 
 
 def _references(value: Any) -> Iterator[str]:
@@ -74,7 +74,7 @@ def test_aggregated_and_plain_discovery_tell_the_same() -> None:
 def test_what_is_advertised_is_served() -> None:
     for kind in KINDS:
         assert kind_at(kind.group, kind.version, kind.plural) is kind
-        assert ("deletecollection" in verbs_of(kind)) == (kind.plural != "namespaces")
+        assert ("deletecollection" in kind.verbs) == (kind.plural != "namespaces")
     for unknown in (("", "v2", "pods"), ("apps", "v1", "pods"), ("nope", "v1", "x")):
         with pytest.raises(NotFound):
             kind_at(*unknown)

@@ -8,6 +8,7 @@ import pytest
 from store_support import Desk, error_of, new_pod, obj_of
 
 from actors.api.key import Key
+from actors.api.kinds import DEPLOYMENT
 from actors.reconcile.actions import PatchType
 from actors.store.admission.subresource import scale_of
 
@@ -186,7 +187,7 @@ def test_a_binding_needs_a_node(desk: Desk, patch: Any) -> None:
 def test_scale_changes_replicas_and_nothing_else(desk: Desk) -> None:
     web = obj_of(desk.patch(WEB, {"spec": {"replicas": 4}, "metadata": {"labels": {"a": "b"}}}, subresource="scale"))
     assert web["spec"]["replicas"] == 4 and "labels" not in web["metadata"]
-    scale = scale_of(web)
+    scale = scale_of(web, DEPLOYMENT)
     assert scale["status"] == {"replicas": 0, "selector": "app=web"}
     scale["spec"]["replicas"] = 5
     assert obj_of(desk.update(WEB, scale, "scale"))["spec"]["replicas"] == 5
