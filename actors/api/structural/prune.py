@@ -1,0 +1,33 @@
+"""Pruning: what no schema knows is dropped, unless `x-kubernetes-preserve-unknown-fields` keeps it (KEP-575)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actors.api.structural.node import Node
+
+#: Of every object and every embedded resource, whatever its schema says.
+TYPE_META = ("apiVersion", "kind", "metadata")
+
+
+def prune(value: Any, node: Node, *, root: bool = False, unknown: list[str] | None = None, path: str = "") -> Any:
+    """`value` without unknown fields; their paths are added to `unknown`. The input is not changed."""
+    if isinstance(value, list):
+        if node.items is None:
+            return value
+        items = node.items
+        return [prune(item, items, unknown=unknown, path=f"{path}[{at}]") for at, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, item in value.items():
+        at = f"{path}.{name}" if path else name
+        if (root or node.embedded) and name in TYPE_META:
+            kept[name] = item
+        elif (child := node.child(name)) is not None:
+            kept[name] = prune(item, child, unknown=unknown, path=at)
+        elif node.preserve or node.additional is True:
+            kept[name] = item
+        elif unknown is not None:
+            unknown.append(at)
+    return kept
