@@ -97,8 +97,10 @@ class PendingQueue:
         return self._sorted(group)
 
     def wake(self, change: Change, now: Millis) -> None:
-        """Something happened: parked groups that it may help are due after their back-off; at once when the clock was set
-        back since they were tried."""
+        """Something happened: parked groups that it may help are due after their back-off.
+
+        When the clock was set back since they were tried, they are due at once.
+        """
         for group_id, group in self._groups.items():
             if group.parked and change & group.parked.wakes_on:
                 due_ms = group.tried_ms + self._backoff.delay_ms(group.failures)
