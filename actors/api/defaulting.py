@@ -223,6 +223,14 @@ def _default_service(service: Object) -> None:
         _fill(port, {"protocol": "TCP", "targetPort": port.get("port")})
 
 
+def _default_binding(binding: Object) -> None:
+    group = "rbac.authorization.k8s.io"
+    _fill(_section(binding, "roleRef"), {"apiGroup": group})
+    for subject in _dicts(binding.get("subjects")):
+        if subject.get("kind") in ("User", "Group"):
+            _fill(subject, {"apiGroup": group})
+
+
 _DEFAULTERS: dict[tuple[str, str], Defaulter] = {
     ("v1", "Pod"): _default_pod,
     ("v1", "Namespace"): _default_namespace,
@@ -231,4 +239,6 @@ _DEFAULTERS: dict[tuple[str, str], Defaulter] = {
     ("apps/v1", "Deployment"): _default_deployment,
     ("apps/v1", "ReplicaSet"): _default_replica_set,
     ("batch/v1", "Job"): _default_job,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): _default_binding,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): _default_binding,
 }

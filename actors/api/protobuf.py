@@ -241,5 +241,6 @@ _SPECIAL: dict[str, Callable[[Object], Any]] = {
     "apiextensions.v1.JSONSchemaPropsOrBool": _schema_or_bool,
     "apiextensions.v1.JSONSchemaPropsOrStringArray": _schema_or_strings,
     "authentication.v1.ExtraValue": lambda message: message.get("items", []),
+    "certificates.v1.ExtraValue": lambda message: message.get("items", []),
     "authorization.v1.ExtraValue": lambda message: message.get("items", []),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.controllers import deployment, garbage_collector, job_tally, replicaset, taint_eviction
+from actors.controllers import deployment, garbage_collector, job_tally, replicaset, role_aggregation, taint_eviction
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job import job
 from actors.controllers.namespace import namespace
@@ -24,4 +24,5 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         job_tally.reconcile,
         garbage_collector.reconcile,
         namespace(config),
+        role_aggregation.reconcile,
     )

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
 from actors.api.kinds import BINDING, Kind
-from actors.gateway import auth, extras
+from actors.gateway import extras
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
@@ -66,7 +66,7 @@ class App:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests += 1
         try:
-            return await route(self._call(request))
+            return await route(await self._call(request))
         except ApiError as error:
             return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
@@ -76,17 +76,11 @@ class App:
             log.exception("%s %s", request.method, request.path_qs[:500])
             return answer_failure(request, InternalError("an internal error occurred: the gateway's log tells more"))
 
-    def _call(self, request: web.BaseRequest) -> Call:
+    async def _call(self, request: web.BaseRequest) -> Call:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
         target = parse_target(request.method, raw_path, flag_of(query, "watch"))
-        headers = request.headers
-        user = auth.impersonate(
-            auth.user_of(peer_certificate(request)),
-            headers.get("Impersonate-User", ""),
-            headers.getall("Impersonate-Group", []),
-        )
-        auth.check(user, target)
+        user = await self.backend.access.admit(peer_certificate(request), request.headers, target)
         return Call(self.backend, request, target, query, user)
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from actors.api.clock import Millis
 from actors.api.errors import BadRequest, TooLarge, from_status
 from actors.gateway.auth import User
+from actors.gateway.auth.access import Access
 from actors.gateway.config import GatewayConfig
 from actors.gateway.media import Body, Form, body_type, choose_form
 from actors.gateway.options import Query, text_of
@@ -40,6 +41,7 @@ class Backend:
     clock: Callable[[], Millis]
     new_id: Callable[[], str]
     fanout: WatchFanout
+    access: Access
 
 
 @dataclass

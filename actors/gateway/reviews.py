@@ -1,25 +1,25 @@
-"""Reviews of oneself (authorization.k8s.io, authentication.k8s.io): answered from `auth`, stored nowhere."""
+"""Reviews (authorization.k8s.io, authentication.k8s.io): answered from the policy and the tokens, stored nowhere."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
 
 from actors.api.codec import Object
+from actors.api.errors import BadRequest, Cause, Invalid
 from actors.api.kinds import Kind
-from actors.gateway.auth import MASTERS, User, authorize
+from actors.api.rbac import Attributes, Rule
+from actors.gateway.auth.user import User
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
 from actors.gateway.media import OBJECT_BODIES
 from actors.gateway.options import parse_write
-from actors.gateway.served import SELF_ACCESS_REVIEW, SELF_REVIEW
-from actors.gateway.target import Target
 from actors.gateway.writing import identify
 
-_EVERYTHING = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
-_EVERY_PATH = {"verbs": ["*"], "nonResourceURLs": ["*"]}
-_OPEN_PATHS = {"verbs": ["get"], "nonResourceURLs": ["/healthz", "/livez", "/readyz", "/version", "/api", "/apis"]}
+_SELF, _LOCAL = "SelfSubjectAccessReview", "LocalSubjectAccessReview"
+_EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 
 
 async def create_review(call: Call, kind: Kind) -> web.StreamResponse:
@@ -27,39 +27,81 @@ async def create_review(call: Call, kind: Kind) -> web.StreamResponse:
     body = call.body_type(OBJECT_BODIES)
     obj = identify(parse_value(await call.read_body(), body), kind)
     spec = obj.get("spec") if isinstance(obj.get("spec"), dict) else {}
-    return call.answer_value({**obj, "status": _status(kind, spec or {}, call.user)}, 201)
+    return call.answer_value({**obj, "status": await _status(call, kind, spec or {})}, 201)
 
 
-def _status(kind: Kind, spec: Object, user: User) -> Object:
-    if kind is SELF_REVIEW:
-        return {"userInfo": {"username": user.name, "groups": list(user.groups)}}
-    if kind is SELF_ACCESS_REVIEW:
-        return {"allowed": authorize(user, _target_of(spec))}
-    if MASTERS in user.groups:
-        return {"resourceRules": [_EVERYTHING], "nonResourceRules": [_EVERY_PATH], "incomplete": False}
-    return {"resourceRules": [], "nonResourceRules": [_OPEN_PATHS], "incomplete": False}
+async def _status(call: Call, kind: Kind, spec: Object) -> Object:
+    if kind.kind == "SelfSubjectReview":
+        return {"userInfo": call.user.to_info()}
+    if kind.kind == "SelfSubjectRulesReview":
+        return await _rules(call, spec)
+    user, asked = _reviewed(call, kind, spec)
+    decision = await call.backend.access.decide(user, asked)
+    return {"allowed": decision.allowed, **({"reason": decision.reason} if decision.reason else {})}
 
 
-def _target_of(spec: Object) -> Target:
-    """What is asked about, as the request that would do it."""
-    paths = _texts(spec.get("nonResourceAttributes"))
-    if paths:
-        path = paths.get("path", "")
-        return Target(verb=paths.get("verb", ""), path=path, segments=tuple(filter(None, path.split("/"))))
+def _reviewed(call: Call, kind: Kind, spec: Object) -> tuple[User, Attributes]:
+    """Raises Invalid, BadRequest (pkg/apis/authorization/validation)."""
+    causes = list(_find_problems(kind, spec))
+    if causes:
+        told = [f"{cause.field}: {cause.message}" for cause in causes]
+        listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+        message = f'{kind.kind}.{kind.group} "" is invalid: {listed}'
+        raise Invalid(message, group=kind.group, kind=kind.kind, causes=causes)
+    asked = _attributes_of(spec)
+    if kind.kind == _LOCAL and asked.namespace != call.target.namespace:
+        raise BadRequest(f'spec.resourceAttributes.namespace must match namespace: "{call.target.namespace}"')
+    return (call.user if kind.kind == _SELF else _user_in(spec)), asked
+
+
+def _find_problems(kind: Kind, spec: Object) -> Iterable[Cause]:
+    resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if resource is not None and path is not None:
+        rule = "Invalid value: cannot be specified in combination with resourceAttributes"
+        yield Cause("spec.nonResourceAttributes", rule, "FieldValueInvalid")
+    if resource is None and path is None:
+        rule = "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        yield Cause("spec.resourceAttributes", rule, "FieldValueInvalid")
+    if kind.kind != _SELF and not spec.get("user") and not spec.get("groups"):
+        rule = "Invalid value: at least one of user or group must be specified"
+        yield Cause("spec.user", rule, "FieldValueInvalid")
+    if kind.kind == _LOCAL and path is not None:
+        yield Cause(
+            "spec.nonResourceAttributes", "Forbidden: disallowed on this kind of request", "FieldValueForbidden"
+        )
+
+
+def _user_in(spec: Object) -> User:
+    groups = tuple(group for group in spec.get("groups") or () if isinstance(group, str))
+    extra = spec.get("extra") if isinstance(spec.get("extra"), dict) else {}
+    pairs = tuple((key, tuple(map(str, values))) for key, values in (extra or {}).items() if isinstance(values, list))
+    return User(str(spec.get("user") or ""), groups, str(spec.get("uid") or ""), pairs)
+
+
+def _attributes_of(spec: Object) -> Attributes:
+    """What is asked about, as the request that would do it; a missing resource is every resource."""
+    if spec.get("nonResourceAttributes") is not None:
+        paths = _texts(spec["nonResourceAttributes"])
+        return Attributes(verb=paths.get("verb", ""), path=paths.get("path", ""))
     asked = _texts(spec.get("resourceAttributes"))
-    return Target(
-        verb=asked.get("verb", ""),
-        path="",
-        group=asked.get("group", ""),
-        version=asked.get("version", ""),
-        namespace=asked.get("namespace", ""),
-        plural=asked.get("resource", "*"),
-        name=asked.get("name", ""),
-        subresource=asked.get("subresource", ""),
-    )
+    names = ("verb", "group", "namespace", "name", "subresource")
+    return Attributes(resource=asked.get("resource", "*"), **{name: asked.get(name, "") for name in names})
 
 
 def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {name: text for name, text in value.items() if isinstance(text, str)}
+
+
+async def _rules(call: Call, spec: Object) -> Object:
+    namespace = spec.get("namespace")
+    if not isinstance(namespace, str) or not namespace:
+        raise BadRequest("no namespace on request")
+    policy = await call.backend.access.policy_for(call.user)
+    rules = [*(_EVERYTHING if call.user.is_master else ()), *policy.rules_for(call.user, namespace)]
+    return {
+        "resourceRules": [rule.to_object() for rule in dict.fromkeys(rules) if not rule.paths],
+        "nonResourceRules": [rule.to_object() for rule in dict.fromkeys(rules) if rule.paths],
+        "incomplete": False,
+    }

@@ -36,10 +36,6 @@ SUBRESOURCES: dict[str, Subresource] = {
 
 #: Kinds that are answered from what the gateway knows of the client; none of them is kept.
 REVIEWS = tuple(kind for kind in SERVED if not kind.stored and kind is not BINDING)
-SELF_ACCESS_REVIEW, SELF_RULES_REVIEW, SELF_REVIEW = (
-    next(kind for kind in REVIEWS if kind.kind == name)
-    for name in ("SelfSubjectAccessReview", "SelfSubjectRulesReview", "SelfSubjectReview")
-)
 
 #: (group, version) -> its kinds, in the order of the table.
 GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {

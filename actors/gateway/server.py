@@ -20,6 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from actors.gateway import pki
 from actors.gateway.app import App
+from actors.gateway.auth.access import Access
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
@@ -50,7 +51,9 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
         self.config = config
-        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, WatchFanout(store)))
+        self.access = Access(store)
+        fanout = WatchFanout(store)
+        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access))
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"
         self._context: ssl.SSLContext | None = None
@@ -67,6 +70,7 @@ class Gateway:
         certificates = self._ensure_certificates()
         self._context = make_context(certificates)
         self._web = make_web_server(self.app, self.config)
+        self.access.start()
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
         self.kubeconfig = write_kubeconfig(self.config.home_path, certificates, self.url)
@@ -82,6 +86,7 @@ class Gateway:
         if self._web is not None:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
+        await self.access.stop()
 
     async def _listen(self, server: web.Server, context: ssl.SSLContext) -> asyncio.Server:
         limits = self.config

@@ -12,6 +12,7 @@ from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
+from actors.gateway.auth.escalation import Write, guard_write
 from actors.gateway.body import duplicate_fields, parse_value
 from actors.gateway.call import Call
 from actors.gateway.fields import Admitted, admit_object, admit_operations, admit_patch
@@ -50,7 +51,7 @@ async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
         dry_run=options.dry_run,
         manager=call.manager,
     )
-    reply = await call.commit_one(write)
+    reply = await call.commit_one(await guard(call, kind, write))
     return answer_stored(call, kind, reply.stored, 201)
 
 
@@ -73,7 +74,7 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
         dry_run=options.dry_run,
         manager=call.manager,
     )
-    reply = await call.commit_one(write)
+    reply = await call.commit_one(await guard(call, kind, write))
     return answer_stored(call, kind, reply.stored, 200)
 
 
@@ -95,10 +96,15 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
         dry_run=options.dry_run,
         manager=call.manager,
     )
-    reply = await call.commit_one(write)
+    reply = await call.commit_one(await guard(call, kind, write))
     stored = reply.stored
     created = stored is not None and body is Body.APPLY and stored.created_revision == stored.revision and reply.changed
     return answer_stored(call, kind, stored, 201 if created else 200)
+
+
+async def guard(call: Call, kind: Kind, write: Write) -> Write:
+    """What is about rights may only be written by those who hold them."""
+    return await guard_write(call.store, await call.backend.access.policy_for(call.user), call.user, kind, write)
 
 
 def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: WriteOptions) -> Admitted:

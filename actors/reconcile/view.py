@@ -18,6 +18,7 @@ from actors.api.key import Key, Stored
 from actors.api.meta import ObjectMeta, Resource, controller_of
 from actors.api.node import Lease, Node
 from actors.api.pod import Pod
+from actors.api.rbac import ClusterRole
 from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
@@ -35,6 +36,7 @@ RESOURCES: dict[type[Resource], str] = {
     Deployment: kinds.DEPLOYMENT.resource,
     Job: kinds.JOB.resource,
     Event: kinds.EVENT.resource,
+    ClusterRole: kinds.CLUSTER_ROLE.resource,
 }
 
 

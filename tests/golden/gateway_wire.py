@@ -12,6 +12,7 @@ from aiohttp import web
 
 from actors.gateway.app import App
 from actors.gateway.auth import MASTERS
+from actors.gateway.auth.access import Access
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.fake import FakeCluster, FakeNodes
@@ -99,6 +100,7 @@ class Wire:
             lambda: self.now_ms,
             lambda: f"key-{next(keys)}",
             self.fanout,
+            Access(self.store),
         )
         self.app = App(backend)
         self.server = web.Server(self.app, handler_cancellation=True, access_log=None)

@@ -15,6 +15,7 @@ from actors.api.validation.causes import Causes
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.objects import validate_files, validate_node, validate_service
 from actors.api.validation.pod import validate_pod
+from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
@@ -67,4 +68,8 @@ _VALIDATORS: dict[tuple[str, str], Validator] = {
     ("apps/v1", "Deployment"): validate_deployment,
     ("apps/v1", "ReplicaSet"): validate_replicated,
     ("batch/v1", "Job"): validate_job,
+    ("rbac.authorization.k8s.io/v1", "Role"): validate_role,
+    ("rbac.authorization.k8s.io/v1", "ClusterRole"): validate_role,
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"): validate_binding,
+    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): validate_binding,
 }

@@ -31,6 +31,8 @@ _LABEL_VALUE_RULE = (
 )
 #: Kinds whose name is a DNS label, not a subdomain.
 _LABEL_NAMED = frozenset({"Namespace", "Service"})
+#: Kinds whose name may be anything that a path can hold.
+_PATH_NAMED = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "CertificateSigningRequest"})
 
 
 def validate_metadata(obj: Object) -> Causes:
@@ -41,6 +43,8 @@ def validate_metadata(obj: Object) -> Causes:
     name = metadata.get("name")
     if not name:
         yield required("metadata.name", "name or generateName is required")
+    elif obj.get("kind") in _PATH_NAMED:
+        yield from _path_segment("metadata.name", name)
     else:
         yield from validate_name("metadata.name", name, label=obj.get("kind") in _LABEL_NAMED)
     yield from validate_labels(metadata.get("labels"), "metadata.labels")
@@ -51,6 +55,17 @@ def validate_metadata(obj: Object) -> Causes:
                 yield required(f"metadata.ownerReferences[{i}].{field}")
     if sum(reference.get("controller") is True for reference in dicts_of(metadata.get("ownerReferences"))) > 1:
         yield wrong("metadata.ownerReferences", "", "Only one reference can have Controller set to true")
+
+
+def _path_segment(path: str, name: Any) -> Causes:
+    if not isinstance(name, str):
+        yield wrong(path, name, "must be a string")
+    elif name in (".", ".."):
+        yield wrong(path, name, f"may not be '{name}'")
+    else:
+        for char in ("/", "%"):
+            if char in name:
+                yield wrong(path, name, f"may not contain '{char}'")
 
 
 def validate_name(path: str, name: Any, *, label: bool = False) -> Causes:

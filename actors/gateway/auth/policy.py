@@ -1,0 +1,125 @@
+"""The roles and bindings at one revision, and what they allow whom. Immutable but for what it has worked out.
+
+What is worked out for a user is kept with the policy, which the next revision replaces: so an answer costs a look-up,
+and none outlives the rules that it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from actors.api import rbac
+from actors.api.key import Key
+from actors.api.meta import Resource
+from actors.api.rbac import Attributes, ClusterRole, ClusterRoleBinding, Role, RoleBinding, Rule, Subject
+from actors.gateway.auth.user import User, service_account_name
+
+_ANSWERS_MAX = 10_000
+#: The shape of each resource that makes up a policy.
+SHAPES: dict[str, type[Resource]] = {
+    f"roles.{rbac.GROUP}": Role,
+    f"clusterroles.{rbac.GROUP}": ClusterRole,
+    f"rolebindings.{rbac.GROUP}": RoleBinding,
+    f"clusterrolebindings.{rbac.GROUP}": ClusterRoleBinding,
+}
+_SUBJECT_KINDS = ("User", "Group", "ServiceAccount")
+
+
+class Decision(NamedTuple):
+    """`reason` is for the one who asks: what allowed it, or which roles are missing."""
+
+    allowed: bool
+    reason: str = ""
+
+
+class Grant(NamedTuple):
+    """Some rules, in one API namespace ("": everywhere), and by what they were given."""
+
+    namespace: str
+    rules: tuple[Rule, ...]
+    binding: str
+    error: str = ""
+
+
+class Policy:
+    def __init__(self, objects: Mapping[Key, Resource], revision: int = 0) -> None:
+        self.revision = revision
+        self._roles = {key: obj for key, obj in objects.items() if isinstance(obj, Role | ClusterRole)}
+        self._bindings: dict[tuple[str, str], list[tuple[Key, RoleBinding, Subject]]] = {}
+        for key, obj in sorted(objects.items()):
+            if isinstance(obj, RoleBinding):
+                self._index(key, obj)
+        self._grants: dict[User, tuple[Grant, ...]] = {}
+        self._answers: dict[tuple[User, Attributes], Decision] = {}
+
+    def _index(self, key: Key, binding: RoleBinding) -> None:
+        for subject in binding.subjects or ():
+            if subject.kind in _SUBJECT_KINDS:
+                self._bindings.setdefault(_index_key(subject, key.namespace), []).append((key, binding, subject))
+
+    def decide(self, user: User, asked: Attributes) -> Decision:
+        """Members of system:masters may do everything, whatever the roles say."""
+        if user.is_master:
+            return Decision(True)
+        known = self._answers.get((user, asked))
+        if known is None:
+            if len(self._answers) >= _ANSWERS_MAX:
+                self._answers.clear()
+            known = self._answers[user, asked] = self._decide(user, asked)
+        return known
+
+    def _decide(self, user: User, asked: Attributes) -> Decision:
+        grants = list(self._within(user, asked.namespace))
+        for grant in grants:
+            if any(rule.allows(asked) for rule in grant.rules):
+                return Decision(True, f"RBAC: allowed by {grant.binding}")
+        errors = [grant.error for grant in grants if grant.error]
+        if not errors:
+            return Decision(False)
+        return Decision(False, f"RBAC: {errors[0] if len(errors) == 1 else '[' + ', '.join(errors) + ']'}")
+
+    def rules_for(self, user: User, namespace: str) -> list[Rule]:
+        """All that the user holds there, cluster-wide rules included."""
+        return [rule for grant in self._within(user, namespace) for rule in grant.rules]
+
+    def rules_of(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
+        """Of a Role or ClusterRole; None where there is none of that name."""
+        plural = "clusterroles" if kind == "ClusterRole" else "roles"
+        role = self._roles.get(Key(f"{plural}.{rbac.GROUP}", "" if kind == "ClusterRole" else namespace, name))
+        return None if role is None else role.rules or ()
+
+    def _within(self, user: User, namespace: str) -> Iterator[Grant]:
+        grants = self._grants.get(user)
+        if grants is None:
+            grants = self._grants[user] = tuple(self._resolve(user))
+        return (grant for grant in grants if grant.namespace in ("", namespace))
+
+    def _resolve(self, user: User) -> Iterable[Grant]:
+        """Cluster-wide grants first, as they are asked most."""
+        found = [entry for who in _names_of(user) for entry in self._bindings.get(who, ())]
+        for key, binding, subject in sorted(found, key=lambda entry: (entry[0].namespace != "", entry[0])):
+            ref = binding.role_ref
+            rules = self.rules_of(ref.kind, key.namespace, ref.name)
+            label = _binding_label(key)
+            error = f'{ref.kind.lower()}.{rbac.GROUP} "{ref.name}" not found' if rules is None else ""
+            given = f"{label} of {ref.kind} {rbac.quote(ref.name)} to {subject}"
+            yield Grant(key.namespace, rules or (), given, error)
+
+
+def _binding_label(key: Key) -> str:
+    if key.namespace:
+        return f"RoleBinding {rbac.quote(f'{key.name}/{key.namespace}')}"
+    return f"ClusterRoleBinding {rbac.quote(key.name)}"
+
+
+def _index_key(subject: Subject, namespace: str) -> tuple[str, str]:
+    if subject.kind == "ServiceAccount":
+        return "User", service_account_name(subject.namespace or namespace, subject.name)
+    return subject.kind, subject.name
+
+
+def _names_of(user: User) -> Iterator[tuple[str, str]]:
+    yield "User", user.name
+    for group in user.groups:
+        yield "Group", group
