@@ -79,7 +79,7 @@ def table_bytes(
     columns: bool = True,
 ) -> bytes:
     """A Table. In a watch only the first one needs `columns`."""
-    printer = printer_of(kind.resource)
+    printer = printer_of(kind)
     definitions = [msgspec.to_builtins(column) for column in printer.columns] if columns else []
     rows = [_row(printer, item, now, include) for item in items]
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": definitions}

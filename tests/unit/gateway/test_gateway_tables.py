@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from actors.api.clock import parse_time
-from actors.api.kinds import KINDS
+from actors.api.kinds import KINDS, kind_of
 from actors.gateway.tables import printer_of
 from actors.gateway.tables.table import format_duration
 
@@ -18,7 +18,7 @@ CREATED = "2026-11-23T09:00:00Z"
 
 
 def cells(resource: str, obj: dict[str, Any]) -> list[Any]:
-    printer = printer_of(resource)
+    printer = printer_of(kind_of(resource))
     obj = {**obj, "metadata": {"name": "x", "creationTimestamp": CREATED, **obj.get("metadata", {})}}
     shown = printer.cells(msgspec.json.decode(json.dumps(obj), type=printer.shape), NOW)
     assert len(shown) == len(printer.columns)
