@@ -33,9 +33,14 @@ def main() -> int:
     home = os.environ.get("RAYPOD_HOME")
     temporary = None if home else tempfile.mkdtemp(prefix="raypod-")
     os.environ["RAYPOD_HOME"] = home or str(temporary)
+    if temporary:
+        Path(temporary, "config.yaml").write_text("gateway: {port: 0}\n")  # 6443 may be somebody's
     before = leftovers()
     try:
         return run_it()
+    except raypod.RaypodError as error:
+        tell(f"failed: {error}")
+        return 1
     finally:
         tell("taking everything down")
         command = [Path(sys.executable).with_name("raypod"), "down", "-o", "json"]

@@ -61,8 +61,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'raypod' has no attribute {name!r}")
-    return getattr(import_module(f"raypod.{home}"), name)
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'raypod' has no attribute {name!r}")
+        return getattr(import_module(f"raypod.{home}"), name)

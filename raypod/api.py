@@ -70,7 +70,7 @@ class ApiClient:
 
         Not `patient`: that something behind the API is away is an answer, too, and told at once.
         """
-        data = json.dumps(body).encode() if body is not None else None
+        data = _encode(body) if body is not None else None
         headers = {"Content-Type": kind} if data is not None else {}
         deadline = time.monotonic() + self._patience_seconds
         while True:
@@ -206,6 +206,15 @@ async def _read_object(response: aiohttp.ClientResponse) -> Object:
     if response.status >= 400:
         raise error_from_status(obj)
     return obj
+
+
+def _encode(body: object) -> bytes:
+    """Raises ValueError for text that came from bytes which are not UTF-8, such as a word of a command line."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end + 20]
+        raise ValueError(f"not text in UTF-8: {near!r}") from error
 
 
 def _may_repeat(method: str, error: Exception) -> bool:

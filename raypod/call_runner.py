@@ -56,6 +56,8 @@ def pickled(cloudpickle, outcome, value, trace):
     """What cannot be sent back is refused in a sentence."""
     try:
         result = cloudpickle.dumps((outcome, value, trace))
+        if outcome == "raised":
+            cloudpickle.loads(result)  # an exception with an __init__ of its own may not survive this
     except Exception as error:
         message = "what the function %s cannot be sent back: %s: %s" % (outcome, type(error).__name__, error)
         return cloudpickle.dumps(("refused", message, trace))

@@ -63,7 +63,7 @@ class AsyncCluster:
         """A control plane that is down, or was never up, is started, unless a kubeconfig was named."""
         named = self._kubeconfig is not None
         path = kubeconfig_path(self._kubeconfig)
-        ours = path.is_relative_to(control.home())
+        ours = path.is_relative_to(control.home()) and control.is_ours()
         if ours and not named and not control.is_up():
             if not self._start:
                 read_endpoint(path)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from raypod.errors import ControlPlaneError
 from raypod.kubeconfig import raypod_home
@@ -22,6 +22,11 @@ Tell = Callable[[str], None]
 
 def home() -> Path:
     return raypod_home()
+
+
+def is_ours() -> bool:
+    """Is the kubeconfig of this home, if there is one, that of its own control plane? Else it was put there by hand."""
+    return (home() / "pki").exists() or not (home() / "kubeconfig").exists()
 
 
 def is_up() -> bool:
@@ -53,10 +58,11 @@ def take_down(address: str = "", tell: Tell = lambda step: None) -> dict[str, An
 
 def _speak(verb: str, words: list[str], tell: Tell) -> dict[str, Any]:
     command = [sys.executable, "-P", "-m", "actors.cluster", verb, "--home", str(home()), *words]
-    home().mkdir(parents=True, exist_ok=True)
     log_path = home() / f"{verb}.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True)
+    with _open_log(log_path) as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment()
+        )
         answer = _listen(process, tell)
         code = process.wait()
     if "error" in answer:
@@ -64,6 +70,25 @@ def _speak(verb: str, words: list[str], tell: Tell) -> dict[str, Any]:
     if code or "result" not in answer:
         raise ControlPlaneError(f"raypod {verb} ended with code {code}; {log_path} says why")
     return dict(answer["result"] or {})
+
+
+def _open_log(path: Path) -> BinaryIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("wb")
+    except OSError as error:
+        raise ControlPlaneError(
+            f"the state cannot be kept in {path.parent} ({error.strerror}): name a folder that can be written in "
+            "$RAYPOD_HOME"
+        ) from error
+
+
+def _environment() -> dict[str, str]:
+    """The user's, but a PYTHONPATH leads to this raypod only: it may have a folder called `actors`, too."""
+    environment = dict(os.environ)
+    if environment.get("PYTHONPATH"):
+        environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    return environment
 
 
 def _listen(process: subprocess.Popen[str], tell: Tell) -> dict[str, Any]:

@@ -50,8 +50,16 @@ def read_endpoint(path: Path) -> Endpoint:
 
         config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return _endpoint_of(config, path)
-    except (yaml.YAMLError, KeyError, StopIteration, TypeError, ValueError, AttributeError) as error:
-        raise ClusterUnreachable(f"{path} is not a usable kubeconfig: {type(error).__name__}: {error}") from error
+    except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise ClusterUnreachable(f"{path} is not a usable kubeconfig: {_why(error)}; `raypod up` writes one") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it has no `{error.args[0]}`"
+    if isinstance(error, TypeError | AttributeError):
+        return "a field is missing or of another type than it should be"
+    return " ".join(str(error).split())
 
 
 def _endpoint_of(config: dict[str, Any], path: Path) -> Endpoint:
@@ -69,8 +77,11 @@ def _endpoint_of(config: dict[str, Any], path: Path) -> Endpoint:
 
 
 def _named(config: dict[str, Any], section: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(entry for entry in config[section] if entry["name"] == name)
-    return found
+    for entry in config[section]:
+        if entry["name"] == name:
+            found: dict[str, Any] = entry
+            return found
+    raise LookupError(f"{section} has no {name!r}")
 
 
 def _pem(section: dict[str, Any], field: str, path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, TypedDict
 
 Object = dict[str, Any]
@@ -138,8 +139,13 @@ def _check_image(image: str) -> None:
 
 
 def _check_count(field: str, value: float, least: int, most: int) -> None:
-    if not least <= value <= most or value != int(value):
-        raise ValueError(f"{field}: a whole number between {least} and {most}, not {value}")
+    if not _is_number(value) or not least <= value <= most or value != int(value):
+        raise ValueError(f"{field}: a whole number between {least} and {most}, not {_short(value)}")
+
+
+def _is_number(value: object) -> bool:
+    """numpy's, too."""
+    return isinstance(value, Real)
 
 
 def _check_env(env: Mapping[str, object]) -> None:
@@ -152,8 +158,8 @@ def _resources(cpus: float | None, memory: str | int | None, gpus: int) -> Objec
     """Requests are the limits: what a run has is its own, and no more."""
     limits: dict[str, str] = {}
     if cpus is not None:
-        if not math.isfinite(cpus) or not 0 < cpus <= _CPUS_MAX:
-            raise ValueError(f"cpus: more than 0 and at most {_CPUS_MAX}, not {cpus}")
+        if not _is_number(cpus) or not 0 < cpus <= _CPUS_MAX:
+            raise ValueError(f"cpus: more than 0 and at most {_CPUS_MAX}, not {_short(cpus)}")
         limits["cpu"] = f"{math.ceil(round(cpus * 1000, 6))}m"
     if memory is not None:
         if not _MEMORY.match(str(memory)) or not float(str(memory).rstrip("KMGTPEik")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,11 +22,9 @@ def main() -> int:
     try:
         result = _VERBS[options.verb](home_of(options.home), options)
     except Exception as error:
-        if type(error).__name__ not in _SENTENCES:
-            import traceback
-
-            traceback.print_exc()
         _say({"error": _sentence(error)})
+        if type(error).__name__ not in _SENTENCES:
+            _print_traceback()
         return 1
     if result is not None:
         _say({"result": result})
@@ -68,9 +67,19 @@ _VERBS: dict[str, Callable[[Home, argparse.Namespace], object]] = {
 _SENTENCES = frozenset({ConfigError.__name__, "UpError", "AttachError", "DownError"})
 
 
+def _print_traceback() -> None:
+    """Into the log, which a full disk takes nothing of."""
+    import traceback
+
+    with suppress(OSError):
+        traceback.print_exc()
+
+
 def _sentence(error: Exception) -> str:
     if type(error).__name__ in _SENTENCES:
         return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"the control plane failed: {error.strerror}{f': {error.filename}' if error.filename else ''}"
     return f"the control plane failed: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
 
 

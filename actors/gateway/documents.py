@@ -21,6 +21,11 @@ from actors.reconcile.watch import Selection
 _NOT_FOUND = "the server could not find the requested resource"
 _CHECK_SECONDS = 3
 _GZIP_BYTES_MIN = 16 * 1024
+#: kubectl asks for version 2 in this form only, and only about kinds that version 3 does not know: an empty document
+#: (`swagger: "2.0"`) lets it say so itself.
+_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2"
+_V2_TYPE = f"{_V2_PROTOBUF}.v1.0+protobuf"
+_V2_EMPTY = b"\x0a\x032.0"
 
 
 class Document(NamedTuple):
@@ -55,6 +60,8 @@ async def read_document(call: Call) -> web.StreamResponse:
             return _plain(call, _document(discovery.resource_list, "", version))
         case ("apis", group, version):
             return _plain(call, _document(discovery.resource_list, group, version))
+        case ("openapi", "v2") if _V2_PROTOBUF in call.request.headers.get("Accept", ""):
+            return call.answer(_V2_EMPTY, content_type=_V2_TYPE)
         case ("openapi", "v2"):
             return _plain(call, _document(openapi.v2_document))
         case ("openapi", "v3"):

@@ -42,6 +42,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run this one seed only")
     parser.add_argument("--trace", action="store_true", help="with --seed: print all that happened")
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds: 1 or more, not {options.seeds}")
     if options.seed is None:
         return run_many(options.first, options.seeds)
     return run_one(options.seed, None if options.trace else 0)

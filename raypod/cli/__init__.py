@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from raypod.errors import RaypodError
@@ -11,8 +12,14 @@ def main() -> None:
     """Exit codes: the container's for `run`, 1 for an error (one sentence on stderr), 2 for a wrong command line."""
     from raypod.cli.app import app
 
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell has closed it: `>&-`
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except (RaypodError, ValueError) as error:
         sys.stderr.write(f"raypod: {error}\n")
         sys.exit(1)
@@ -21,3 +28,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        sys.stderr.write(f"raypod: {error.strerror or type(error).__name__}{where}\n")
+        sys.exit(1)

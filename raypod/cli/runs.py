@@ -83,8 +83,8 @@ async def _run(name: str, options: dict[str, Any], detach: bool, output: Format)
     from raypod.cluster import AsyncCluster
 
     async with AsyncCluster(start=False) as cluster:
-        submitted = await cluster.run(name, **options)
         if detach:
+            submitted = await cluster.run(name, **options)
             print_json({"name": submitted.name}) if output is Format.JSON else sys.stdout.write(submitted.name + "\n")
             return 0
         task = asyncio.current_task()
@@ -92,17 +92,24 @@ async def _run(name: str, options: dict[str, Any], detach: bool, output: Format)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, task.cancel)
+        submission = asyncio.ensure_future(cluster.run(name, **options))
         try:
-            return await _follow(submitted, output)
+            return await _follow(await asyncio.shield(submission), output)
         except asyncio.CancelledError:
             task.uncancel()
-            await _stop(submitted)
+            await _stop(await submission)
             return _STOPPED_BY_USER
+        except BrokenPipeError:
+            name = submission.result().name
+            sys.stderr.write(
+                f"raypod: nobody reads its output; it goes on: `raypod logs -f {name}`, `raypod stop {name}`\n"
+            )
+            raise
 
 
 async def _stop(submitted: Any) -> None:
     """Until its containers are gone. Interrupted once more it does not wait: what was asked for happens anyway."""
-    sys.stderr.write(f"\nraypod: stopping {submitted.name}\n")
+    sys.stderr.write(f"\nraypod: stopping {submitted.name}; Ctrl-C once more does not wait for it\n")
     deletion = asyncio.ensure_future(submitted.delete())
     try:
         await asyncio.shield(deletion)
@@ -162,7 +169,7 @@ def ps(output: Output = Format.TABLE) -> None:
     with Cluster(start=False) as cluster:
         found = cluster.runs()
     if output is Format.JSON:
-        print_json([{"name": run.name, **msgspec.to_builtins(status)} for run, status in found])
+        print_json([{"name": run.name, "image": run.image, **msgspec.to_builtins(status)} for run, status in found])
         return
     rows = (
         (run.name, run.image, status.phase, f"{status.succeeded + status.active}/{status.replicas}",

@@ -130,6 +130,23 @@ def test_a_reader_that_goes_away_is_no_failure_of_ours(whole: WholeCluster) -> N
     assert (len(lines), lines[-1]) == (50_000, "50000")
 
 
+def test_a_run_whose_reader_goes_away_goes_on_and_says_so(whole: WholeCluster) -> None:
+    shell = f"{BIN}/raypod run host --name unread -- sh -c '{TICKING}' | head -1"
+    done = subprocess.run(
+        ["bash", "-c", shell], env=whole.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == (
+        "raypod: nobody reads its output; it goes on: `raypod logs -f unread`, `raypod stop unread`\n"
+    )
+    assert whole.raypod("stop", "unread").code == 0
+
+
+def test_a_kubeconfig_that_was_copied_here_leads_to_its_cluster(whole: WholeCluster, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_bytes(whole.kubeconfig.read_bytes())
+    said = whole.raypod("status", env={"RAYPOD_HOME": str(tmp_path)})
+    assert said.out.endswith("healthy\n"), said
+
+
 def test_images_are_pulled_listed_loaded_and_removed(whole: WholeCluster, images: Registry, tmp_path: Path) -> None:
     reference = images.push("cli", files={**host_programs("sh", "cat"), "etc/motd": b"welcome"})
     said = whole.raypod("image", "pull", reference)

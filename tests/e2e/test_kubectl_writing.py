@@ -217,3 +217,8 @@ def test_cordon_taint_drain(served: RunningGateway) -> None:
     assert (draining.returncode, "node/worn drained" in out) == (0, True)
     assert "SchedulingDisabled" in served.kubectl("get", "node", "worn").out
     assert served.kubectl("uncordon", "worn").out == "node/worn uncordoned\n"
+
+
+def test_a_kind_that_is_not_served_is_named(served: RunningGateway) -> None:
+    nowhere = {"apiVersion": "apps/v1", "kind": "StatefulSett", "metadata": {"name": "a"}}
+    assert 'no matches for kind "StatefulSett" in version "apps/v1"' in _apply(served, nowhere, fails=True).err

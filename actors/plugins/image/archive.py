@@ -6,6 +6,7 @@ Names are looked up in an index of the tar's members, so nothing a stranger writ
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -49,6 +50,8 @@ def open_archive(path: Path, spool: Path) -> Archive:
     if path.is_dir():
         return DirectoryArchive(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise NotPullable(f"{path} is neither a file nor a directory")
         file = path.open("rb")
     except OSError as error:
         raise NotPullable(f"{path} cannot be read: {error.strerror}") from error

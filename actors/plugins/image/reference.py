@@ -65,7 +65,7 @@ def parse_reference(text: str) -> Reference:
         raise _invalid(text, f"{tag!r} is not a tag (at most 128 letters, digits, '_', '.', '-')")
     if not _PATH.match(path) or len(path) > _PATH_LENGTH_MAX:
         raise _invalid(text, f"{path!r} is not a repository name (lower-case letters, digits, single separators, '/')")
-    if not _HOST.match(host):
+    if not _HOST.match(host) or not _has_port(host):
         raise _invalid(text, f"{host!r} is not a registry host")
     return Reference(host, path, tag or ("" if digest else "latest"), digest)
 
@@ -77,6 +77,12 @@ def _split_host(name: str) -> tuple[str, str]:
     else:
         host, path = DEFAULT_REGISTRY, name
     return host, f"library/{path}" if host == DEFAULT_REGISTRY and "/" not in path else path
+
+
+def _has_port(host: str) -> bool:
+    """None, or one that can be."""
+    port = host.rpartition("]")[2].partition(":")[2]
+    return not port or 0 < int(port) < 65536
 
 
 def _invalid(text: str, why: str) -> InvalidName:

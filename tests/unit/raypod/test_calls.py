@@ -108,3 +108,20 @@ def test_the_users_modules_go_along_and_nobody_elses(tmp_path, monkeypatch):
     for name in ("ours", "ours.shapes"):
         monkeypatch.delitem(sys.modules, name)
     assert ours.shapes.Square.side == 3
+
+
+class Picky(Exception):
+    def __init__(self, code, why):
+        super().__init__(why)
+        self.code = code
+
+
+def test_an_exception_that_cannot_be_made_again_comes_back_as_its_traceback(tmp_path):
+    def fail():
+        raise Picky(3, "the disk is on fire")
+
+    code, result = carried(tmp_path, fail)
+    assert code == 1
+    with pytest.raises(CallError, match="what the function raised cannot be sent back") as refused:
+        calls.unpack(result)
+    assert "the disk is on fire" in str(refused.value)

@@ -3,6 +3,7 @@ import pytest
 from actors.api.defaulting import default
 from actors.api.schema import check_object
 from actors.api.validation import validate
+from raypod.api import _encode as encode
 from raypod.manifests import job_manifest
 
 
@@ -109,3 +110,23 @@ def test_a_message_is_no_longer_than_a_line():
     with pytest.raises(ValueError, match=r"characters\)") as caught:
         job_manifest("x" * 1_000_000, "host")
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"cpus": "many"}, "cpus"),
+        ({"replicas": "2"}, "replicas"),
+        ({"gpus": None}, "gpus"),
+        ({"retries": []}, "retries"),
+    ],
+)
+def test_a_number_of_another_type_is_named(options, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        job_manifest("a", "host", **options)
+
+
+def test_bytes_that_are_no_text_are_named():
+    with pytest.raises(ValueError, match=r"not text in UTF-8: .*udcff"):
+        encode({"command": ["echo", "\udcff"]})
+    assert encode({"command": ["\u00fc"]}) == '{"command": ["\u00fc"]}'.encode()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from actors.plugins.image.archive import open_archive
 from actors.plugins.image.faults import Corrupt, NotPullable
 from actors.plugins.image.layer import Blob
 from actors.plugins.image.layout import ArchivedImage, list_images
@@ -142,3 +145,10 @@ def test_a_document_that_is_missing() -> None:
 def test_neither() -> None:
     with pytest.raises(NotPullable, match="no image archive"):
         Layout().images()
+
+
+def test_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(NotPullable, match="neither a file nor a directory"):
+            open_archive(path, tmp_path / "spool")

@@ -62,6 +62,8 @@ def test_a_digest_is_what_is_asked_for() -> None:
         ("-.x/a", "registry host"),
         ("host:port/train", "registry host"),
         ("host.:5000/x", "registry host"),
+        ("127.0.0.1:99999/x", "registry host"),
+        ("[::1]:0/x", "registry host"),
         ("user@host.org/train", "digest"),
         ("http://host.org/train", "host"),
         ("a" * 256, "repository name"),
