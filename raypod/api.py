@@ -42,8 +42,9 @@ class ApiClient:
 
     # --- requests -------------------------------------------------------------------------------------------------
 
-    async def get(self, path: str, **params: object) -> Object:
-        return await self.request("GET", path, params=params)
+    async def get(self, path: str, accept: str = "", **params: object) -> Object:
+        """`accept`: the form of the answer, where it is not the object as it is."""
+        return await self.request("GET", path, params=params, accept=accept)
 
     async def create(self, path: str, obj: Object) -> Object:
         return await self.request("POST", path, body=obj, params={"fieldManager": "raypod"})
@@ -63,6 +64,7 @@ class ApiClient:
         body: object = None,
         params: Mapping[str, object] | None = None,
         kind: str = "application/json",
+        accept: str = "",
         timeout_seconds: float = 60,
         patient: bool = True,
     ) -> Object:
@@ -72,6 +74,8 @@ class ApiClient:
         """
         data = _encode(body) if body is not None else None
         headers = {"Content-Type": kind} if data is not None else {}
+        if accept:
+            headers["Accept"] = accept
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:

@@ -9,16 +9,17 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
 
-from raypod import calls, control
+from raypod import calls, control, past
 from raypod.api import ApiClient
 from raypod.errors import CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError
 from raypod.kubeconfig import kubeconfig_path, read_endpoint
 from raypod.manifests import RUN_LABEL, Needs, RunOptions, is_name, job_manifest
+from raypod.past import When
 from raypod.runs import AsyncRun
 from raypod.status import RunStatus, derive_status
 
@@ -172,6 +173,46 @@ class AsyncCluster:
         for secret in page.get("items") or ():
             with suppress(NotFound):
                 await api.delete(f"{secrets_path}/{secret['metadata']['name']}")
+
+    @property
+    def namespace(self) -> str:
+        """The API namespace that is meant where none is named; known once connected."""
+        return self._namespace
+
+    # --- objects of any kind, and the past ---------------------------------------------------------------------------
+
+    async def read(
+        self, kind: str, name: str, *, namespace: str = "", at: When | None = None, revision: int = 0
+    ) -> Object:
+        """One object, now or as it was `at` a time or `revision`. Raises NotFound, ApiError (410: no longer there)."""
+        api = await self.api()
+        found = await past.find_kind(api, kind)
+        return await api.get(found.path(namespace or self._namespace, name), **past.point_in_time(at, revision))
+
+    async def objects(
+        self, kind: str, *, namespace: str = "", selector: str = "", at: When | None = None, revision: int = 0
+    ) -> list[Object]:
+        """All of a kind in an API namespace, now or as they were `at` a time or `revision`. `selector`: of labels."""
+        api = await self.api()
+        found = await past.find_kind(api, kind)
+        params = {"labelSelector": selector, **past.point_in_time(at, revision)}
+        page = await api.get(found.path(namespace or self._namespace), **params)
+        return list(page.get("items") or ())
+
+    async def history(self, kind: str, name: str, *, namespace: str = "") -> list[Object]:
+        """Who changed which field of an object when, oldest first: dicts with `revision`, `time`, `type`, `uid`,
+        `user`, `manager` and, for MODIFIED, `changes` (`field`, `from`, `to`). Raises NotFound."""
+        api = await self.api()
+        found = await past.find_kind(api, kind)
+        told = await past.read_history(api, found, namespace or self._namespace, name)
+        return list(told["items"])
+
+    async def log(
+        self, since: When | int | None = None, until: When | int | None = None
+    ) -> AsyncGenerator[Object, None]:
+        """Every retained change of every object after `since` up to `until` (revisions or times), oldest first."""
+        async for change in past.read_log(await self.api(), since, until):
+            yield change
 
     # --- the cluster itself ----------------------------------------------------------------------------------------
 

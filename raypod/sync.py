@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar, Unpack, cast
 from raypod.cluster import AsyncCluster
 from raypod.errors import RaypodError
 from raypod.manifests import Needs, RunOptions
+from raypod.past import When
 from raypod.runs import AsyncRun
 from raypod.status import RunStatus
 from raypod.timeline import Timeline
@@ -236,6 +237,25 @@ class Cluster:
         """Run `fn(*args, **kwargs)` in a container; its result, or its exception. See AsyncCluster.call."""
         work = self.aio.call(fn, *args, image=image, python=python, timeout=timeout, kwargs=kwargs, **needs)
         return self._thread.run(work)
+
+    def read(self, kind: str, name: str, *, namespace: str = "", at: When | None = None, revision: int = 0) -> Object:
+        """One object, now or as it was `at` a time or `revision`. Raises NotFound, ApiError (410: no longer there)."""
+        return self._thread.run(self.aio.read(kind, name, namespace=namespace, at=at, revision=revision))
+
+    def objects(
+        self, kind: str, *, namespace: str = "", selector: str = "", at: When | None = None, revision: int = 0
+    ) -> list[Object]:
+        """All of a kind in an API namespace, now or as they were `at` a time or `revision`. `selector`: of labels."""
+        work = self.aio.objects(kind, namespace=namespace, selector=selector, at=at, revision=revision)
+        return self._thread.run(work)
+
+    def history(self, kind: str, name: str, *, namespace: str = "") -> list[Object]:
+        """Who changed which field of an object when, oldest first. See AsyncCluster.history."""
+        return self._thread.run(self.aio.history(kind, name, namespace=namespace))
+
+    def log(self, since: When | int | None = None, until: When | int | None = None) -> Iterator[Object]:
+        """Every retained change of every object after `since` up to `until` (revisions or times), oldest first."""
+        return self._thread.iterate(self.aio.log(since, until))
 
     def status(self) -> Object:
         """Nodes, GPUs and the control plane's actors, as `raypod status -o json` prints them."""

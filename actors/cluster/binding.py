@@ -37,19 +37,24 @@ def start_actor(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bo
 
 def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool) -> tuple[str, str, tuple[Any, ...]]:
     """Module, class and constructor arguments of an actor."""
+    store = ray_store(f"system:{spec.name}")
     match spec.name:
         case name if name == STORE:
             return "actors.store.actor", "StoreActor", (config.store, str(home.store))
         case name if name == GATEWAY:
-            return "actors.gateway.actor", "GatewayActor", (config.gateway, ray_store(), RayNodes(), RayCluster())
+            return "actors.gateway.actor", "GatewayActor", (config.gateway, store, RayNodes(), RayCluster())
         case name if name == SCHEDULER:
-            return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, ray_store())
+            return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, store)
         case name if name == CONTROLLERS:
-            return "actors.controllers.actor", "ControllersActor", (config.controllers, ray_store())
+            return "actors.controllers.actor", "ControllersActor", (config.controllers, store)
         case name if name == SUPERVISOR:
             return "actors.cluster.supervisor", "SupervisorActor", (config, str(home.root), spec.node, embedded)
     state = str(home.nodes / spec.node)
-    return "actors.nodelet.actor", "NodeletActor", (config.nodelet, spec.node, state, ray_store())
+    return (
+        "actors.nodelet.actor",
+        "NodeletActor",
+        (config.nodelet, spec.node, state, ray_store(f"system:node:{spec.node}")),
+    )
 
 
 class Part:

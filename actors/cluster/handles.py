@@ -71,9 +71,9 @@ class ActorCall:
         return self._handle
 
 
-def ray_store() -> StoreClient:
-    """The store, from any process on the Ray cluster."""
-    return StoreClient(ActorCall(STORE))
+def ray_store(user: str) -> StoreClient:
+    """The store, from any process on the Ray cluster. `user`: in whose name it is written to."""
+    return StoreClient(ActorCall(STORE), user=user)
 
 
 class RayNodes:

@@ -23,7 +23,7 @@ from actors.cluster.home import Home, home_of
 from actors.cluster.keeper import is_kept, read_state, spawn_keeper
 from actors.cluster.lost_nodes import LostNodes
 from actors.cluster.sightings import read_actors, read_nodes
-from actors.cluster.topology import RAY_NAMESPACE, Plan, RayNode, plan_actors
+from actors.cluster.topology import RAY_NAMESPACE, SUPERVISOR, Plan, RayNode, plan_actors
 
 _LOG = logging.getLogger(__name__)
 RAY_ANSWER_SECONDS = 10.0
@@ -35,7 +35,7 @@ class SupervisorActor:
     def __init__(self, config: ClusterConfig, home: str, head: str, embedded: bool) -> None:
         self._config, self._head, self._embedded = config, head, embedded
         self._home: Home = home_of(home)
-        self._lost = LostNodes(ray_store(), config.supervisor.node_grace_ms)
+        self._lost = LostNodes(ray_store(f"system:{SUPERVISOR}"), config.supervisor.node_grace_ms)
         self._nodes: list[RayNode] = []
         self._started = 0
 

@@ -195,7 +195,7 @@ async def _wait_nodelets(deadline: float, names: tuple[str, ...], home: Home) ->
 async def _wait_nodes(deadline: float, names: tuple[str, ...], home: Home) -> None:
     from actors.cluster.handles import ray_store
 
-    store, missing = ray_store(), set(names)
+    store, missing = ray_store("system:raypod-up"), set(names)
     while time.monotonic() < deadline:
         page = await store.list(Selection(resources=(NODE.resource,)))
         nodes = (lens(item, Node) for item in page.items)

@@ -14,10 +14,11 @@ from aiohttp import web
 
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
 from actors.api.kinds import BINDING, Kind
-from actors.gateway import extras
+from actors.gateway import extras, own
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
+from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
 from actors.gateway.options import flag_of, parse_query
 from actors.gateway.pods import bind_pod, create_binding, create_eviction
@@ -93,6 +94,8 @@ async def route(call: Call) -> web.StreamResponse:
     target = call.target
     if target.segments[:2] == extras.PREFIX:
         return await extras.serve_extra(call)
+    if (target.group, target.version) == own.GROUP_VERSION:
+        return await own.serve(call)
     if not target.plural:
         if target.verb != "get":
             raise MethodNotAllowed(_NO_METHOD)
@@ -109,6 +112,8 @@ async def route(call: Call) -> web.StreamResponse:
 
 async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:
     target = call.target
+    if (target.subresource, target.verb) == ("history", "get"):
+        return await read_history(call, kind)
     if target.subresource not in kind.subresources:
         raise NotFound(_NO_RESOURCE)
     if target.verb not in SUBRESOURCES[target.subresource].verbs:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from actors.api.clock import Millis
@@ -51,6 +52,7 @@ class Call:
     target: Target
     query: Query
     user: User
+    shown_at: Millis = 0
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -59,7 +61,8 @@ class Call:
 
     @property
     def now(self) -> Millis:
-        return self.backend.clock()
+        """The time; of a look at the past, then."""
+        return self.shown_at or self.backend.clock()
 
     @cached_property
     def include(self) -> str:
@@ -108,8 +111,9 @@ class Call:
             self.request.writer.output_size = 0
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
-        """One durable commit, safe to repeat by whatever carries it to the store."""
-        return await self.store.commit(writes, idempotency_key=self.backend.new_id())
+        """One durable commit in the user's name, safe to repeat by whatever carries it to the store."""
+        signed = [msgspec.structs.replace(write, user=self.user.name) for write in writes]
+        return await self.store.commit(signed, idempotency_key=self.backend.new_id())
 
     async def commit_one(self, write: StoreWrite) -> Reply:
         """Raises the ApiError that the store answered."""

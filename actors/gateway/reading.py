@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
+from actors.api.clock import Millis, format_time, parse_time
 from actors.api.codec import decode
 from actors.api.conversion import shown
+from actors.api.errors import BadRequest
 from actors.api.key import Key
 from actors.api.kinds import Kind
 from actors.gateway import render
@@ -28,10 +31,11 @@ def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
 
 
 async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
-    """As it is now, which is no older than any resourceVersion that has been."""
+    """As it is now, which is no older than any resourceVersion that has been; or as it was, when that is asked for."""
+    past = await read_past_revision(call)
     wanted = revision_of(text_of(call.query, "resourceVersion"))
-    stored = await call.store.get(key_of(kind, call.target))
-    if wanted > stored.revision:
+    stored = await call.store.get(key_of(kind, call.target), past)
+    if not past and wanted > stored.revision:
         await _check_reached(call, kind, wanted)
     stored = shown(stored, kind)
     if call.target.subresource == "scale":
@@ -48,11 +52,34 @@ def content_type(form: Form) -> str:
 async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
     options = parse_list(call.query)
     form = call.form(OBJECT_FORMS)
+    if past := await read_past_revision(call):
+        options = msgspec.structs.replace(options, revision_text=str(past), match="Exact")
     page = await read_page(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
     items = [shown(item, kind) for item in page.items] if kind.stored_as else page.items
     chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     return call.answer(b"".join(chunks), content_type=content_type(form))
+
+
+async def read_past_revision(call: Call) -> int:
+    """The revision that is asked for, 0 for the present: `resourceVersion` with `resourceVersionMatch=Exact`, or `at`,
+    a time in RFC 3339, which ages are then told from. Raises BadRequest, Invalid; Expired for what is not retained."""
+    if text := text_of(call.query, "at"):
+        call.shown_at = parse_past(text, call.now)
+        return await call.store.revision_at(call.shown_at)
+    options = parse_list(call.query)
+    return options.revision if options.match == "Exact" else 0
+
+
+def parse_past(text: str, now: Millis) -> Millis:
+    """Raises BadRequest for what is no time, or yet to come."""
+    try:
+        at = parse_time(text)
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    if at > now:
+        raise BadRequest(f"{text} is in the future: it is {format_time(now)}")
+    return at
 
 
 async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:

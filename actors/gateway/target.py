@@ -84,7 +84,7 @@ def _split_group(segments: tuple[str, ...]) -> tuple[tuple[str, str] | None, tup
 
 def _split_namespace(rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """`namespaces/x` alone is the namespace; `namespaces/x/status` its subresource; else x holds the resource."""
-    if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in ("status", "finalize"):
+    if rest[0] == "namespaces" and len(rest) >= 3 and rest[2] not in ("status", "finalize", "history"):
         return rest[1], rest[2:]
     return "", rest
 

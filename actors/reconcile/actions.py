@@ -32,10 +32,12 @@ class Propagation(StrEnum):
 
 
 class Write(msgspec.Struct, frozen=True, tag_field="op", tag=True, omit_defaults=True, kw_only=True):
-    """What all writes share. `dry_run`: answered as if committed, nothing stored. `manager`: fieldManager."""
+    """What all writes share. `dry_run`: answered as if committed, nothing stored. `manager`: fieldManager. `user`: who
+    asked, as the gateway has authenticated them, for the log; "" is the part of the control plane that commits."""
 
     dry_run: bool = False
     manager: str = ""
+    user: str = ""
 
 
 class Create(Write, frozen=True):

@@ -11,6 +11,8 @@ import gc
 import os
 from collections.abc import Awaitable
 
+import msgspec
+
 from actors.api.errors import ApiError, InternalError
 from actors.store import wire
 from actors.store.backend.port import Backend
@@ -49,7 +51,7 @@ class StoreActor:
     async def _commit_one(self, blob: bytes) -> wire.Committed:
         try:
             request = wire.decode_call(blob, Request)
-            return wire.Committed(tuple(await self._server.commit(request.writes, request.idempotency_key)))
+            return wire.Committed(tuple(await self._server.commit(*msgspec.structs.astuple(request))))
         except ApiError as error:
             return wire.Committed(error=error.to_status())
 
@@ -68,6 +70,18 @@ class StoreActor:
     async def _list(self, blob: bytes) -> object:
         call = wire.decode_call(blob, wire.ListCall)
         return await self._server.list(call.selection, limit=call.limit, cursor=call.cursor, revision=call.revision)
+
+    async def revision_at(self, blob: bytes) -> bytes:
+        """Millis -> int."""
+        return await _answered(self._server.revision_at(wire.decode_call(blob, int)))
+
+    async def history(self, blob: bytes) -> bytes:
+        """HistoryCall -> History."""
+        return await _answered(self._history(blob))
+
+    async def _history(self, blob: bytes) -> object:
+        call = wire.decode_call(blob, wire.HistoryCall)
+        return await self._server.history(call.selection, call.since, call.until)
 
     async def watch(self, blob: bytes) -> bytes:
         """WatchCall -> WatchBatch."""

@@ -11,13 +11,14 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
+from actors.api.clock import Millis
 from actors.api.errors import Timeout, Unavailable, from_status
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.reconcile.watch import Selection, WatchBatch
 from actors.store import wire
 from actors.store.draft import Request
-from actors.store.port import Page
+from actors.store.port import History, Page
 
 #: (method of StoreActor, blob, timeout) -> blob. Fails with Unavailable, Timeout, TimeoutError or OSError when there is
 #: no answer; picklable where the client is to be.
@@ -45,18 +46,20 @@ class _Waiting:
 class StoreClient:
     """Used within one event loop. A pickled one begins anew elsewhere, with idempotency keys of its own."""
 
-    def __init__(self, call: Call, deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, call: Call, deadline_seconds: float = DEADLINE_SECONDS, user: str = "") -> None:
+        """`user`: in whose name it writes where a write does not tell, as the log will show."""
         self._call = call
+        self._user = user
         self._deadline_seconds = deadline_seconds
         self._sender = _CommitSender(call)
         self._keys = (f"{prefix}-{n}" for prefix in (uuid.uuid4().hex,) for n in itertools.count())
 
-    def __reduce__(self) -> tuple[type[StoreClient], tuple[Call, float]]:
-        return StoreClient, (self._call, self._deadline_seconds)
+    def __reduce__(self) -> tuple[type[StoreClient], tuple[Call, float, str]]:
+        return StoreClient, (self._call, self._deadline_seconds, self._user)
 
     async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
         """Raises Unavailable when there was no answer in time; then it may or may not have been carried out."""
-        request = wire.encode(Request(tuple(writes), idempotency_key or next(self._keys)))
+        request = wire.encode(Request(tuple(writes), idempotency_key or next(self._keys), self._user))
         deadline = asyncio.get_running_loop().time() + self._deadline_seconds
         return await self._sender.send(_Waiting(request, len(writes), deadline))
 
@@ -65,6 +68,12 @@ class StoreClient:
 
     async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         return wire.decode_page(await self._ask("list", wire.ListCall(selection, limit, cursor, revision)))
+
+    async def revision_at(self, at: Millis) -> int:
+        return wire.decode_revision(await self._ask("revision_at", at))
+
+    async def history(self, selection: Selection, since: int = 0, until: int = 0) -> History:
+        return wire.decode_history(await self._ask("history", wire.HistoryCall(selection, since, until)))
 
     async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
         """Repeats a lost poll too: nothing is missed, for the next one begins at the same revision."""

@@ -6,11 +6,12 @@ import msgspec
 
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """History is kept for watches and old reads until it is older than `retention_minutes` or larger than either
-    of the two other bounds; below that a watch is answered Expired. Idempotency keys live `reply_retention_minutes`.
+    """History is kept for watches, old reads and `raypod history` until it is older than `retention_minutes` or larger
+    than `retention_bytes` or `retention_revisions`, but never less than the last minute; what is asked for below that
+    is answered Expired, with the oldest revision that is left. Idempotency keys live `reply_retention_minutes`.
     """
 
-    retention_minutes: int = 10
+    retention_minutes: int = 60
     retention_revisions: int = 50_000
     retention_bytes: int = 256 << 20
     reply_retention_minutes: int = 10

@@ -21,10 +21,11 @@ _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, Recur
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """One commit as its caller made it."""
+    """One commit as its caller made it. `user`: whose writes they are, where a write itself does not tell."""
 
     writes: tuple[StoreWrite, ...]
     idempotency_key: str = ""
+    user: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -59,21 +60,21 @@ class Draft:
         known = self.answers.get(key) or self._log.answer(key) if key else None
         if known is not None:
             return known.replies
-        replies = tuple(self.write(write) for write in request.writes)
+        replies = tuple(self.write(write, request.user) for write in request.writes)
         if key:
             self.answers[key] = Answer(key, replies, self._revision, self._context.now)
         return replies
 
-    def write(self, write: StoreWrite) -> Reply:
+    def write(self, write: StoreWrite, user: str) -> Reply:
         try:
-            return self._carry_out(write, admit(write, self._context))
+            return self._carry_out(write, admit(write, self._context), user)
         except ApiError as error:
             return Reply(error=error.to_status(), changed=False)
         except _MALFORMED as error:
             refusal = BadRequest(f"the request cannot be read as what it should be: {type(error).__name__}: {error}")
             return Reply(error=refusal.to_status(), changed=False)
 
-    def _carry_out(self, write: StoreWrite, outcome: Outcome) -> Reply:
+    def _carry_out(self, write: StoreWrite, outcome: Outcome, user: str) -> Reply:
         if isinstance(outcome, Keep):
             return Reply(stored=outcome.stored, changed=False)
         removed, previous = not isinstance(outcome, Put), self.lookup(outcome.key)
@@ -86,7 +87,7 @@ class Draft:
         created = previous.created_revision if previous else self._revision
         stored = Stored(outcome.key, self._revision, created, uid, body)
         self._changed[stored.key] = None if removed else stored
-        self.records.append(Record(stored, removed, self._context.now))
+        self.records.append(Record(stored, removed, self._context.now, write.user or user, write.manager))
         return Reply(stored=stored, removed=removed)
 
     def _encode(self, obj: Object) -> bytes:

@@ -43,11 +43,11 @@ class GroupWriter:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="raypod-store-write")
         self._closed = False
 
-    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
+    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "", user: str = "") -> list[Reply]:
         """Raises Unavailable when the disk does not take it; nobody knows then, repeating with the key is safe."""
         if self._closed:
             raise Unavailable("the store is shutting down")
-        waiting = _Waiting(Request(tuple(writes), idempotency_key))
+        waiting = _Waiting(Request(tuple(writes), idempotency_key, user))
         self._waiting.append(waiting)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_groups(), name="store-writer")

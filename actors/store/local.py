@@ -19,9 +19,10 @@ from actors.store.bootstrap import bootstrap_writes
 from actors.store.config import StoreConfig
 from actors.store.draft import Request
 from actors.store.engine import Engine
+from actors.store.history import select_history
 from actors.store.ids import Ids, RandomIds
 from actors.store.news import News
-from actors.store.port import Page
+from actors.store.port import History, Page
 
 
 def read_clock() -> Millis:
@@ -64,6 +65,12 @@ class LocalStore:
 
     async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         return self.engine.list(selection, limit, cursor, revision)
+
+    async def revision_at(self, at: Millis) -> int:
+        return self.engine.log.revision_at(at)
+
+    async def history(self, selection: Selection, since: int = 0, until: int = 0) -> History:
+        return select_history(self.engine.log, selection, since, until)
 
     async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
         return await self._news.wait_changes(self.engine, selection, since, timeout_ms)

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from actors.api.clock import Millis
+from actors.api.clock import Millis, format_time
 from actors.api.errors import Cause, Expired, Timeout
 from actors.api.key import Key, Stored
 from actors.store.config import StoreConfig
@@ -38,6 +38,7 @@ class Log:
         self.config = config
         self.revision = 0
         self.horizon = 0
+        self.horizon_at: Millis = 0
         self._shelves: dict[str, Shelf] = {}
         self._keys_by_node: dict[str, dict[Key, None]] = {}
         self._topics: dict[str, list[Change]] = {ALL_TOPIC: []}
@@ -48,7 +49,7 @@ class Log:
     def recover(cls, recovered: Recovered, config: StoreConfig) -> Log:
         """The log that a backend holds."""
         log = cls(config)
-        log.horizon = recovered.horizon
+        log.horizon, log.horizon_at = recovered.horizon, recovered.horizon_at
         for record in recovered.records:
             log._apply_record(record)
         log.revision = max(log.revision, recovered.revision, recovered.horizon)
@@ -84,9 +85,28 @@ class Log:
     def check_retained(self, revision: int) -> None:
         """Raises Expired below the horizon, Timeout for a revision that has not come yet."""
         if revision < self.horizon:
-            raise Expired(f"too old resource version: {revision} ({self.horizon})")
+            raise Expired(f"too old resource version: {revision} ({self.horizon}): {self.oldest}")
         if revision > self.revision:
             raise too_large_revision(revision, self.revision)
+
+    @property
+    def oldest(self) -> str:
+        """For messages: how far back the log can be read."""
+        first = self._topics[ALL_TOPIC][:1]
+        revision, at = self.horizon, self.horizon_at
+        if not revision and first:
+            revision, at = first[0].revision, first[0].record.at
+        return f"the oldest retained revision is {revision}, of {format_time(at)}"
+
+    def revision_at(self, at: Millis) -> int:
+        """The last revision that was committed at or before `at`, by the store's clock; also where that clock was set
+        back. Raises Expired for a time before what is retained."""
+        for change in reversed(self._topics[ALL_TOPIC]):
+            if change.record.at <= at:
+                return change.revision
+        if not self.horizon or at < self.horizon_at:
+            raise Expired(f"nothing is retained of {format_time(at)}: {self.oldest}")
+        return self.horizon
 
     def changes_since(self, topic: str, revision: int) -> Iterator[Change]:
         """In order. Call `check_retained` first."""
@@ -146,28 +166,28 @@ class Log:
 
     def plan_compaction(self, now: Millis) -> Compaction | None:
         """The next step of what the retention bounds no longer ask to keep; None when that is nothing."""
-        horizon, dropped = self._plan_drop(now)
+        horizon, at, dropped = self._plan_drop(now)
         answers = tuple(self._old_answers(horizon, now))
         if horizon == self.horizon and not answers:
             return None
-        return Compaction(horizon, self.revision, tuple(dropped), answers)
+        return Compaction(horizon, at, self.revision, tuple(dropped), answers)
 
-    def _plan_drop(self, now: Millis) -> tuple[int, list[int]]:
+    def _plan_drop(self, now: Millis) -> tuple[int, Millis, list[int]]:
         config, changes = self.config, self._topics[ALL_TOPIC]
         oldest, bytes_left = now - config.retention_minutes * 60_000, self._history_bytes
-        horizon, dropped = self.horizon, []
+        horizon, horizon_at, dropped = self.horizon, self.horizon_at, []
         for position, change in enumerate(changes):
             crowded = len(changes) - position > config.retention_revisions or bytes_left > config.retention_bytes
             at = change.record.at
             if position == _DROPPED_MAX or not (at < oldest or (crowded and at < now - RETENTION_MS_MIN)):
                 break
-            horizon = change.revision
+            horizon, horizon_at = change.revision, at
             bytes_left -= len(change.record.stored.body)
             if change.previous is not None:
                 dropped.append(change.previous.revision)
             if change.record.removed:
                 dropped.append(change.revision)
-        return horizon, dropped
+        return horizon, horizon_at, dropped
 
     def _old_answers(self, horizon: int, now: Millis) -> Iterator[str]:
         """Too old, too many, or told by revisions that are gone."""
@@ -180,7 +200,7 @@ class Log:
             yield answer.key
 
     def apply_compaction(self, compaction: Compaction) -> None:
-        self.horizon = compaction.horizon
+        self.horizon, self.horizon_at = compaction.horizon, compaction.horizon_at
         for topic, changes in list(self._topics.items()):
             end = bisect_right(changes, compaction.horizon, key=_revision_of)
             if topic == ALL_TOPIC:

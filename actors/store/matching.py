@@ -53,6 +53,11 @@ class Matcher:
             return node_topic(self.node)
         return self.resources[0] if len(self.resources) == 1 else ALL_TOPIC
 
+    @property
+    def is_by_key(self) -> bool:
+        """Whether the key alone tells what matches."""
+        return self._labels.is_empty and self._decode_fields is None
+
     def matches_key(self, key: Key) -> bool:
         if self.resources and key.resource not in self.resources:
             return False

@@ -11,9 +11,10 @@ from typing import Protocol
 
 import msgspec
 
+from actors.api.clock import Millis
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
-from actors.reconcile.watch import Selection, WatchBatch
+from actors.reconcile.watch import EventType, Selection, WatchBatch
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -23,6 +24,31 @@ class Page(msgspec.Struct, frozen=True):
     revision: int
     cursor: str = ""
     remaining: int = 0
+
+
+class PastChange(msgspec.Struct, frozen=True, array_like=True):
+    """One retained change. `previous`: the object before it, None when it came to be. `at`, `user` and `manager`: when,
+    who, with which fieldManager. For DELETED `stored` is the last state, with the revision of the deletion."""
+
+    type: EventType
+    stored: Stored
+    previous: Stored | None
+    at: Millis
+    user: str
+    manager: str
+
+
+class History(msgspec.Struct, frozen=True):
+    """Every matching change in (since, revision], in order: go on from `revision` until it is `until`.
+
+    `horizon`: the oldest revision that can be read, committed at `horizon_at`; 0 when the log is whole.
+    """
+
+    changes: tuple[PastChange, ...]
+    revision: int
+    until: int
+    horizon: int
+    horizon_at: Millis
 
 
 class StorePort(Protocol):
@@ -40,6 +66,15 @@ class StorePort(Protocol):
 
     async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         """One page now, or at a retained revision. Raises Expired, BadRequest (cursor, selector)."""
+        ...
+
+    async def revision_at(self, at: Millis) -> int:
+        """The last revision that was committed at or before `at`. Raises Expired when that is no longer retained."""
+        ...
+
+    async def history(self, selection: Selection, since: int = 0, until: int = 0) -> History:
+        """The next retained changes after `since` (0: from the oldest) up to `until` (0: up to now), by key: selectors
+        other than metadata.name and metadata.namespace are a BadRequest. Raises Expired, Timeout."""
         ...
 
     async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:

@@ -10,11 +10,16 @@ from actors.reconcile.actions import Reply
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
-    """`stored` is the object from `stored.revision` on; of a removed one its last state, at the removal's revision."""
+    """`stored` is the object from `stored.revision` on; of a removed one its last state, at the removal's revision.
+
+    `at`: when it was committed, by the store's clock. `user` and `manager`: who changed it, with which fieldManager.
+    """
 
     stored: Stored
     removed: bool
     at: Millis
+    user: str = ""
+    manager: str = ""
 
     @property
     def revision(self) -> int:
@@ -38,9 +43,11 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Compaction(msgspec.Struct, frozen=True, array_like=True):
-    """History that may go: the log is not readable below `horizon` any more. `revision` is never given again."""
+    """History that may go: the log is not readable below `horizon`, committed at `horizon_at`, any more. `revision` is
+    never given again."""
 
     horizon: int
+    horizon_at: Millis
     revision: int
     dropped_revisions: tuple[int, ...]
     dropped_answers: tuple[str, ...]
@@ -52,4 +59,5 @@ class Recovered(msgspec.Struct, frozen=True, array_like=True):
     records: tuple[Record, ...] = ()
     answers: tuple[Answer, ...] = ()
     horizon: int = 0
+    horizon_at: Millis = 0
     revision: int = 0

@@ -17,11 +17,13 @@ from actors.reconcile.watch import Selection, WatchBatch
 from actors.store.engine import Engine
 from actors.store.expiry import plan_expiry
 from actors.store.group import GroupWriter
+from actors.store.history import select_history
 from actors.store.news import News
-from actors.store.port import Page
+from actors.store.port import History, Page
 
 _LOG = logging.getLogger(__name__)
 _EXPIRED_AT_ONCE = 500
+_USER = "system:raypod-store"
 
 
 class StoreServer:
@@ -37,14 +39,20 @@ class StoreServer:
     def engine(self) -> Engine:
         return self._engine
 
-    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "") -> list[Reply]:
-        return await self._writer.commit(writes, idempotency_key)
+    async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "", user: str = "") -> list[Reply]:
+        return await self._writer.commit(writes, idempotency_key, user)
 
     async def get(self, key: Key, revision: int = 0) -> Stored:
         return self._engine.get(key, revision)
 
     async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         return self._engine.list(selection, limit, cursor, revision)
+
+    async def revision_at(self, at: Millis) -> int:
+        return self._engine.log.revision_at(at)
+
+    async def history(self, selection: Selection, since: int = 0, until: int = 0) -> History:
+        return select_history(self._engine.log, selection, since, until)
 
     async def watch(self, selection: Selection, since: int, timeout_ms: int = 30_000) -> WatchBatch:
         return await self._news.wait_changes(self._engine, selection, since, timeout_ms)
@@ -63,7 +71,7 @@ class StoreServer:
         await self._writer.compact()
         deletes = plan_expiry(self._engine.log, self._clock())
         for start in range(0, len(deletes), _EXPIRED_AT_ONCE):
-            await self._writer.commit(deletes[start : start + _EXPIRED_AT_ONCE])
+            await self._writer.commit(deletes[start : start + _EXPIRED_AT_ONCE], user=_USER)
 
     async def close(self) -> None:
         """Finish what is being written, wake all watchers, close the backend."""

@@ -33,7 +33,7 @@ def changes(log: Log, selection: Selection, since: int) -> WatchBatch:
     """
     matcher = matcher_of(selection)
     if not log.horizon <= since <= log.revision:
-        raise Expired(f"too old resource version: {since} ({log.horizon})")
+        raise Expired(f"too old resource version: {since} ({log.horizon}): {log.oldest}")
     events: list[WatchEvent] = []
     for scanned, change in enumerate(log.changes_since(matcher.topic, since), 1):
         event = derive_event(change, matcher)

@@ -14,7 +14,7 @@ from actors.api.errors import ApiError, BadRequest, from_status
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply
 from actors.reconcile.watch import Selection, WatchBatch
-from actors.store.port import Page
+from actors.store.port import History, Page
 
 T = TypeVar("T")
 
@@ -29,6 +29,12 @@ class ListCall(msgspec.Struct, frozen=True, array_like=True):
     limit: int = 0
     cursor: str = ""
     revision: int = 0
+
+
+class HistoryCall(msgspec.Struct, frozen=True, array_like=True):
+    selection: Selection
+    since: int
+    until: int
 
 
 class WatchCall(msgspec.Struct, frozen=True, array_like=True):
@@ -96,6 +102,14 @@ def decode_stored(blob: bytes) -> Stored:
 
 def decode_page(blob: bytes) -> Page:
     return decode_result(blob, Page)
+
+
+def decode_revision(blob: bytes) -> int:
+    return decode_result(blob, int)
+
+
+def decode_history(blob: bytes) -> History:
+    return decode_result(blob, History)
 
 
 def decode_batch(blob: bytes) -> WatchBatch:

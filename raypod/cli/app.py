@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from raypod.cli import images, lifecycle, runs
+from raypod.cli import images, lifecycle, past, runs
 
 app = typer.Typer(
     name="raypod",
@@ -22,6 +22,8 @@ app.command("run")(runs.run)
 app.command("ps")(runs.ps)
 app.command("logs")(runs.logs)
 app.command("stop")(runs.stop)
+app.command("get")(past.get)
+app.command("history")(past.history)
 
 image = typer.Typer(help="Images on the nodes.", no_args_is_help=True)
 image.command("ls")(images.ls)

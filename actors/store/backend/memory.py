@@ -42,21 +42,23 @@ class MemoryBackend:
     def load(self) -> Recovered:
         records: dict[int, Record] = {}
         answers: dict[str, tuple[str, bytes, int, int]] = {}
-        horizon = revision = 0
+        horizon = horizon_at = revision = 0
         for frame in self._frames():
             if isinstance(frame, _BatchFrame):
                 records.update((record.revision, record) for record in frame.records)
                 answers.update((answer[0], answer) for answer in frame.answers)
             else:
-                horizon, revision = frame.compaction.horizon, frame.compaction.revision
-                for dropped in frame.compaction.dropped_revisions:
+                compaction = frame.compaction
+                horizon, horizon_at, revision = compaction.horizon, compaction.horizon_at, compaction.revision
+                for dropped in compaction.dropped_revisions:
                     records.pop(dropped, None)
-                for key in frame.compaction.dropped_answers:
+                for key in compaction.dropped_answers:
                     answers.pop(key, None)
         recorded = {number: record.stored for number, record in records.items()}
         decoded = (decode_answer(*answer, recorded) for answer in answers.values())
         kept = tuple(answer for answer in decoded if answer is not None)
-        return Recovered(tuple(records[at] for at in sorted(records)), kept, horizon, max([revision, *records]))
+        ordered = tuple(records[at] for at in sorted(records))
+        return Recovered(ordered, kept, horizon, horizon_at, max([revision, *records]))
 
     def append(self, batch: Batch) -> None:
         answers = tuple((a.key, encode_replies(a, batch.records), a.revision, a.at) for a in batch.answers)

@@ -16,21 +16,34 @@ from actors.store.backend.frames import decode_answer, encode_replies
 from actors.store.backend.port import BackendError
 from actors.store.record import Answer, Batch, Compaction, Record, Recovered
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _LOCK_WAIT_SECONDS = 10.0
 _WAL_PAGES = 4000
 _SCHEMA = """
 CREATE TABLE record (
   revision INTEGER PRIMARY KEY, resource TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
   created_revision INTEGER NOT NULL, uid TEXT NOT NULL, removed INTEGER NOT NULL, at INTEGER NOT NULL,
-  body BLOB NOT NULL
+  body BLOB NOT NULL, user TEXT NOT NULL, manager TEXT NOT NULL
 ) STRICT;
 CREATE TABLE answer (
   key TEXT PRIMARY KEY, revision INTEGER NOT NULL, at INTEGER NOT NULL, replies BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE mark (id INTEGER PRIMARY KEY CHECK (id = 0), horizon INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
-INSERT INTO mark VALUES (0, 0, 0);
+CREATE TABLE mark (
+  id INTEGER PRIMARY KEY CHECK (id = 0), horizon INTEGER NOT NULL, revision INTEGER NOT NULL,
+  horizon_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO mark VALUES (0, 0, 0, 0);
 """
+#: From each older version to the next.
+_UPGRADES = {
+    1: """
+ALTER TABLE record ADD COLUMN user TEXT NOT NULL DEFAULT '';
+ALTER TABLE record ADD COLUMN manager TEXT NOT NULL DEFAULT '';
+ALTER TABLE mark ADD COLUMN horizon_at INTEGER NOT NULL DEFAULT 0;
+UPDATE mark SET horizon_at = coalesce((SELECT min(at) FROM record WHERE revision >= horizon),
+  CAST(strftime('%s', 'now') AS INTEGER) * 1000);
+""",
+}
 
 
 class SqliteBackend:
@@ -57,13 +70,13 @@ class SqliteBackend:
             records = tuple(_read_records(self._db))
             recorded = {record.revision: record.stored for record in records}
             answers = tuple(_read_answers(self._db, recorded))
-            horizon, revision = self._db.execute("SELECT horizon, revision FROM mark").fetchone()
-        return Recovered(records, answers, horizon, max([revision, *recorded]))
+            mark = self._db.execute("SELECT horizon, horizon_at, revision FROM mark").fetchone()
+        return Recovered(records, answers, mark[0], mark[1], max([mark[2], *recorded]))
 
     def append(self, batch: Batch) -> None:
         with _told(f"cannot write {self.path}"), _transaction(self._db):
             self._db.executemany(
-                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_record_row, batch.records)
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_record_row, batch.records)
             )
             self._db.executemany(
                 "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)",
@@ -72,7 +85,10 @@ class SqliteBackend:
 
     def compact(self, compaction: Compaction) -> None:
         with _told(f"cannot write {self.path}"), _transaction(self._db):
-            self._db.execute("UPDATE mark SET horizon = ?, revision = ?", (compaction.horizon, compaction.revision))
+            self._db.execute(
+                "UPDATE mark SET horizon = ?, horizon_at = ?, revision = ?",
+                (compaction.horizon, compaction.horizon_at, compaction.revision),
+            )
             self._db.executemany(
                 "DELETE FROM record WHERE revision = ?", ((revision,) for revision in compaction.dropped_revisions)
             )
@@ -114,10 +130,10 @@ def _prepare(db: sqlite3.Connection) -> None:
     if version > SCHEMA_VERSION:
         db.execute("ROLLBACK")
         raise BackendError(f"the log is of schema version {version}, this raypod reads up to {SCHEMA_VERSION}")
-    if version == 0:
-        for statement in _SCHEMA.split(";\n"):
+    for script in [_SCHEMA] if version == 0 else [_UPGRADES[old] for old in range(version, SCHEMA_VERSION)]:
+        for statement in script.split(";\n"):
             db.execute(statement)
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     db.execute("COMMIT")
     damage = [row[0] for row in db.execute("PRAGMA quick_check(3)")]
     if damage != ["ok"]:
@@ -133,16 +149,18 @@ def _sync_directory(path: str) -> None:
         os.close(descriptor)
 
 
-def _record_row(record: Record) -> tuple[int, str, str, str, int, str, bool, int, bytes]:
+def _record_row(record: Record) -> tuple[object, ...]:
     stored = record.stored
-    return (stored.revision, *stored.key, stored.created_revision, stored.uid, record.removed, record.at, stored.body)
+    envelope = (stored.revision, *stored.key, stored.created_revision, stored.uid)
+    return (*envelope, record.removed, record.at, stored.body, record.user, record.manager)
 
 
 def _read_records(db: sqlite3.Connection) -> Iterator[Record]:
-    for revision, resource, namespace, name, created, uid, removed, at, body in db.execute(
+    for revision, resource, namespace, name, created, uid, removed, at, body, user, manager in db.execute(
         "SELECT * FROM record ORDER BY revision"
     ):
-        yield Record(Stored(Key(resource, namespace, name), revision, created, uid, body), bool(removed), at)
+        stored = Stored(Key(resource, namespace, name), revision, created, uid, body)
+        yield Record(stored, bool(removed), at, user, manager)
 
 
 def _read_answers(db: sqlite3.Connection, recorded: dict[int, Stored]) -> Iterator[Answer]:

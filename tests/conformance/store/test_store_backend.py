@@ -15,6 +15,7 @@ from actors.store.backend.port import Backend
 from actors.store.bootstrap import bootstrap_writes
 from actors.store.config import StoreConfig
 from actors.store.engine import Engine
+from actors.store.history import select_history
 from actors.store.ids import SeededIds
 
 ALL = Selection()
@@ -30,6 +31,11 @@ def start(backend: Backend, config: StoreConfig | None = None) -> Engine:
 
 def new_map(name: str) -> Create:
     return Create(resource="configmaps", namespace="default", object={"metadata": {"name": name}})
+
+
+def by_ada(name: str) -> Create:
+    obj = {"metadata": {"name": name}}
+    return Create(resource="configmaps", namespace="default", object=obj, user="ada", manager="kubectl")
 
 
 def patch_of(name: str, value: int) -> Patch:
@@ -119,3 +125,36 @@ def test_history_younger_than_a_minute_is_never_dropped(reopen: Reopen) -> None:
     assert [answer.key for answer in again.backend.load().answers] == ["k1", "k2"]
     again.compact(now + 61_000)
     assert again.log.horizon == again.revision - 1
+
+
+def test_who_and_the_time_of_the_horizon_survive(reopen: Reopen) -> None:
+    config = StoreConfig(retention_minutes=1)
+    engine = start(reopen(), config)
+    engine.commit([by_ada("x")], MINUTE)
+    horizon = engine.revision
+    engine.commit([by_ada("y")], 3 * MINUTE)
+    engine.compact(3 * MINUTE)
+    again = start(reopen(), config)
+    for one in (engine, again):
+        assert (one.log.horizon, one.log.horizon_at) == (horizon, MINUTE)
+        assert (one.log.revision_at(MINUTE), one.log.revision_at(3 * MINUTE - 1)) == (horizon, horizon)
+        assert one.log.revision_at(3 * MINUTE) == horizon + 1
+        [change] = select_history(one.log, Selection(("configmaps",)), 0, 0).changes
+        assert (change.user, change.manager, change.at) == ("ada", "kubectl", 3 * MINUTE)
+
+
+def test_history_is_bounded_by_its_bytes(reopen: Reopen) -> None:
+    """What the last minute needs stays, whatever its size; of what is older the newest that fit."""
+    config = StoreConfig(retention_minutes=600, retention_bytes=20_000)
+    engine = start(reopen(), config)
+    engine.commit([new_map("a")], MINUTE)
+    for n in range(40):
+        engine.commit([Patch(key=Key("configmaps", "default", "a"), patch={"data": {"n": f"{n}" * 1000}})], 2 * MINUTE)
+    engine.compact(2 * MINUTE + 1000)
+    assert engine.log.horizon == engine.revision - 40
+    engine.compact(4 * MINUTE)
+    kept = engine.changes(ALL, engine.log.horizon).events
+    assert 0 < sum(len(event.stored.body) for event in kept) <= 20_000
+    assert len(kept) >= 8
+    engine.compact(4 * MINUTE)
+    assert start(reopen(), config).changes(ALL, engine.log.horizon).events == kept

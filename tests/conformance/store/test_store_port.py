@@ -12,6 +12,7 @@ from actors.api.errors import BadRequest, Expired, NotFound, Timeout, from_statu
 from actors.api.key import Key
 from actors.reconcile.actions import Create, Delete, Patch, PatchType, Reply, Update
 from actors.reconcile.watch import EventType, Selection
+from actors.store.local import read_clock
 from actors.store.port import StorePort
 
 MAPS = Selection(("configmaps",))
@@ -315,3 +316,31 @@ async def test_hostile_patches_are_refused(store: StorePort, kind: PatchType, pa
 async def test_an_object_that_is_too_large_is_refused(store: StorePort) -> None:
     [reply] = await store.commit([new_map("a", x="x" * (2 << 20))])
     assert reply.error is not None and reply.error["code"] in (413, 422)
+
+
+async def test_a_time_names_a_revision(store: StorePort) -> None:
+    before = read_clock() - 1
+    [made] = fine(await store.commit([new_map("a")]))
+    assert await store.revision_at(read_clock() + 1000) == made.revision
+    assert await store.revision_at(read_clock() + 1000) == (await store.list(MAPS)).revision
+    with pytest.raises(Expired, match="the oldest retained revision is 1, of 20"):
+        await store.revision_at(before - 3_600_000)
+
+
+async def test_history_tells_who_and_what_was_before(store: StorePort) -> None:
+    change = Patch(key=key_of("a"), patch={"data": {"n": "2"}}, user="ada", manager="kubectl")
+    made, changed, gone = fine(await store.commit([new_map("a", n="1"), change, Delete(key=key_of("a"))]))
+    told = await store.history(Selection(("configmaps",), "default", fields="metadata.name=a"))
+    assert [(item.type, item.stored, item.previous) for item in told.changes] == [
+        (EventType.ADDED, made, None),
+        (EventType.MODIFIED, changed, made),
+        (EventType.DELETED, gone, changed),
+    ]
+    assert (told.changes[1].user, told.changes[1].manager) == ("ada", "kubectl")
+    assert (told.revision, told.until, told.horizon) == (gone.revision, gone.revision, 0)
+    ranged = await store.history(MAPS, made.revision, changed.revision)
+    assert [item.stored for item in ranged.changes] == [changed]
+    with pytest.raises(BadRequest):
+        await store.history(Selection(("configmaps",), labels="a=b"))
+    with pytest.raises(Timeout):
+        await store.history(MAPS, 0, gone.revision + 1)

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 from store_support import NOW
 
+from actors.api.key import Key
+from actors.reconcile.actions import Delete
+from actors.reconcile.watch import Selection
 from actors.store.backend import sqlite
 from actors.store.backend.port import BackendError
 from actors.store.backend.sqlite import SqliteBackend
 from actors.store.bootstrap import bootstrap_writes
+from actors.store.config import StoreConfig
 from actors.store.engine import Engine
 from actors.store.ids import SeededIds
 
@@ -66,3 +70,24 @@ def test_damage_is_told(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(BackendError, match=r"damaged|malformed"):
         SqliteBackend(str(path))
+
+
+def test_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """A log of schema version 1, with a horizon, as it was written then."""
+    path = str(tmp_path / "log.db")
+    engine = Engine(SqliteBackend(path), SeededIds(1), StoreConfig(retention_minutes=1))
+    engine.commit(bootstrap_writes(6443), NOW)
+    engine.commit([Delete(key=Key("services", "default", "kubernetes"))], NOW + 500)
+    engine.compact(NOW + 600_000)
+    before = (engine.list(Selection()), engine.revision)
+    engine.backend.close()
+    with sqlite3.connect(path) as db:
+        for column in ("record.user", "record.manager", "mark.horizon_at"):
+            db.execute("ALTER TABLE {} DROP COLUMN {}".format(*column.split(".")))
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    again = Engine(SqliteBackend(path), SeededIds(2))
+    assert (again.list(Selection()), again.revision) == before
+    again.commit([Delete(key=Key("serviceaccounts", "default", "default"), user="ada")], NOW + 700_000)
+    again.backend.close()
+    assert Engine(SqliteBackend(path), SeededIds(3)).revision == before[1] + 1
