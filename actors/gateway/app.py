@@ -27,6 +27,7 @@ from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, SUBRESOURCES, kind_at
 from actors.gateway.target import Target, parse_target
+from actors.gateway.token_requests import create_token
 from actors.gateway.watching import watch_objects
 from actors.gateway.writing import create_object, patch_object, update_object
 
@@ -52,6 +53,7 @@ _ANSWERED: dict[str, Handler] = {
 _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamResponse]]] = {
     ("log", "get"): read_pod_log,
     ("binding", "create"): create_binding,
+    ("token", "create"): create_token,
     ("eviction", "create"): create_eviction,
 }
 
@@ -81,7 +83,8 @@ class App:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
         target = parse_target(request.method, raw_path, flag_of(query, "watch"))
-        user = await self.backend.access.admit(peer_certificate(request), request.headers, target)
+        certificate, now = peer_certificate(request), self.backend.clock()
+        _, user = await self.backend.access.admit(certificate, request.headers, target, now)
         return Call(self.backend, request, target, query, user)
 
 

@@ -8,6 +8,43 @@ from pathlib import Path
 import msgspec
 
 
+class OidcConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An OpenID Connect issuer whose tokens name users. Its keys: a JWK set in a file, at a URL, else by discovery.
+
+    `username_prefix` None is `ISSUER#`, but nothing for the claim `email`; "-" is none (as kube-apiserver's flags).
+    """
+
+    issuer: str
+    audiences: tuple[str, ...]
+    username_claim: str = "sub"
+    username_prefix: str | None = None
+    groups_claim: str = ""
+    groups_prefix: str = ""
+    required_claims: dict[str, str] = {}
+    jwks_file: str = ""
+    jwks_url: str = ""
+    ca_file: str = ""
+
+
+class AuthenticationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`anonymous`: whether clients without credentials are users at all (then RBAC decides what they may).
+
+    `token_file`: static tokens, one a line: TOKEN,USER,UID,"GROUP,GROUP". `api_audiences`: those that tokens must be
+    for; default: the issuer of service account tokens.
+    """
+
+    anonymous: bool = False
+    token_file: str = ""
+    bootstrap_tokens: bool = True
+    service_account_issuer: str = "https://kubernetes.default.svc.cluster.local"
+    api_audiences: tuple[str, ...] = ()
+    oidc: tuple[OidcConfig, ...] = ()
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        return self.api_audiences or (self.service_account_issuer,)
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`address` is what kubeconfigs name (default: the loopback address); `sans` are further names of the server.
 
@@ -19,6 +56,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     address: str = ""
     home: str = ""
     sans: tuple[str, ...] = ()
+    authentication: AuthenticationConfig = AuthenticationConfig()
     body_bytes_max: int = 3 * 1024 * 1024
     request_head_seconds: int = 15
     body_seconds: int = 60

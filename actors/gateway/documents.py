@@ -16,6 +16,7 @@ from actors.gateway import discovery, openapi
 from actors.gateway.call import JSON_TYPE, TEXT_TYPE, YAML_TYPE, Call
 from actors.gateway.media import DISCOVERY_FORMS, PLAIN_FORMS, Form
 from actors.gateway.render import encode, yaml_bytes
+from actors.gateway.token_requests import read_jwks, read_openid_configuration
 from actors.reconcile.watch import Selection
 
 _NOT_FOUND = "the server could not find the requested resource"
@@ -62,6 +63,10 @@ async def read_document(call: Call) -> web.StreamResponse:
             return _plain(call, _document(discovery.resource_list, group, version))
         case ("openapi", "v2") if _V2_PROTOBUF in call.request.headers.get("Accept", ""):
             return call.answer(_V2_EMPTY, content_type=_V2_TYPE)
+        case ("openid", "v1", "jwks"):
+            return read_jwks(call)
+        case (".well-known", "openid-configuration"):
+            return read_openid_configuration(call)
         case ("openapi", "v2"):
             return _plain(call, _document(openapi.v2_document))
         case ("openapi", "v3"):
@@ -72,7 +77,18 @@ async def read_document(call: Call) -> web.StreamResponse:
 
 
 def _paths() -> list[str]:
-    fixed = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    fixed = [
+        "/.well-known/openid-configuration",
+        "/api",
+        "/apis",
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/openid/v1/jwks",
+        "/readyz",
+        "/version",
+    ]
     served = [f"/{path}" for path in openapi.v3_paths()]
     groups = {"/".join(path.split("/")[:3]) for path in served if path.startswith("/apis/")}
     return sorted({*fixed, *served, *groups})

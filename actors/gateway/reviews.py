@@ -11,6 +11,7 @@ from actors.api.codec import Object
 from actors.api.errors import BadRequest, Cause, Invalid
 from actors.api.kinds import Kind
 from actors.api.rbac import Attributes, Rule
+from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.user import User
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
@@ -33,6 +34,8 @@ async def create_review(call: Call, kind: Kind) -> web.StreamResponse:
 async def _status(call: Call, kind: Kind, spec: Object) -> Object:
     if kind.kind == "SelfSubjectReview":
         return {"userInfo": call.user.to_info()}
+    if kind.kind == "TokenReview":
+        return await _token(call, spec)
     if kind.kind == "SelfSubjectRulesReview":
         return await _rules(call, spec)
     user, asked = _reviewed(call, kind, spec)
@@ -92,6 +95,20 @@ def _texts(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {name: text for name, text in value.items() if isinstance(text, str)}
+
+
+async def _token(call: Call, spec: Object) -> Object:
+    token, asked = spec.get("token"), spec.get("audiences") or []
+    if not isinstance(token, str) or not token:
+        raise BadRequest("token is required for TokenReview in authentication")
+    if not isinstance(asked, list) or not all(isinstance(audience, str) for audience in asked):
+        raise BadRequest("spec.audiences is a list of texts")
+    try:
+        verified = await call.backend.access.authenticator.verify(token, tuple(asked), call.now)
+    except TokenError as error:
+        return {"user": {}, "error": f"[invalid bearer token, {error}]"}
+    found = {"authenticated": True, "user": verified.user.to_info()}
+    return {**found, "audiences": list(verified.audiences)} if asked else found
 
 
 async def _rules(call: Call, spec: Object) -> Object:

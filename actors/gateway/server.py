@@ -21,6 +21,7 @@ from aiohttp.web_protocol import RequestHandler
 from actors.gateway import pki
 from actors.gateway.app import App
 from actors.gateway.auth.access import Access
+from actors.gateway.auth.keys import ensure_keys
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
@@ -51,7 +52,7 @@ class Gateway:
 
     def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
         self.config = config
-        self.access = Access(store)
+        self.access = Access(store, config.authentication, ensure_keys(config.home_path, now_ms()))
         fanout = WatchFanout(store)
         self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access))
         self.port = config.port
@@ -118,6 +119,7 @@ class Gateway:
                 assert self._context is not None
                 self._context.load_cert_chain(certificates.server.certificate, certificates.server.key)
                 write_kubeconfig(self.config.home_path, certificates, self.url)
+                self.access.accounts.keys = ensure_keys(self.config.home_path, now_ms())
             except (pki.PkiError, OSError, ssl.SSLError):
                 log.exception("certificates could not be renewed; trying again later")
 

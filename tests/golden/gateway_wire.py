@@ -9,10 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from actors.gateway.app import App
 from actors.gateway.auth import MASTERS
 from actors.gateway.auth.access import Access
+from actors.gateway.auth.jwt import key_id
+from actors.gateway.auth.keys import KeyRing, SigningKey
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.fake import FakeCluster, FakeNodes
@@ -24,6 +27,8 @@ from actors.store.local import LocalStore
 #: 2026-11-23T10:00:00Z
 START_MS = 1_795_428_000_000
 ADMIN = {"subject": ((("organizationName", MASTERS),), (("commonName", "admin"),))}
+_KEY = ec.derive_private_key(1, ec.SECP256R1())
+KEYS = KeyRing((SigningKey(START_MS, key_id(_KEY.public_key()), _KEY),))
 NOBODY = {"subject": ((("commonName", "nobody"),),)}
 
 
@@ -85,7 +90,8 @@ def _unchunk(data: bytes) -> bytes:
 class Wire:
     """One gateway. Inside a running loop."""
 
-    def __init__(self, start_ms: int = START_MS) -> None:
+    def __init__(self, start_ms: int = START_MS, config: GatewayConfig | None = None) -> None:
+        config = config or GatewayConfig()
         self.now_ms = start_ms
         self.store = LocalStore(ids=SeededIds(1), clock=lambda: self.now_ms)
         self.nodes = FakeNodes()
@@ -93,14 +99,14 @@ class Wire:
         self.fanout = WatchFanout(self.store)
         keys = iter(range(10**9))
         backend = Backend(
-            GatewayConfig(),
+            config,
             self.store,
             self.nodes,
             self.cluster,
             lambda: self.now_ms,
             lambda: f"key-{next(keys)}",
             self.fanout,
-            Access(self.store),
+            Access(self.store, config.authentication, KEYS),
         )
         self.app = App(backend)
         self.server = web.Server(self.app, handler_cancellation=True, access_log=None)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from actors.api.clock import Millis
 from actors.api.errors import ApiError, Unauthorized
 from actors.api.rbac import Attributes
+from actors.gateway.auth.authenticate import Authenticator
 from actors.gateway.auth.authorize import attributes_of, check, is_open
 from actors.gateway.auth.bootstrap import ensure_defaults
 from actors.gateway.auth.feed import PolicyFeed
 from actors.gateway.auth.impersonate import Headers, impersonated, read_wish
+from actors.gateway.auth.keys import KeyRing
+from actors.gateway.auth.oidc import OidcIssuer
 from actors.gateway.auth.policy import Decision, Policy
-from actors.gateway.auth.user import NOBODY, User, user_of
+from actors.gateway.auth.service_accounts import ServiceAccountTokens
+from actors.gateway.auth.tokens import StaticTokens
+from actors.gateway.auth.user import User
+from actors.gateway.config import AuthenticationConfig
 from actors.gateway.target import Target
 from actors.store.port import StorePort
 
@@ -25,8 +33,20 @@ _RETRY_SECONDS = 1.0
 class Access:
     """Used within one event loop. Not started, it reads the rules anew for every question."""
 
-    def __init__(self, store: StorePort) -> None:
+    def __init__(self, store: StorePort, config: AuthenticationConfig, keys: KeyRing) -> None:
+        """Raises TokenFileError."""
         self._store = store
+        self._config = config
+        self.audiences = config.audiences
+        self.accounts = ServiceAccountTokens(store, config.service_account_issuer, keys)
+        self.authenticator = Authenticator(
+            store,
+            self.accounts,
+            config.audiences,
+            StaticTokens.read(Path(config.token_file)) if config.token_file else None,
+            [OidcIssuer(issuer) for issuer in config.oidc],
+            bootstrap_tokens=config.bootstrap_tokens,
+        )
         self.feed = PolicyFeed(store)
         self._bootstrap: asyncio.Task[None] | None = None
 
@@ -40,18 +60,19 @@ class Access:
             await asyncio.gather(self._bootstrap, return_exceptions=True)
         await self.feed.stop()
 
-    async def admit(self, certificate: Mapping[str, Any] | None, headers: Headers, target: Target) -> User:
-        """Who it is from, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
-        user = user_of(certificate) or NOBODY
+    async def admit(
+        self, certificate: Mapping[str, Any] | None, headers: Headers, target: Target, now: Millis
+    ) -> tuple[User, User]:
+        """Who asks and whom they ask as, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
+        asking = await self.authenticator.authenticate(certificate, headers, now)
         wish = read_wish(headers)
-        if user.is_anonymous:
+        if asking.is_anonymous and not self._config.anonymous:
             if is_open(target) and wish is None:
-                return user
+                return asking, asking
             raise Unauthorized("Unauthorized")
-        if wish is not None:
-            user = impersonated(await self.policy_for(user), user, wish)
+        user = asking if wish is None else impersonated(await self.policy_for(asking), asking, wish)
         check(await self.policy_for(user), user, attributes_of(target))
-        return user
+        return asking, user
 
     async def policy_for(self, user: User) -> Policy:
         return await self.feed.policy_for(user)
