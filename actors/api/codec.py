@@ -29,7 +29,9 @@ def encode(obj: Object) -> bytes:
 
 
 def with_revision(body: bytes, revision: int) -> bytes:
-    """JSON text of the object as clients see it, resourceVersion included."""
+    """JSON text of the object as clients see it, resourceVersion included; revision 0 is that of nothing stored."""
+    if not revision:
+        return body
     comma = b"" if body.startswith(b"}", len(_PREFIX)) else b","
     return b'%s"resourceVersion":"%d"%s%s' % (_PREFIX, revision, comma, body[len(_PREFIX) :])
 

@@ -1,7 +1,8 @@
-"""Three of Kubernetes' patch kinds as pure functions: JSON (RFC 6902), merge (RFC 7386) and strategic merge.
+"""Two of Kubernetes' patch kinds as pure functions: JSON (RFC 6902) and merge (RFC 7386). For the others see
+`strategic_patch.py` and `store.admission.apply`.
 
 The input is never changed. What cannot be applied is an ApiError: BadRequest for a malformed patch, Invalid for a
-failed `test` or a missing path, as kube-apiserver answers. Server-side apply lives in `store.apply`.
+failed `test` or a missing path, as kube-apiserver answers.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from actors.api.errors import BadRequest, Invalid
-from actors.api.schema import Shape, definition_name
+import msgspec
+
+from actors.api.errors import BadRequest, Invalid, TooLarge
 
 Json = Any
 _OPERATIONS_MAX = 10_000
+#: Of all that `copy` adds: a few operations could otherwise double an object until nothing holds it.
+_COPIED_BYTES_MAX = 3 << 20
+_REFUSED = "the server rejected our request due to an error in our request"
 
 
 def apply_merge(target: Json, patch: Json) -> Json:
@@ -37,45 +42,51 @@ def apply_json(target: Json, operations: Json) -> Json:
     if not isinstance(operations, list):
         raise BadRequest("a JSON patch is a list of operations")
     if len(operations) > _OPERATIONS_MAX:
-        raise BadRequest(f"a JSON patch may have at most {_OPERATIONS_MAX} operations, got {len(operations)}")
+        raise TooLarge(f"The allowed maximum operations in a JSON patch is {_OPERATIONS_MAX}, got {len(operations)}")
     result = copy.deepcopy(target)
+    copied = 0
     for operation in operations:
-        result = _apply_operation(result, operation)
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            raise BadRequest(f"not a JSON patch operation: {operation!r:.200}")
+        if operation.get("op") == "copy":
+            copied += len(msgspec.json.encode(_get(result, _source(operation))))
+            if copied > _COPIED_BYTES_MAX:
+                raise TooLarge(f"the copies of a JSON patch may add at most {_COPIED_BYTES_MAX} bytes")
+        result = _apply_operation(result, operation, _parse_pointer(operation["path"]))
     return result
 
 
-def _apply_operation(target: Json, operation: Json) -> Json:
-    if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-        raise BadRequest(f"not a JSON patch operation: {operation!r:.200}")
-    verb, path = operation.get("op"), _parse_pointer(operation["path"])
+def _apply_operation(target: Json, operation: dict[str, Json], path: list[str]) -> Json:
+    verb = operation.get("op")
     if verb in ("add", "replace", "test") and "value" not in operation:
         raise BadRequest(f"JSON patch {verb} at {operation['path']!r} has no value")
-    if verb == "add":
-        return _add(target, path, copy.deepcopy(operation["value"]))
-    if verb == "remove":
-        return _remove(target, path)[0]
-    if verb == "replace":
-        _get(target, path)
-        return _add(_remove(target, path)[0], path, copy.deepcopy(operation["value"])) if path else operation["value"]
-    if verb == "test":
-        if not _same(_get(target, path), operation["value"]):
-            raise Invalid(
-                f"the server rejected our request due to an error in our request: test failed at {operation['path']!r}"
-            )
-        return target
-    if verb in ("move", "copy"):
-        return _carry(target, verb, operation, path)
-    raise BadRequest(f"unknown JSON patch operation {verb!r}")
+    match verb:
+        case "add":
+            return _add(target, path, copy.deepcopy(operation["value"]))
+        case "remove":
+            return _remove(target, path)[0]
+        case "replace":
+            return _add(_remove(target, path)[0], path, copy.deepcopy(operation["value"]))
+        case "test":
+            if not _same(_get(target, path), operation["value"]):
+                raise Invalid(f"{_REFUSED}: test failed at {operation['path']!r}")
+            return target
+        case "copy":
+            return _add(target, path, copy.deepcopy(_get(target, _source(operation))))
+        case "move":
+            return _move(target, _source(operation), path)
+    raise BadRequest(f"unknown JSON patch operation {verb!r:.100}")
 
 
-def _carry(target: Json, verb: str, operation: dict[str, Json], path: list[str]) -> Json:
+def _source(operation: dict[str, Json]) -> list[str]:
     if not isinstance(operation.get("from"), str):
-        raise BadRequest(f"JSON patch {verb} has no 'from'")
-    source = _parse_pointer(operation["from"])
-    if verb == "copy":
-        return _add(target, path, copy.deepcopy(_get(target, source)))
+        raise BadRequest(f"JSON patch {operation['op']} has no 'from'")
+    return _parse_pointer(operation["from"])
+
+
+def _move(target: Json, source: list[str], path: list[str]) -> Json:
     if path[: len(source)] == source and path != source:
-        raise Invalid(f"JSON patch moves {operation['from']!r} into itself")
+        raise Invalid(f"{_REFUSED}: /{'/'.join(source)} is moved into itself")
     remaining, value = _remove(target, source)
     return _add(remaining, path, value)
 
@@ -89,7 +100,7 @@ def _parse_pointer(pointer: str) -> list[str]:
 
 
 def _missing(path: list[str]) -> Invalid:
-    return Invalid(f"the server rejected our request due to an error in our request: no value at /{'/'.join(path)}")
+    return Invalid(f"{_REFUSED}: no value at /{'/'.join(path)}")
 
 
 def _index(items: list[Json], part: str, path: list[str], *, end: bool) -> int:
@@ -147,104 +158,3 @@ def _same(left: Json, right: Json) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_same, left, right))
     return bool(left == right)
-
-
-# --- strategic merge patch --------------------------------------------------------------------------------------
-
-_DIRECTIVE = "$patch"
-_RETAIN = "$retainKeys"
-_ORDER = "$setElementOrder/"
-_DELETE_FROM = "$deleteFromPrimitiveList/"
-
-
-def apply_strategic(target: Json, patch: Json, api_version: str, kind: str) -> Json:
-    """Strategic merge (sig-api-machinery's strategic-merge-patch.md); merge keys come from the schema of the kind."""
-    if not isinstance(patch, dict):
-        raise BadRequest("a strategic merge patch is an object")
-    return _merge_object(target if isinstance(target, dict) else {}, patch, Shape(definition_name(api_version, kind)))
-
-
-def _merge_object(target: dict[str, Json], patch: dict[str, Json], shape: Shape) -> dict[str, Json]:
-    directive = patch.get(_DIRECTIVE)
-    if directive == "replace":
-        return {name: copy.deepcopy(value) for name, value in patch.items() if name != _DIRECTIVE}
-    if directive == "delete":
-        return {}
-    if directive not in (None, "merge"):
-        raise BadRequest(f"unknown strategic merge directive {directive!r}")
-    merged = dict(target)
-    if _RETAIN in patch:
-        merged = {name: value for name, value in merged.items() if name in patch[_RETAIN]}
-    for name, value in patch.items():
-        if name.startswith(_DELETE_FROM) and isinstance(merged.get(name[len(_DELETE_FROM) :]), list):
-            field = name[len(_DELETE_FROM) :]
-            merged[field] = [item for item in merged[field] if item not in value]
-    for name, value in patch.items():
-        if not name.startswith("$"):
-            _merge_field(merged, name, value, shape, patch.get(_ORDER + name))
-    for name, order in patch.items():
-        field = name[len(_ORDER) :]
-        if name.startswith(_ORDER) and field not in patch and isinstance(merged.get(field), list):
-            merged[field] = _sorted_by(merged[field], order, shape.merge_key(field))
-    return merged
-
-
-def _merge_field(merged: dict[str, Json], name: str, value: Json, shape: Shape, order: Json) -> None:
-    old = merged.get(name)
-    if value is None:
-        merged.pop(name, None)
-    elif isinstance(value, dict):
-        if value.get(_DIRECTIVE) == "delete":
-            merged.pop(name, None)
-        else:
-            merged[name] = _merge_object(old if isinstance(old, dict) else {}, value, shape.child(name))
-    elif isinstance(value, list):
-        merged[name] = _merge_list(old if isinstance(old, list) else [], value, shape, name, order)
-    else:
-        merged[name] = value
-
-
-def _merge_list(old: list[Json], patch: list[Json], shape: Shape, name: str, order: Json) -> list[Json]:
-    key = shape.merge_key(name)
-    if key is None:
-        replaced = [item for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
-        return copy.deepcopy(replaced)
-    if key == "":
-        merged: list[Json] = [*old, *(item for item in patch if item not in old)]
-        return _sorted_by(merged, order, "") if order else merged
-    if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
-        return [copy.deepcopy(item) for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
-    merged = list(old)
-    for item in patch:
-        _merge_item(merged, item, key, shape.child(name), name)
-    return _sorted_by(merged, order, key) if order else merged
-
-
-def _merge_item(merged: list[Json], item: Json, key: str, shape: Shape, name: str) -> None:
-    if not isinstance(item, dict) or key not in item:
-        raise BadRequest(f"strategic merge: an element of {name!r} does not contain its merge key {key!r}")
-    at = next((i for i, old in enumerate(merged) if isinstance(old, dict) and old.get(key) == item[key]), None)
-    if item.get(_DIRECTIVE) == "delete":
-        if at is not None:
-            merged.pop(at)
-    elif at is None:
-        merged.append(_merge_object({}, item, shape))
-    else:
-        merged[at] = _merge_object(merged[at], item, shape)
-
-
-def _sorted_by(items: list[Json], order: Json, key: str | None) -> list[Json]:
-    """In the order that the client saw; what it did not see stays behind its predecessor."""
-    if not isinstance(order, list) or key is None:
-        return items
-    ranks = {_rank_key(entry, key): rank for rank, entry in enumerate(order)}
-    placed: list[tuple[int, int, Json]] = []
-    last = -1
-    for position, item in enumerate(items):
-        last = ranks.get(_rank_key(item, key), last)
-        placed.append((last, position, item))
-    return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]
-
-
-def _rank_key(item: Json, key: str) -> str:
-    return repr(item.get(key) if key and isinstance(item, dict) else item)

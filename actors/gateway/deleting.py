@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -9,20 +10,42 @@ from aiohttp import web
 
 from actors.api.codec import Object
 from actors.api.conversion import shown
-from actors.api.errors import BadRequest, from_status
+from actors.api.errors import BadRequest, Cause, from_status
 from actors.api.key import Key, Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
 from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS
-from actors.gateway.options import Query, flag_of, integer_of, parse_dry_run, parse_list, revision_of, text_of
-from actors.gateway.reading import content_type, key_of, selection_of
+from actors.gateway.options import (
+    Query,
+    dry_run_causes,
+    flag_of,
+    integer_of,
+    invalid_options,
+    parse_list,
+    revision_of,
+    text_of,
+    unsupported,
+)
+from actors.gateway.reading import content_type, key_of, read_page
 from actors.reconcile.actions import Delete, Propagation
 
 _BATCH = 500
 #: Kinds whose deletion is answered with the object; the others get a Status once they are gone.
-_ANSWERED_WITH_OBJECT = frozenset({"pods", "services", "serviceaccounts"})
+_ANSWERED_WITH_OBJECT = frozenset(
+    {
+        "pods",
+        "services",
+        "serviceaccounts",
+        "persistentvolumes",
+        "persistentvolumeclaims",
+        "podtemplates",
+        "resourcequotas",
+        "storageclasses.storage.k8s.io",
+    }
+)
+_POLICIES = ("Foreground", "Background", "Orphan")
 
 
 class Preconditions(msgspec.Struct, frozen=True, rename="camel"):
@@ -31,8 +54,9 @@ class Preconditions(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class DeleteOptions(msgspec.Struct, frozen=True, rename="camel"):
+    kind: str = "DeleteOptions"
     grace_period_seconds: int | None = None
-    propagation_policy: Propagation | None = None
+    propagation_policy: str | None = None
     orphan_dependents: bool | None = None
     preconditions: Preconditions | None = None
     dry_run: tuple[str, ...] | None = None
@@ -50,9 +74,25 @@ def parse_options(value: Any, query: Query) -> DeleteOptions:
     if "dryRun" in query:
         merged["dryRun"] = list(query["dryRun"])
     try:
-        return msgspec.convert({**merged, **(value or {})}, DeleteOptions)
+        options = msgspec.convert({**merged, **(value or {})}, DeleteOptions)
     except msgspec.ValidationError as error:
         raise BadRequest(f"DeleteOptions cannot be handled: {error}") from error
+    if options.kind not in ("", "DeleteOptions"):
+        raise BadRequest(f"decoded object cannot be converted to DeleteOptions: it is a {options.kind[:100]}")
+    if causes := [*_causes(options)]:
+        raise invalid_options("DeleteOptions", causes)
+    return options
+
+
+def _causes(options: DeleteOptions) -> Iterator[Cause]:
+    """apimachinery pkg/apis/meta/v1/validation: ValidateDeleteOptions."""
+    policy = options.propagation_policy
+    if policy is not None and options.orphan_dependents is not None:
+        why = "orphanDependents and deletionPropagation cannot be both set"
+        yield Cause("propagationPolicy", f'Invalid value: "{policy[:50]}": {why}')
+    if policy is not None and policy not in _POLICIES:
+        yield unsupported("propagationPolicy", policy, (*_POLICIES, "nil"))
+    yield from dry_run_causes(options.dry_run or ())
 
 
 async def read_options(call: Call) -> DeleteOptions:
@@ -65,7 +105,7 @@ async def read_options(call: Call) -> DeleteOptions:
 
 def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
     wanted = options.preconditions or Preconditions()
-    policy = options.propagation_policy
+    policy = Propagation(options.propagation_policy) if options.propagation_policy else None
     if policy is None and options.orphan_dependents is not None:
         policy = Propagation.ORPHAN if options.orphan_dependents else Propagation.BACKGROUND
     return Delete(
@@ -74,7 +114,7 @@ def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
         revision=revision_of(wanted.resource_version or ""),
         grace_period_seconds=options.grace_period_seconds,
         propagation=policy,
-        dry_run=parse_dry_run(options.dry_run or ()),
+        dry_run="All" in (options.dry_run or ()),
         manager=manager,
     )
 
@@ -86,7 +126,8 @@ async def delete_object(call: Call, kind: Kind) -> web.StreamResponse:
     stored = reply.stored
     if stored is not None and (not reply.removed or kind.resource in _ANSWERED_WITH_OBJECT):
         body = render.single(kind, shown(stored, kind), form, call.now, call.include)
-        return call.answer(body, content_type=content_type(form))
+        waits = not reply.removed and options.orphan_dependents is False
+        return call.answer(body, 202 if waits else 200, content_type(form))
     return call.answer_value(_success(kind, call.target.name, stored))
 
 
@@ -100,8 +141,7 @@ async def delete_collection(call: Call, kind: Kind) -> web.StreamResponse:
     """All that is selected now; each by its uid, so that what is created meanwhile stays."""
     form = call.form(OBJECT_FORMS)
     options = await read_options(call)
-    selected = parse_list(call.query)
-    page = await call.store.list(selection_of(kind, call.target, selected), limit=selected.limit)
+    page = await read_page(call, kind, parse_list(call.query))
     gone: list[Stored] = []
     for start in range(0, len(page.items), _BATCH):
         gone += await _delete_batch(call, page.items[start : start + _BATCH], options)
@@ -111,10 +151,14 @@ async def delete_collection(call: Call, kind: Kind) -> web.StreamResponse:
 
 
 async def _delete_batch(call: Call, items: tuple[Stored, ...], options: DeleteOptions) -> list[Stored]:
-    plain = msgspec.structs.replace(options, preconditions=None)
-    writes = [msgspec.structs.replace(delete_of(item.key, plain, call.manager), uid=item.uid) for item in items]
+    """Preconditions hold for each; without, one that another has replaced meanwhile is left to him."""
+    asked = options.preconditions or Preconditions()
+    writes = [delete_of(item.key, options, call.manager) for item in items]
+    if not asked.uid:
+        writes = [msgspec.structs.replace(write, uid=item.uid) for write, item in zip(writes, items, strict=True)]
+    passed_over = {"NotFound"} if asked.uid or asked.resource_version else {"NotFound", "Conflict"}
     replies = await call.commit(writes)
     for reply in replies:
-        if reply.error is not None and reply.error.get("reason") not in ("NotFound", "Conflict"):
+        if reply.error is not None and reply.error.get("reason") not in passed_over:
             raise from_status(reply.error)
     return [reply.stored for reply in replies if reply.stored is not None]

@@ -53,21 +53,33 @@ def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
         raise BadRequest("a JSON patch is a list of operations")
     unknown: list[str] = []
     problems: list[str] = []
-    kept = [admitted for op in operations if (admitted := _admit_operation(op, kind, unknown, problems)) is not None]
+    dropped: set[tuple[str, ...]] = set()
+    kept = [op for given in operations if (op := _admit_operation(given, kind, unknown, problems, dropped)) is not None]
     where = _where(kind.kind, kind.version)
     _refuse_problems(where, problems)
     return Admitted(kept, _judge(where, unknown, (), validation))
 
 
-def _admit_operation(operation: Any, kind: Kind, unknown: list[str], problems: list[str]) -> Any:
-    """None for one that goes below a field which the kind does not know; adds to `unknown` and `problems`."""
+def _admit_operation(
+    operation: Any, kind: Kind, unknown: list[str], problems: list[str], dropped: set[tuple[str, ...]]
+) -> Any:
+    """None for one that sets a field which the kind does not know, or sets something in a field that was `dropped` so;
+    adds to `unknown` and `problems`. What is no operation, or leads nowhere, is for the patch applier to refuse.
+    """
     path = operation.get("path") if isinstance(operation, dict) else None
-    if not isinstance(path, str) or operation.get("op") not in ("add", "replace"):
+    if not isinstance(path, str) or operation.get("op") not in ("add", "replace") or "value" not in operation:
+        return operation
+    if path and not path.startswith("/"):
         return operation
     parts = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
+    if any(tuple(parts[:end]) in dropped for end in range(1, len(parts))):
+        return None
     types = _types_along(parts, kind)
     if types is None:
+        if _types_along(parts[:-1], kind) is None:
+            return operation
         unknown.append(".".join(parts))
+        dropped.add(tuple(parts))
         return None
     obj = _object_with(parts, types, operation.get("value"))
     if not isinstance(obj, dict):

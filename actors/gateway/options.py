@@ -113,7 +113,8 @@ def _forbidden(field: str, why: str) -> Cause:
     return Cause(field, f"Forbidden: {why}", "FieldValueForbidden")
 
 
-def _unsupported(field: str, value: str, supported: Sequence[str]) -> Cause:
+def unsupported(field: str, value: str, supported: Sequence[str]) -> Cause:
+    """Of a value that is none of those it could be."""
     listed = ", ".join(f'"{one}"' for one in supported)
     return Cause(field, f'Unsupported value: "{value[:50]}": supported values: {listed}', "FieldValueNotSupported")
 
@@ -129,7 +130,7 @@ def _match_causes(options: ListOptions) -> Iterator[Cause]:
         if options.cursor:
             yield _forbidden(_MATCH, "resourceVersionMatch is forbidden when continue is provided")
         if options.match not in ("Exact", "NotOlderThan"):
-            yield _unsupported(_MATCH, options.match, ("Exact", "NotOlderThan", ""))
+            yield unsupported(_MATCH, options.match, ("Exact", "NotOlderThan", ""))
         if options.match == "Exact" and options.revision_text == "0":
             yield _forbidden(_MATCH, 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"')
     if options.initial_events is not None:
@@ -143,7 +144,7 @@ def _watch_causes(options: ListOptions) -> Iterator[Cause]:
         if options.initial_events is None:
             yield _forbidden(_MATCH, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
         if options.match != "NotOlderThan":
-            yield _unsupported(_MATCH, options.match, ("NotOlderThan",))
+            yield unsupported(_MATCH, options.match, ("NotOlderThan",))
         if options.cursor:
             yield _forbidden(_MATCH, "resourceVersionMatch is forbidden when continue is provided")
 
@@ -161,7 +162,7 @@ _MANAGER_BYTES_MAX = 128
 
 def parse_write(query: Query, kind: str = "CreateOptions", *, apply: bool = False) -> WriteOptions:
     """`kind`: CreateOptions, UpdateOptions or PatchOptions; `apply`: of a server-side apply. Raises Invalid."""
-    if causes := [*_dry_run_causes(query.get("dryRun", ())), *_write_causes(query, kind, apply)]:
+    if causes := [*dry_run_causes(query.get("dryRun", ())), *_write_causes(query, kind, apply)]:
         raise invalid_options(kind, causes)
     return WriteOptions(
         dry_run="All" in query.get("dryRun", ()),
@@ -184,15 +185,9 @@ def _write_causes(query: Query, kind: str, apply: bool) -> Iterator[Cause]:
         message = f"Invalid value: {manager[:50]!r}: should only contain printable characters, not {bad!r}"
         yield Cause("fieldManager", message)
     if validation not in _VALIDATIONS:
-        yield _unsupported("fieldValidation", validation, _VALIDATIONS)
+        yield unsupported("fieldValidation", validation, _VALIDATIONS)
 
 
-def _dry_run_causes(values: Sequence[str]) -> Iterator[Cause]:
-    return (_unsupported("dryRun", value, ("All",)) for value in values if value not in ("", "All"))
-
-
-def parse_dry_run(values: Sequence[str]) -> bool:
-    """Of DeleteOptions."""
-    if causes := [*_dry_run_causes(values)]:
-        raise invalid_options("DeleteOptions", causes)
-    return "All" in values
+def dry_run_causes(values: Sequence[str]) -> Iterator[Cause]:
+    """Of a value that is not `All`."""
+    return (unsupported("dryRun", value, ("All",)) for value in values if value not in ("", "All"))

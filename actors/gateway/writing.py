@@ -20,7 +20,7 @@ from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS, PATCH_BODIES, PLAI
 from actors.gateway.options import WriteOptions, parse_write
 from actors.gateway.reading import content_type, key_of
 from actors.gateway.served import SUBRESOURCES
-from actors.reconcile.actions import Create, Patch, PatchType, Update
+from actors.reconcile.actions import Create, Patch, PatchType, Reply, Update
 from actors.store.admission.subresource import scale_of
 
 SCALE = Kind("autoscaling", "v1", "Scale", "scales")
@@ -75,7 +75,14 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
         manager=call.manager,
     )
     reply = await call.commit_one(await guard(call, kind, write))
-    return answer_stored(call, kind, reply.stored, 200)
+    return answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
+
+
+def _is_new(reply: Reply, options: WriteOptions) -> bool:
+    stored = reply.stored
+    if stored is None or not reply.changed:
+        return False
+    return stored.revision == 0 if options.dry_run else stored.created_revision == stored.revision
 
 
 async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
@@ -97,9 +104,7 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
         manager=call.manager,
     )
     reply = await call.commit_one(await guard(call, kind, write))
-    stored = reply.stored
-    created = stored is not None and body is Body.APPLY and stored.created_revision == stored.revision and reply.changed
-    return answer_stored(call, kind, stored, 201 if created else 200)
+    return answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
 
 
 async def guard(call: Call, kind: Kind, write: Write) -> Write:

@@ -81,7 +81,7 @@ class Draft:
         body = self._encode(outcome.object)
         uid = previous.uid if previous else outcome.object["metadata"]["uid"]
         if write.dry_run:
-            revision, created = (previous.revision, previous.created_revision) if previous else (self._revision, 0)
+            revision, created = (previous.revision, previous.created_revision) if previous else (0, 0)
             return Reply(stored=Stored(outcome.key, revision, created, uid, body), removed=removed)
         self._revision += 1
         created = previous.created_revision if previous else self._revision

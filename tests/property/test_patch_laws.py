@@ -7,7 +7,8 @@ import copy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.patch import apply_json, apply_merge, apply_strategic
+from actors.api.patch import apply_json, apply_merge
+from actors.api.strategic_patch import apply_strategic
 
 scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=3)
 names = st.text(alphabet="abc/~", min_size=1, max_size=2)

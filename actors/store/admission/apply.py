@@ -4,8 +4,7 @@ wanted before and nobody else does goes; what another manager wants otherwise is
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from actors.api.kinds import Kind
 from actors.api.schema import Field, definition_name
 from actors.reconcile.actions import Create, Patch
 from actors.store.admission import metadata, refusals
+from actors.store.admission.applied import check_applied
 from actors.store.admission.create import admit_create
 from actors.store.admission.fieldset import (
     CONTAINER,
@@ -29,8 +29,11 @@ from actors.store.admission.fieldset import (
     item_steps,
     member_field,
 )
+from actors.store.admission.last_applied import allowed_conflicts, with_last_applied
 from actors.store.admission.outcome import Context, Outcome, Put
 from actors.store.admission.ownership import APPLY, Claim, Owner, read_claims, with_claims
+from actors.store.admission.pruning import pruned
+from actors.store.admission.subresource import scaled
 from actors.store.admission.update import check_subresource, finish_update
 
 
@@ -39,12 +42,14 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
     kind = kinds.kind_of(write.key.resource)
     if not write.manager:
         raise BadRequest("PatchOptions is invalid: fieldManager: Required value: is required for apply patch")
-    if write.subresource not in ("", "status"):
+    if write.subresource not in ("", "status", "scale"):
         raise BadRequest(f"{kind.resource}/{write.subresource} cannot be applied: use another kind of patch")
     check_subresource(kind, write.subresource)
     view = view_of(write.api_version, kind)
-    wanted = metadata.check_type(to_stored(metadata.check_type(write.patch, view), view), kind)
+    patch = scaled(write.patch, view) if write.subresource == "scale" else write.patch
+    wanted = metadata.check_type(to_stored(metadata.check_type(patch, view), view), kind)
     metadata.read_meta(wanted)
+    check_applied(wanted, kind)
     metadata.check_target(wanted, write.key)
     if wanted["metadata"].get("managedFields"):
         raise BadRequest("metadata.managedFields must be nil")
@@ -59,7 +64,7 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
 def _wanted_paths(wanted: Object, kind: Kind, subresource: str) -> frozenset[Path]:
     if "status" not in kind.subresources:
         return frozenset(flatten(wanted))
-    return frozenset(flatten(wanted, status=bool(subresource)))
+    return frozenset(flatten(wanted, status=subresource == "status"))
 
 
 def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Put:
@@ -77,13 +82,16 @@ def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind
     others = [other for other in claims if other.owner != claim.owner]
     mine = next((known for known in claims if known.owner == claim.owner), None)
     conflicts = _find_conflicts(live, wanted, claim.paths, others)
-    if conflicts and not write.force:
-        raise _refusal(conflicts)
+    own = allowed_conflicts(live, write.manager) if conflicts else frozenset()
+    refused = [] if write.force else [(other, path) for other, path in conflicts if path not in own]
+    if refused:
+        raise _refusal(refused)
     taken = {path for _, path in conflicts}
     others = [msgspec.structs.replace(other, paths=other.paths - taken) for other in others]
-    dropped = (mine.paths if mine else frozenset()) - claim.paths - {path for other in others for path in other.paths}
     shape = Field(definition_name(kind.api_version, kind.kind))
-    merged = _without(_merged(live, wanted, shape), shape, dropped, [path for other in others for path in other.paths])
+    kept = frozenset[Path]().union(*(other.paths for other in others))
+    merged = pruned(_merged(live, wanted, shape), shape, mine.paths if mine else frozenset(), claim.paths, kept)
+    merged = with_last_applied(merged, wanted, write.manager)
     if mine is not None and mine.paths == claim.paths and not taken:
         claim = mine
     position = claims.index(mine) if mine is not None else len(others)
@@ -128,52 +136,13 @@ def _merged(live: Any, wanted: Any, field: Field | None) -> Any:
     if isinstance(live, list) and isinstance(wanted, list):
         old_steps, new_steps = item_steps(live, field), item_steps(wanted, field)
         if old_steps is not None and new_steps is not None and field is not None:
-            return _merged_items(
-                dict(zip(old_steps, live, strict=True)), dict(zip(new_steps, wanted, strict=True)), field
-            )
+            old, new = list(zip(old_steps, live, strict=True)), dict(zip(new_steps, wanted, strict=True))
+            return _merged_items(old, new, field)
     return wanted
 
 
-def _merged_items(live: dict[str, Any], wanted: dict[str, Any], field: Field) -> list[Any]:
-    """The wanted ones in their order, each over its old self; then those that only others want."""
-    element = Field(field.element)
-    merged = {step: _merged(live.get(step), item, element) for step, item in wanted.items()}
-    return [*merged.values(), *(item for step, item in live.items() if step not in merged)]
-
-
-# --- giving up --------------------------------------------------------------------------------------------------
-
-
-def _without(obj: Object, shape: Field, dropped: Iterable[Path], kept: Sequence[Path]) -> Object:
-    """`obj` without the fields that nobody wants any more; what holds a field of another manager's stays.
-
-    Items go first and whole, with what was defaulted in them; a map goes when nothing is left in it.
-    """
-    held = {path[:end] for path in kept for end in range(1, len(path) + 1)}
-    for path in sorted(dropped, key=lambda path: (path[-1].startswith("f:"), -len(path))):
-        is_item = not path[-1].startswith("f:")
-        is_whole = flatten(obj).get(path, CONTAINER) is not CONTAINER
-        if path not in held and (is_item or (is_whole and not _is_key_of_item(path))):
-            obj = _cut(obj, shape, path)
-    return obj
-
-
-def _is_key_of_item(path: Path) -> bool:
-    """Such a field goes with its item, never alone."""
-    return len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
-
-
-def _cut(value: Any, field: Field | None, path: Path) -> Any:
-    """A copy of `value` without what is at `path`."""
-    step, rest = path[0], path[1:]
-    if isinstance(value, dict) and step.startswith("f:") and step[2:] in value:
-        name = step[2:]
-        left = {n: v for n, v in value.items() if n != name}
-        return {**value, name: _cut(value[name], member_field(field, name), rest)} if rest else left
-    if isinstance(value, list) and field is not None and (steps := item_steps(value, field)) is not None:
-        pairs = list(zip(steps, value, strict=True))
-        if not rest:
-            return [item for at, item in pairs if at != step]
-        element = Field(field.element)
-        return [_cut(item, element, rest) if at == step else item for at, item in pairs]
-    return value
+def _merged_items(live: list[tuple[str, Any]], wanted: dict[str, Any], field: Field) -> list[Any]:
+    """The wanted ones in their order, each over its old self; then those that only others want, repeated or not."""
+    element, known = Field(field.element), dict(reversed(live))
+    merged = {step: _merged(known.get(step), item, element) for step, item in wanted.items()}
+    return [*merged.values(), *(item for step, item in live if step not in merged)]

@@ -38,7 +38,7 @@ _SERVER_METADATA = frozenset(
     }
 )
 #: The one merge key that clients leave out, with its default.
-_KEY_DEFAULTS = {"protocol": "TCP"}
+KEY_DEFAULTS = {"protocol": "TCP"}
 
 
 def flatten(obj: Object, *, status: bool | None = None) -> dict[Path, Any]:
@@ -78,7 +78,16 @@ def _walk(value: Any, field: Field | None, path: Path) -> Iterator[tuple[Path, A
                     pair for n, i in item.items() for pair in _walk(i, _member(element, n), (*path, step, f"f:{n}"))
                 )
     else:
-        yield path, value
+        yield path, CONTAINER if _holds_entries(value, field) else value
+
+
+def _holds_entries(value: Any, field: Field | None) -> bool:
+    """An empty map, keyed list or set: nobody's entries are in it, and whoever adds one changes nothing of it."""
+    if field is None or value not in ({}, []):
+        return False
+    if isinstance(value, dict):
+        return field.map_type != "atomic"
+    return field.list_type == "set" or (field.list_type == "map" and bool(field.map_keys))
 
 
 def _member(field: Field | None, name: str) -> Field | None:
@@ -107,7 +116,7 @@ def item_steps(items: list[Any], field: Field | None) -> list[str] | None:
 
 
 def _key_step(item: Object, keys: Iterable[str]) -> str:
-    found = {key: item.get(key, _KEY_DEFAULTS.get(key)) for key in sorted(keys)}
+    found = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in sorted(keys)}
     return "k:" + _compact({key: value for key, value in found.items() if value is not None})
 
 

@@ -16,7 +16,11 @@ from actors.store.admission import refusals
 
 #: Set once, then only ever carried over. A client that leaves them out means no change.
 _CARRIED = ("uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName")
-_IMMUTABLE = ("creationTimestamp",)
+_IMMUTABLE = {
+    "creationTimestamp": "field is immutable",
+    "deletionTimestamp": "field is immutable",
+    "deletionGracePeriodSeconds": "field is immutable; may only be changed via deletion",
+}
 #: Never a client's to set on a new object.
 _SERVER_SET = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation")
 FIRST_GENERATION = 1
@@ -114,8 +118,8 @@ def find_immutable(old: Object, new: Object) -> list[Cause]:
     """Fields of metadata that a client tries to change and may not."""
     before, after = old["metadata"], new["metadata"]
     return [
-        Cause(f"metadata.{name}", f"Invalid value: {json.dumps(after[name])}: field is immutable")
-        for name in _IMMUTABLE
+        Cause(f"metadata.{name}", f"Invalid value: {json.dumps(after[name])}: {why}")
+        for name, why in _IMMUTABLE.items()
         if name in after and after[name] != before.get(name)
     ]
 

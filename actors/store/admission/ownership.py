@@ -6,16 +6,21 @@ manager (the control plane's own) claims nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from actors.api.codec import Object
+from actors.api.errors import Cause
 from actors.api.meta import Lens
 from actors.store.admission.fieldset import Path, decode_fields, encode_fields, flatten
 
 APPLY, UPDATE = "Apply", "Update"
+_ANCIENT = "ancient-changes"
+_UPDATERS_MAX = 10
+_MANAGER_BYTES_MAX = 128
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -86,6 +91,8 @@ def owned_by_create(obj: Object, manager: str, now: str) -> Object:
 
 def owned_by_update(old: Object, new: Object, manager: str, subresource: str, now: str) -> Object:
     """What has changed is the manager's and nobody else's; what is gone is nobody's."""
+    if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
+        new = with_claims(new, read_claims(new))
     if not manager:
         return new
     before, after = flatten(old), flatten(new)
@@ -94,7 +101,49 @@ def owned_by_update(old: Object, new: Object, manager: str, subresource: str, no
     if not changed and not gone:
         return new
     owner = Owner(manager, UPDATE, subresource)
-    return with_claims(new, claimed(read_claims(new), owner, new["apiVersion"], now, changed, changed | gone))
+    return with_claims(new, _few(claimed(read_claims(new), owner, new["apiVersion"], now, changed, changed | gone)))
+
+
+def _few(claims: list[Claim]) -> list[Claim]:
+    """Of many managers who have each updated something, the oldest become one (structured-merge-diff's cap)."""
+    updates = sorted((claim for claim in claims if claim.owner.operation == UPDATE and claim.paths), key=_age)
+    if len(updates) <= _UPDATERS_MAX:
+        return claims
+    old = updates[: len(updates) - _UPDATERS_MAX + 1]
+    paths = frozenset[Path]().union(*(claim.paths for claim in old))
+    return [
+        Claim(Owner(_ANCIENT, UPDATE), old[-1].api_version, old[-1].time, paths),
+        *(c for c in claims if c not in old),
+    ]
+
+
+def _age(claim: Claim) -> tuple[bool, str]:
+    return claim.owner.manager != _ANCIENT, claim.time
+
+
+def find_malformed(old: Object, new: Object) -> list[Cause]:
+    """What a client writes into `managedFields` itself must be such (apimachinery: ValidateManagedFields)."""
+    entries = new["metadata"].get("managedFields")
+    if entries is None or entries == old["metadata"].get("managedFields"):
+        return []
+    return [
+        cause for at, entry in enumerate(entries) for cause in _entry_causes(f"metadata.managedFields[{at}]", entry)
+    ]
+
+
+def _entry_causes(path: str, entry: Any) -> Iterator[Cause]:
+    """An empty entry asks for all to be forgotten."""
+    if not isinstance(entry, dict) or not entry:
+        return
+    if entry.get("operation") not in (APPLY, UPDATE):
+        shown = json.dumps(entry.get("operation", ""))
+        yield Cause(f"{path}.operation", f"Invalid value: {shown}: must be `Apply` or `Update`")
+    if entry.get("fieldsType", "FieldsV1") != "FieldsV1":
+        yield Cause(f"{path}.fieldsType", f"Invalid value: {json.dumps(entry['fieldsType'])}: must be `FieldsV1`")
+    if len(str(entry.get("manager", "")).encode()) > _MANAGER_BYTES_MAX:
+        yield Cause(
+            f"{path}.manager", f"Too long: may not be more than {_MANAGER_BYTES_MAX} bytes", "FieldValueTooLong"
+        )
 
 
 def claimed(

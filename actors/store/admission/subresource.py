@@ -17,13 +17,30 @@ from actors.api.selector import format_labels, from_selector
 
 #: Those that are written through the store; the others (log, exec) are the nodelet's.
 SERVED = frozenset({"status", "scale", "binding", "finalize", "approval"})
+_LABELS, _ANNOTATIONS = "labels", "annotations"
+#: What a write of status may change in metadata too: as much as the kind's status strategy leaves alone in Kubernetes.
+_TOLD_WITH_STATUS = {
+    "pods": (_LABELS, _ANNOTATIONS),
+    "nodes": (_LABELS, _ANNOTATIONS),
+    "namespaces": (_LABELS, _ANNOTATIONS),
+    "services": (_LABELS, _ANNOTATIONS),
+    "persistentvolumes": (_LABELS, _ANNOTATIONS),
+    "persistentvolumeclaims": (_LABELS, _ANNOTATIONS),
+    "replicationcontrollers": (_LABELS, _ANNOTATIONS),
+    "deployments.apps": (_ANNOTATIONS,),
+    "replicasets.apps": (_LABELS, _ANNOTATIONS),
+    "statefulsets.apps": (_LABELS, _ANNOTATIONS),
+    "daemonsets.apps": (_LABELS, _ANNOTATIONS),
+    "jobs.batch": (_LABELS, _ANNOTATIONS),
+    "cronjobs.batch": (_LABELS, _ANNOTATIONS),
+}
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Object:
     """`new`, held to what its way in may change."""
     if subresource == "status":
-        return _with_managers(old | {"status": new.get("status", {})}, new)
+        return _with_status(old, new, kind)
     if subresource == "approval":
         return _with_managers(_with_conditions(old, new), new)
     if subresource == "finalize":
@@ -40,6 +57,15 @@ def _with_conditions(obj: Object, source: Object) -> Object:
     """`obj` with the conditions of `source`: what an approval of a CertificateSigningRequest may say."""
     conditions = value_at(source, "status.conditions") or []
     return {**obj, "status": {**(obj.get("status") or {}), "conditions": conditions}}
+
+
+def _with_status(old: Object, new: Object, kind: Kind) -> Object:
+    changed = _with_managers(old | {"status": new.get("status", {})}, new)
+    for name in _TOLD_WITH_STATUS.get(kind.resource, ()):
+        changed["metadata"].pop(name, None)
+        if name in new["metadata"]:
+            changed["metadata"][name] = new["metadata"][name]
+    return changed
 
 
 def _with_finalizers(obj: Object, source: Object) -> Object:
@@ -99,3 +125,11 @@ def _selector_text(selector: Any) -> str:
     if not selector.keys() & {"matchLabels", "matchExpressions"}:
         selector = {"matchLabels": selector}
     return format_labels(from_selector(msgspec.convert(selector, LabelSelector)))
+
+
+def scaled(scale: Object, kind: Kind) -> Object:
+    """An applied Scale as what it says of the object itself."""
+    metadata = dict(scale.get("metadata") or {}) if isinstance(scale, dict) else {}
+    obj: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
+    replicas = value_at(scale, "spec.replicas")
+    return obj if replicas is None else with_replicas(obj, kind, replicas)

@@ -10,17 +10,48 @@ from actors.api.clock import format_time
 from actors.api.codec import Object, decode
 from actors.api.conversion import to_stored, to_view, view_of
 from actors.api.defaulting import default
-from actors.api.errors import BadRequest, Invalid, NotFound, UnsupportedMediaType
+from actors.api.errors import BadRequest, Cause, Invalid, NotFound, UnsupportedMediaType
 from actors.api.key import Stored
 from actors.api.kinds import Kind
-from actors.api.patch import apply_json, apply_merge, apply_strategic
+from actors.api.patch import apply_json, apply_merge
+from actors.api.strategic_patch import apply_strategic
 from actors.api.validation import invalid, typed, validate
-from actors.reconcile.actions import Patch, PatchType, Update
+from actors.reconcile.actions import Create, Patch, PatchType, Update
 from actors.store.admission import metadata, refusals
+from actors.store.admission.create import admit_create
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
-from actors.store.admission.ownership import owned_by_update
+from actors.store.admission.ownership import find_malformed, owned_by_update
 from actors.store.admission.pod import bound, find_frozen_fields
 from actors.store.admission.subresource import SERVED, changed_part, scale_of, with_replicas
+
+#: Kinds whose PUT makes what is not there (their strategies' AllowCreateOnUpdate).
+_MADE_BY_UPDATE = frozenset(
+    {
+        "endpoints",
+        "events",
+        "leases.coordination.k8s.io",
+        "limitranges",
+        "podtemplates",
+        "services",
+        "roles.rbac.authorization.k8s.io",
+        "rolebindings.rbac.authorization.k8s.io",
+        "clusterroles.rbac.authorization.k8s.io",
+        "clusterrolebindings.rbac.authorization.k8s.io",
+    }
+)
+#: Kinds whose PUT must say which revision it replaces (AllowUnconditionalUpdate is false).
+_CONDITIONAL = frozenset(
+    {
+        "leases.coordination.k8s.io",
+        "poddisruptionbudgets.policy",
+        "customresourcedefinitions.apiextensions.k8s.io",
+        "apiservices.apiregistration.k8s.io",
+        "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingwebhookconfigurations.admissionregistration.k8s.io",
+        "validatingadmissionpolicies.admissionregistration.k8s.io",
+        "validatingadmissionpolicybindings.admissionregistration.k8s.io",
+    }
+)
 
 
 def admit_update(write: Update, context: Context) -> Outcome:
@@ -28,12 +59,25 @@ def admit_update(write: Update, context: Context) -> Outcome:
     kind = kinds.kind_of(write.key.resource)
     stored = context.lookup(write.key)
     if stored is None:
-        raise refusals.not_found(kind, write.key.name)
+        return _made_by_update(write, kind, context)
     check_subresource(kind, write.subresource)
     if write.subresource == "scale":
         return _finish_scale(write.object, stored, kind, write.manager, context)
     given = metadata.check_type(write.object, kind)
+    if kind.resource in _CONDITIONAL and metadata.read_meta(given).resource_version in ("", "0"):
+        cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
+        raise invalid(decode(stored), (cause,))
     return finish_update(given, stored, decode(stored), kind, write.subresource, write.manager, context)
+
+
+def _made_by_update(write: Update, kind: Kind, context: Context) -> Outcome:
+    if write.subresource or kind.resource not in _MADE_BY_UPDATE:
+        raise refusals.not_found(kind, write.key.name)
+    _, namespace, name = write.key
+    given = metadata.check_type(write.object, kind)
+    obj = {**given, "metadata": {**given["metadata"], "name": name}}
+    metadata.check_target(given, write.key)
+    return admit_create(Create(resource=kind.resource, namespace=namespace, object=obj, manager=write.manager), context)
 
 
 def admit_patch(write: Patch, context: Context) -> Outcome:
@@ -84,7 +128,7 @@ def finish_update(
     meta = metadata.read_meta(given)
     metadata.check_target(given, stored.key)
     metadata.check_preconditions(kind, stored, meta.uid, meta.resource_version, subresource)
-    if causes := metadata.find_immutable(old, given):
+    if causes := [*metadata.find_immutable(old, given), *find_malformed(old, given)]:
         raise invalid(old, causes)
     new = changed_part(old, metadata.carried_over(old, given), kind, subresource)
     return _finish(kind, stored, old, new, manager, context, subresource)
@@ -135,4 +179,4 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
     obj = decode(stored)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
     metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
-    return finish_update(with_replicas(obj, kind, replicas), stored, obj, kind, "", manager, context)
+    return finish_update(with_replicas(obj, kind, replicas), stored, obj, kind, "scale", manager, context)

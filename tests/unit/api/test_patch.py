@@ -1,7 +1,8 @@
 import pytest
 
 from actors.api.errors import BadRequest, Invalid
-from actors.api.patch import apply_json, apply_merge, apply_strategic
+from actors.api.patch import apply_json, apply_merge
+from actors.api.strategic_patch import apply_strategic
 
 DEPLOYMENT = {
     "metadata": {"labels": {"a": "1"}},
