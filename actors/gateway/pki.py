@@ -85,6 +85,20 @@ def server_sans(host_names: Sequence[str], addresses: Sequence[str], extra: Sequ
     return tuple(dict.fromkeys(filter(None, (*fixed, *host_names, *addresses, *extra))))
 
 
+def sign_client(home: Path, request: x509.CertificateSigningRequest, life: timedelta, now: datetime) -> bytes:
+    """A client certificate in PEM for the subject and key of a request. Raises PkiError."""
+    authority = _Authority(pki_at(home).ca, now)
+    end = min(now + life, authority.certificate.not_valid_after_utc)
+    builder = x509.CertificateBuilder().subject_name(request.subject).public_key(request.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).issuer_name(authority.certificate.subject)
+    builder = builder.not_valid_before((now - _BACKDATE).astimezone(UTC)).not_valid_after(end.astimezone(UTC))
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    builder = builder.add_extension(issuer, critical=False)
+    return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
 class _Authority:
     """The CA with its key, at one moment."""
 

@@ -13,15 +13,17 @@ import secrets
 import socket
 import ssl
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+from cryptography import x509
 
 from actors.gateway import pki
 from actors.gateway.app import App
 from actors.gateway.auth.access import Access
 from actors.gateway.auth.keys import ensure_keys
+from actors.gateway.auth.signing import Signer
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
@@ -61,6 +63,8 @@ class Gateway:
         self._web: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._renewal: asyncio.Task[None] | None = None
+        self._signing: asyncio.Task[None] | None = None
+        self._store = store
 
     @property
     def url(self) -> str:
@@ -72,16 +76,18 @@ class Gateway:
         self._context = make_context(certificates)
         self._web = make_web_server(self.app, self.config)
         self.access.start()
+        self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
         self.kubeconfig = write_kubeconfig(self.config.home_path, certificates, self.url)
         self._renewal = asyncio.create_task(self._renew_forever())
 
     async def stop(self) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._renewal
+        for task in (self._renewal, self._signing):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         if self._listener is not None:
             self._listener.close()
         if self._web is not None:
@@ -109,6 +115,9 @@ class Gateway:
         addresses = (self.config.advertised_address, self.config.host if self.config.host != "0.0.0.0" else "")
         sans = pki.server_sans((name, socket.getfqdn()), addresses, self.config.sans)
         return pki.ensure(self.config.home_path, sans, datetime.now(UTC))
+
+    def _sign(self, request: x509.CertificateSigningRequest, life: timedelta) -> bytes:
+        return pki.sign_client(self.config.home_path, request, life, datetime.now(UTC))
 
     async def _renew_forever(self) -> None:
         """Certificates that near their end are replaced under the running listener."""

@@ -10,9 +10,10 @@ from actors.api.codec import Object, decode
 from actors.api.conversion import shown, to_stored
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
-from actors.api.kinds import Kind
+from actors.api.kinds import SIGNING_REQUEST, Kind
 from actors.gateway import render
 from actors.gateway.auth.escalation import Write, guard_write
+from actors.gateway.auth.signing import guard_request
 from actors.gateway.body import duplicate_fields, parse_value
 from actors.gateway.call import Call
 from actors.gateway.fields import Admitted, admit_object, admit_operations, admit_patch
@@ -109,7 +110,10 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
 
 async def guard(call: Call, kind: Kind, write: Write) -> Write:
     """What is about rights may only be written by those who hold them."""
-    return await guard_write(call.store, await call.backend.access.policy_for(call.user), call.user, kind, write)
+    policy = await call.backend.access.policy_for(call.user)
+    if kind is SIGNING_REQUEST:
+        return await guard_request(call.store, policy, call.user, write)
+    return await guard_write(call.store, policy, call.user, kind, write)
 
 
 def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: WriteOptions) -> Admitted:

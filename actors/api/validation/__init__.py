@@ -12,6 +12,7 @@ from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
 from actors.api.schema import check_object
 from actors.api.validation.causes import Causes
+from actors.api.validation.certificates import validate_signing_request
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.objects import validate_files, validate_node, validate_service
 from actors.api.validation.pod import validate_pod
@@ -68,6 +69,7 @@ _VALIDATORS: dict[tuple[str, str], Validator] = {
     ("apps/v1", "Deployment"): validate_deployment,
     ("apps/v1", "ReplicaSet"): validate_replicated,
     ("batch/v1", "Job"): validate_job,
+    ("certificates.k8s.io/v1", "CertificateSigningRequest"): validate_signing_request,
     ("rbac.authorization.k8s.io/v1", "Role"): validate_role,
     ("rbac.authorization.k8s.io/v1", "ClusterRole"): validate_role,
     ("rbac.authorization.k8s.io/v1", "RoleBinding"): validate_binding,
