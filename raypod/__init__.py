@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         NameTaken,
         NotFound,
         RaypodError,
+        SomeRefused,
         WaitTimeout,
     )
     from raypod.runs import AsyncRun
@@ -42,6 +43,7 @@ _HOMES = {
     "NameTaken": "errors",
     "NotFound": "errors",
     "RaypodError": "errors",
+    "SomeRefused": "errors",
     "WaitTimeout": "errors",
 }
 
@@ -57,6 +59,7 @@ __all__ = [
     "RaypodError",
     "Run",
     "RunStatus",
+    "SomeRefused",
     "WaitTimeout",
 ]
 

@@ -65,17 +65,21 @@ class ApiClient:
         params: Mapping[str, object] | None = None,
         kind: str = "application/json",
         accept: str = "",
+        repeat_key: str = "",
         timeout_seconds: float = 60,
         patient: bool = True,
     ) -> Object:
         """The answer's object. Raises ApiError for a refusal, ClusterUnreachable when nobody answers.
 
+        `repeat_key`: with it the server does a repeated write once, so it is repeated whenever the answer is lost.
         Not `patient`: that something behind the API is away is an answer, too, and told at once.
         """
-        data = _encode(body) if body is not None else None
+        data = body if isinstance(body, bytes) else _encode(body) if body is not None else None
         headers = {"Content-Type": kind} if data is not None else {}
         if accept:
             headers["Accept"] = accept
+        if repeat_key:
+            headers["Idempotency-Key"] = repeat_key
         deadline = time.monotonic() + self._patience_seconds
         while True:
             try:
@@ -94,7 +98,7 @@ class ApiClient:
                 failure: Exception = error
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 failure = error
-                if not _may_repeat(method, error):
+                if not repeat_key and not _may_repeat(method, error):
                     raise self._unreachable(error) from error
             if time.monotonic() > deadline:
                 raise self._unreachable(failure) from failure

@@ -9,16 +9,16 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, Unpack
 from urllib.parse import quote
 
-from raypod import calls, control, past
+from raypod import batch, calls, control, past
 from raypod.api import ApiClient
-from raypod.errors import CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError
+from raypod.errors import ApiError, CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError, SomeRefused
 from raypod.kubeconfig import kubeconfig_path, read_endpoint
-from raypod.manifests import RUN_LABEL, Needs, RunOptions, is_name, job_manifest
+from raypod.manifests import RUN_LABEL, ManyRun, Needs, RunOptions, is_name, job_manifest
 from raypod.past import When
 from raypod.runs import AsyncRun
 from raypod.status import RunStatus, derive_status
@@ -100,6 +100,37 @@ class AsyncCluster:
             name = manifest["metadata"]["name"]
             error.args = (f"a run called {name!r} exists: choose another name, or end it with `raypod stop {name}`",)
             raise
+
+    async def run_many(self, runs: Sequence[ManyRun]) -> list[AsyncRun]:
+        """Submit many runs at once: for each a dict of what `run` takes. Raises ValueError for an argument that cannot
+        be, before anything is submitted; SomeRefused when the API has refused some, with what became of each."""
+        drawn: list[dict[str, Any]] = [{"name": f"run-{secrets.token_hex(4)}", **run} for run in runs]
+        manifests = [job_manifest(**options) for options in drawn]
+        api = await self.api()
+        submitted_at = time.time()
+        answers = await batch.create_many(api, [(self._jobs_path, manifest) for manifest in manifests], whole=True)
+        results = [job if isinstance(job, ApiError) else AsyncRun(self, job, submitted_at) for job in answers]
+        if any(isinstance(result, ApiError) for result in results):
+            raise SomeRefused("runs", results)
+        return [result for result in results if isinstance(result, AsyncRun)]
+
+    async def create_many(self, objects: Sequence[Object]) -> list[Object | ApiError]:
+        """Create objects of any kinds in few requests and few commits; those without a namespace in this cluster's own.
+
+        What became of each, in order: `{"metadata": {name, namespace, uid, resourceVersion}}`, or why it was refused.
+        Raises ValueError for a kind that is not served; then nothing is created.
+        """
+        api = await self.api()
+        kinds: dict[tuple[str, str], past.Kind] = {}
+        placed = []
+        for obj in objects:
+            named = str(obj.get("apiVersion", "")), str(obj.get("kind", ""))
+            if named not in kinds:
+                group, slash, _ = named[0].rpartition("/")
+                kinds[named] = await past.find_kind(api, named[1] + (f".{group}" if slash else ""))
+            namespace = (obj.get("metadata") or {}).get("namespace") or self._namespace
+            placed.append((kinds[named].path(namespace), obj))
+        return await batch.create_many(api, placed)
 
     async def get(self, name: str) -> AsyncRun:
         """Raises NotFound."""

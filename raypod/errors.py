@@ -5,6 +5,7 @@ RaypodError
   ControlPlaneError    `raypod up` or `down` failed
   ApiError             the API refused; carries Kubernetes' Status
     NotFound, NameTaken
+  SomeRefused          of many things some were refused; carries what became of each
   WaitTimeout          also a TimeoutError; says what is being waited for
   CallError            a function could not be run or its result not be brought back
 """
@@ -51,6 +52,15 @@ class NotFound(ApiError):
 
 class NameTaken(ApiError):
     """An object of that name exists."""
+
+
+class SomeRefused(RaypodError):
+    """`results`: in order, what was made or the ApiError that refused it."""
+
+    def __init__(self, what: str, results: list[Any]) -> None:
+        refusals = [result for result in results if isinstance(result, ApiError)]
+        super().__init__(f"{len(refusals)} of {len(results)} {what} were refused; the first because {refusals[0]}")
+        self.results = results
 
 
 def error_from_status(status: dict[str, Any]) -> ApiError:

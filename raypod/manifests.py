@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 Object = dict[str, Any]
 
@@ -58,6 +58,13 @@ class RunOptions(Needs, total=False):
     node_selector: Mapping[str, str] | None
     labels: Mapping[str, str] | None
     grace_seconds: int | None
+
+
+class ManyRun(RunOptions, total=False):
+    """One of many runs: what `run` takes, as a dict. `name` is drawn when it is left out."""
+
+    name: str
+    image: Required[str]
 
 
 def job_manifest(

@@ -6,12 +6,12 @@ import asyncio
 import atexit
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar, Unpack, cast
 
 from raypod.cluster import AsyncCluster
-from raypod.errors import RaypodError
-from raypod.manifests import Needs, RunOptions
+from raypod.errors import ApiError, RaypodError, SomeRefused
+from raypod.manifests import ManyRun, Needs, RunOptions
 from raypod.past import When
 from raypod.runs import AsyncRun
 from raypod.status import RunStatus
@@ -215,6 +215,18 @@ class Cluster:
         Raises ValueError for an argument that cannot be, NameTaken, ApiError.
         """
         return Run(self._thread.run(self.aio.run(name, image=image, **options)), self._thread)
+
+    def run_many(self, runs: Sequence[ManyRun]) -> list[Run]:
+        """Submit many runs at once: for each a dict of what `run` takes. See AsyncCluster.run_many."""
+        try:
+            return [Run(run, self._thread) for run in self._thread.run(self.aio.run_many(runs))]
+        except SomeRefused as error:
+            error.results = [Run(r, self._thread) if isinstance(r, AsyncRun) else r for r in error.results]
+            raise
+
+    def create_many(self, objects: Sequence[Object]) -> list[Object | ApiError]:
+        """Create objects of any kinds in few requests and few commits. See AsyncCluster.create_many."""
+        return self._thread.run(self.aio.create_many(objects))
 
     def get(self, name: str) -> Run:
         """Raises NotFound."""

@@ -98,7 +98,7 @@ async def route(call: Call) -> web.StreamResponse:
     if target.segments[:2] == extras.PREFIX:
         return await extras.serve_extra(call)
     if (target.group, target.version) == own.GROUP_VERSION:
-        return await own.serve(call)
+        return await own.serve(call, answer_item)
     if not target.plural:
         if target.verb != "get":
             raise MethodNotAllowed(_NO_METHOD)
@@ -111,6 +111,12 @@ async def route(call: Call) -> web.StreamResponse:
     if misplaced or target.verb not in kind.verbs:
         raise MethodNotAllowed(_NO_METHOD)
     return await (_OBJECT[target.verb] if kind.stored else _ANSWERED[kind.resource])(call, kind)
+
+
+async def answer_item(call: Call) -> web.StreamResponse:
+    """A request within another one's: authorized and routed as if it had come alone."""
+    await call.backend.access.check(call.user, call.target)
+    return await route(call)
 
 
 async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:

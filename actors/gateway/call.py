@@ -85,9 +85,10 @@ class Call:
     def body_type(self, allowed: frozenset[Body]) -> Body:
         return body_type(self.request.headers.get("Content-Type", ""), allowed)
 
-    async def read_body(self) -> bytes:
-        """Raises TooLarge; BadRequest when the client does not send what it announced in time."""
-        bytes_max = self.backend.config.body_bytes_max
+    async def read_body(self, bytes_max: int = 0) -> bytes:
+        """Raises TooLarge (`bytes_max` 0: the configured limit); BadRequest when the client does not send what it
+        announced in time."""
+        bytes_max = bytes_max or self.backend.config.body_bytes_max
         too_large = TooLarge(f"Request entity too large: limit is {bytes_max}")
         if (self.request.content_length or 0) > bytes_max:
             raise too_large
@@ -112,8 +113,11 @@ class Call:
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
         """One durable commit in the user's name, safe to repeat by whatever carries it to the store."""
-        signed = [msgspec.structs.replace(write, user=self.user.name) for write in writes]
-        return await self.store.commit(signed, idempotency_key=self.backend.new_id())
+        return await self.store.commit(self.signed(writes), idempotency_key=self.backend.new_id())
+
+    def signed(self, writes: Sequence[StoreWrite]) -> list[StoreWrite]:
+        """In the name of whose call it is."""
+        return [msgspec.structs.replace(write, user=self.user.name) for write in writes]
 
     async def commit_one(self, write: StoreWrite) -> Reply:
         """Raises the ApiError that the store answered."""

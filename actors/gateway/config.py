@@ -58,6 +58,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     sans: tuple[str, ...] = ()
     authentication: AuthenticationConfig = AuthenticationConfig()
     body_bytes_max: int = 3 * 1024 * 1024
+    batch_bytes_max: int = 16 * 1024 * 1024
+    batch_writes_max: int = 5000
     request_head_seconds: int = 15
     body_seconds: int = 60
     idle_seconds: int = 300

@@ -19,7 +19,8 @@ from actors.store.engine import Engine, Request
 from actors.store.news import News
 
 _LOG = logging.getLogger(__name__)
-_GROUP_WRITES_MAX = 2000
+#: Of large requests together; planning more at once would keep readers and small commits waiting.
+_GROUP_WRITES_MAX = 500
 _RELOAD_WAIT_SECONDS = 0.5
 
 

@@ -71,8 +71,12 @@ class Access:
                 return asking, asking
             raise Unauthorized("Unauthorized")
         user = asking if wish is None else impersonated(await self.policy_for(asking), asking, wish)
-        check(await self.policy_for(user), user, attributes_of(target))
+        await self.check(user, target)
         return asking, user
+
+    async def check(self, user: User, target: Target) -> None:
+        """Raises Forbidden."""
+        check(await self.policy_for(user), user, attributes_of(target))
 
     async def policy_for(self, user: User) -> Policy:
         return await self.feed.policy_for(user)
