@@ -16,6 +16,7 @@ from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFoun
 from actors.api.kinds import BINDING, Kind
 from actors.gateway import extras, own
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
+from actors.gateway.compression import compressed
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.history import read_history
@@ -69,7 +70,7 @@ class App:
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests += 1
         try:
-            return await route(await self._call(request))
+            return await compressed(request, await route(await self._call(request)))
         except ApiError as error:
             return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
