@@ -11,12 +11,15 @@ from actors.api.codec import Object
 from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
 from actors.api.schema import check_object
+from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
 from actors.api.validation.certificates import validate_signing_request
 from actors.api.validation.metadata import validate_metadata
-from actors.api.validation.objects import validate_files, validate_node, validate_service
+from actors.api.validation.objects import validate_files, validate_node
 from actors.api.validation.pod import validate_pod
 from actors.api.validation.rbac import validate_binding, validate_role
+from actors.api.validation.relations import RELATIONS
+from actors.api.validation.rules import by_rules, unchanged
 from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
@@ -25,10 +28,13 @@ Validator = Callable[[Object, Object | None], Causes]
 def validate(obj: Object, old: Object | None = None) -> list[Cause]:
     """Every bad field of a defaulted object; `old` is what it replaces."""
     causes = list(validate_metadata(obj))
-    validator = _VALIDATORS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    name = (obj.get("apiVersion", ""), obj.get("kind", ""))
+    if name not in _BY_HAND:
+        causes += by_rules(obj, RELATIONS)
+    validator = _BY_HAND.get(name) or _BESIDE_RULES.get(name)
     if validator is not None:
         causes += validator(obj, old)
-    return causes
+    return causes + list(unchanged(obj, old)) if old is not None else causes
 
 
 def typed(obj: Object, old: Object | None = None) -> Object:
@@ -60,18 +66,31 @@ def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
     return Invalid(f'{qualified} "{name}" is invalid: {listed}', name=name, group=group, kind=shown, causes=causes)
 
 
-_VALIDATORS: dict[tuple[str, str], Validator] = {
+_RBAC = "rbac.authorization.k8s.io/v1"
+#: The kinds that are written most, and roles: judged without a walk along their schema.
+_BY_HAND: dict[tuple[str, str], Validator] = {
     ("v1", "Pod"): validate_pod,
     ("v1", "ConfigMap"): validate_files,
     ("v1", "Secret"): validate_files,
     ("v1", "Node"): validate_node,
-    ("v1", "Service"): validate_service,
     ("apps/v1", "Deployment"): validate_deployment,
     ("apps/v1", "ReplicaSet"): validate_replicated,
     ("batch/v1", "Job"): validate_job,
     ("certificates.k8s.io/v1", "CertificateSigningRequest"): validate_signing_request,
-    ("rbac.authorization.k8s.io/v1", "Role"): validate_role,
-    ("rbac.authorization.k8s.io/v1", "ClusterRole"): validate_role,
-    ("rbac.authorization.k8s.io/v1", "RoleBinding"): validate_binding,
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding"): validate_binding,
+    (_RBAC, "Role"): validate_role,
+    (_RBAC, "ClusterRole"): validate_role,
+    (_RBAC, "RoleBinding"): validate_binding,
+    (_RBAC, "ClusterRoleBinding"): validate_binding,
+}
+_BESIDE_RULES: dict[tuple[str, str], Validator] = {
+    ("v1", "PersistentVolume"): kinds.validate_volume,
+    ("v1", "PersistentVolumeClaim"): kinds.validate_claim,
+    ("v1", "PodTemplate"): workloads.validate_pod_template,
+    ("v1", "ReplicationController"): workloads.validate_replication_controller,
+    ("v1", "Service"): kinds.validate_service,
+    ("apps/v1", "DaemonSet"): workloads.validate_daemon_set,
+    ("apps/v1", "StatefulSet"): workloads.validate_stateful_set,
+    ("batch/v1", "CronJob"): workloads.validate_cron_job,
+    ("apiregistration.k8s.io/v1", "APIService"): kinds.validate_api_service,
+    ("scheduling.k8s.io/v1", "PriorityClass"): kinds.validate_priority_class,
 }

@@ -32,7 +32,9 @@ _LABEL_VALUE_RULE = (
 #: Kinds whose name is a DNS label, not a subdomain.
 _LABEL_NAMED = frozenset({"Namespace", "Service"})
 #: Kinds whose name may be anything that a path can hold.
-_PATH_NAMED = frozenset({"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "CertificateSigningRequest"})
+_PATH_NAMED = frozenset(
+    {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "CertificateSigningRequest", "IPAddress"}
+)
 
 
 def validate_metadata(obj: Object) -> Causes:

@@ -1,4 +1,4 @@
-"""ConfigMap, Secret, Node and Service (pkg/apis/core/validation)."""
+"""ConfigMap, Secret and Node (pkg/apis/core/validation)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 
 from actors.api.codec import Object
 from actors.api.errors import Cause
-from actors.api.validation.causes import Causes, dicts_of, forbidden, is_int, required, unsupported, wrong
+from actors.api.validation.causes import Causes, dicts_of, forbidden, required, unsupported, wrong
+from actors.api.validation.kinds import validate_secret_type
 
 _FILE_KEY = re.compile(r"[-._a-zA-Z0-9]+$")
 _DATA_BYTES_MAX = 1024 * 1024
@@ -26,6 +27,8 @@ def validate_files(obj: Object, old: Object | None) -> Causes:
                 )
     if total > _DATA_BYTES_MAX * (4 / 3 if obj.get("kind") == "Secret" else 1):
         yield Cause("data", f"Too long: may not be more than {_DATA_BYTES_MAX} bytes", "FieldValueTooLong")
+    if obj.get("kind") == "Secret":
+        yield from validate_secret_type(obj)
     if old is not None and old.get("immutable"):
         for section in ("data", "binaryData"):
             if obj.get(section) != old.get(section):
@@ -44,9 +47,3 @@ def validate_node(node: Object, old: Object | None) -> Causes:
     before = ((old or {}).get("spec") or {}).get("podCIDR")
     if before and (node.get("spec") or {}).get("podCIDR") != before:
         yield forbidden("spec.podCIDR", "node updates may not change podCIDR once it is set")
-
-
-def validate_service(service: Object, old: Object | None) -> Causes:
-    for i, port in enumerate(dicts_of((service.get("spec") or {}).get("ports"))):
-        if not is_int(port.get("port"), 1, 65535):
-            yield wrong(f"spec.ports[{i}].port", port.get("port"), "must be between 1 and 65535, inclusive")

@@ -15,12 +15,12 @@ from actors.api.validation.pod import validate_pod_spec
 INDEXED_PODS_MAX = 100_000
 
 
-def _selector(selector: Any, template: Object, path: str) -> Causes:
+def _selector(selector: Any, template: Object, path: str, kind: str = "deployment") -> Causes:
     if not isinstance(selector, dict):
         yield required(path)
         return
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield wrong(path, "{}", "empty selector is invalid for deployment")
+        yield wrong(path, "{}", f"empty selector is invalid for {kind}")
         return
     yield from validate_labels(selector.get("matchLabels"), f"{path}.matchLabels")
     labels = (template.get("metadata") or {}).get("labels") or {}
@@ -84,3 +84,68 @@ def validate_job(job: Object, old: Object | None) -> Causes:
     for field in ("selector", "template", "completionMode"):
         if old is not None and spec.get(field) != previous.get(field) and not previous.get("suspend"):
             yield wrong(f"spec.{field}", "", "field is immutable")
+
+
+_STATEFUL_SET_FIELDS = (
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+)
+
+
+def validate_stateful_set(stateful_set: Object, old: Object | None) -> Causes:
+    spec = stateful_set.get("spec") or {}
+    yield from _owns(spec, "statefulset")
+    before = (old or {}).get("spec") or {}
+    if old is not None and _others(spec, _STATEFUL_SET_FIELDS) != _others(before, _STATEFUL_SET_FIELDS):
+        *first, last = (f"'{name}'" for name in _STATEFUL_SET_FIELDS)
+        told = f"updates to statefulset spec for fields other than {', '.join(first)} and {last} are forbidden"
+        yield forbidden("spec", told)
+
+
+def _others(spec: Object, names: Sequence[str]) -> Object:
+    return {name: value for name, value in spec.items() if name not in names}
+
+
+def validate_daemon_set(daemon_set: Object, old: Object | None) -> Causes:
+    yield from _owns(daemon_set.get("spec") or {}, "daemonset")
+
+
+def _owns(spec: Object, kind: str) -> Causes:
+    template = spec.get("template") or {}
+    if spec.get("selector") is not None:
+        yield from _selector(spec["selector"], template, "spec.selector", kind)
+    yield from _template(template, ("Always",))
+
+
+def validate_replication_controller(controller: Object, old: Object | None) -> Causes:
+    spec = controller.get("spec") or {}
+    template, selector = spec.get("template") or {}, spec.get("selector") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    if any(labels.get(key) != value for key, value in selector.items()):
+        yield wrong("spec.template.metadata.labels", str(labels), "`selector` does not match template `labels`")
+    yield from _template(template, ("Always",))
+
+
+#: So that the jobs' names, with a time behind, are names.
+_CRON_JOB_NAME_CHARS_MAX = 52
+
+
+def validate_cron_job(job: Object, old: Object | None) -> Causes:
+    name = str((job.get("metadata") or {}).get("name", ""))
+    if old is None and len(name) > _CRON_JOB_NAME_CHARS_MAX:
+        yield wrong("metadata.name", name, f"must be no more than {_CRON_JOB_NAME_CHARS_MAX} characters")
+    made = ((job.get("spec") or {}).get("jobTemplate") or {}).get("spec") or {}
+    template = made.get("template") or {}
+    path = "spec.jobTemplate.spec.template"
+    yield from validate_labels((template.get("metadata") or {}).get("labels"), f"{path}.metadata.labels")
+    yield from validate_pod_spec(template.get("spec") or {}, f"{path}.spec", ("OnFailure", "Never"))
+
+
+def validate_pod_template(template: Object, old: Object | None) -> Causes:
+    spec = (template.get("template") or {}).get("spec") or {}
+    yield from validate_pod_spec(spec, "template.spec")

@@ -14,6 +14,7 @@ from actors.store.admission.subresource import scale_of
 CONTROLLER = Key("replicationcontrollers", "default", "rc")
 REQUEST = Key("certificatesigningrequests.certificates.k8s.io", "", "me")
 SCALER = Key("horizontalpodautoscalers.autoscaling", "default", "h")
+PEM = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K"
 TARGET = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
 
 
@@ -32,7 +33,7 @@ def test_the_scale_of_a_kind_whose_selector_is_a_plain_map(desk: Desk) -> None:
 
 
 def test_an_approval_changes_conditions_and_nothing_else(desk: Desk) -> None:
-    spec = {"request": "aGk=", "signerName": "example.com/x", "usages": ["client auth"]}
+    spec = {"request": PEM, "signerName": "example.com/x", "usages": ["client auth"]}
     obj_of(desk.create(REQUEST.resource, {"metadata": {"name": "me"}, "spec": spec}, ""))
     condition = {"type": "Approved", "status": "True", "reason": "ByMe", "message": "ok"}
     status = {"conditions": [condition], "certificate": "aGk="}

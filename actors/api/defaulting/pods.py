@@ -1,0 +1,110 @@
+"""Pods and pod templates: what a user leaves out (pkg/apis/core/v1/defaults.go, and admission's tolerations)."""
+
+from __future__ import annotations
+
+from actors.api.codec import Object
+from actors.api.defaulting.parts import dicts, fill, section
+
+_TOLERATION_SECONDS = 300
+_POD_SPEC = {
+    "restartPolicy": "Always",
+    "dnsPolicy": "ClusterFirst",
+    "schedulerName": "default-scheduler",
+    "terminationGracePeriodSeconds": 30,
+    "enableServiceLinks": True,
+    "serviceAccountName": "default",
+    "priority": 0,
+    "preemptionPolicy": "PreemptLowerPriority",
+}
+_CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
+_FILE_MODE = 0o644
+_NOT_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+
+
+def default_pull_policy(image: str) -> str:
+    """Always for `:latest` and for no tag, IfNotPresent for a tag or digest."""
+    if "@" in image:
+        return "IfNotPresent"
+    _, colon, tag = image.rpartition("/")[2].partition(":")
+    return "IfNotPresent" if image == "host" or (colon and tag != "latest") else "Always"
+
+
+def _default_container(container: Object, *, host_network: bool) -> None:
+    fill(container, _CONTAINER)
+    fill(container, {"imagePullPolicy": default_pull_policy(str(container.get("image", "")))})
+    resources = section(container, "resources")
+    limits = resources.get("limits")
+    if isinstance(limits, dict) and limits:
+        fill(section(resources, "requests"), limits)
+    for port in dicts(container.get("ports")):
+        fill(port, {"protocol": "TCP"})
+        if host_network:
+            fill(port, {"hostPort": port.get("containerPort")})
+    for variable in dicts(container.get("env")):
+        reference = (variable.get("valueFrom") or {}).get("fieldRef")
+        if isinstance(reference, dict):
+            fill(reference, {"apiVersion": "v1"})
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        probe = container.get(name)
+        if isinstance(probe, dict):
+            fill(probe, _PROBE)
+            fill(probe.get("httpGet") or {}, {"path": "/", "scheme": "HTTP"})
+
+
+def _default_volume(volume: Object) -> None:
+    if not any(name != "name" for name in volume):
+        volume["emptyDir"] = {}
+    for name in ("configMap", "secret", "projected", "downwardAPI"):
+        source = volume.get(name)
+        if isinstance(source, dict):
+            fill(source, {"defaultMode": _FILE_MODE})
+    if isinstance(volume.get("hostPath"), dict):
+        fill(volume["hostPath"], {"type": ""})
+
+
+def default_pod_spec(spec: Object) -> None:
+    """In place, also for pod templates."""
+    fill(spec, {name: value for name, value in _POD_SPEC.items() if name not in ("priority", "preemptionPolicy")})
+    fill(spec, {"securityContext": {}})
+    host_network = spec.get("hostNetwork") is True
+    for kind in ("initContainers", "containers"):
+        for container in dicts(spec.get(kind)):
+            _default_container(container, host_network=host_network)
+    for volume in dicts(spec.get("volumes")):
+        _default_volume(volume)
+
+
+def _default_tolerations(spec: Object) -> None:
+    """DefaultTolerationSeconds: five minutes on a node that is not ready or unreachable."""
+    present = list(dicts(spec.get("tolerations")))
+    for key in _NOT_TOLERATED:
+        tolerated = (
+            t for t in present if t.get("key") in (key, None, "") and t.get("effect") in ("NoExecute", None, "")
+        )
+        if next(tolerated, None) is None:
+            row = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS}
+            spec.setdefault("tolerations", []).append(row)
+
+
+def qos_class(spec: Object) -> str:
+    """Guaranteed, Burstable or BestEffort (KEP-753's predecessor, pkg/apis/core/v1/helper/qos)."""
+    containers = [*dicts(spec.get("initContainers")), *dicts(spec.get("containers"))]
+    resources = [found for c in containers if isinstance(found := c.get("resources"), dict)]
+    limits = [{k: v for k, v in (r.get("limits") or {}).items() if k in ("cpu", "memory")} for r in resources]
+    requests = [{k: v for k, v in (r.get("requests") or {}).items() if k in ("cpu", "memory")} for r in resources]
+    if not any(limits) and not any(requests):
+        return "BestEffort"
+    complete = len(resources) == len(containers) and all(
+        len(limit) == 2 and limit == request for limit, request in zip(limits, requests, strict=True)
+    )
+    return "Guaranteed" if complete else "Burstable"
+
+
+def default_pod(pod: Object) -> None:
+    spec = section(pod, "spec")
+    default_pod_spec(spec)
+    fill(spec, {"priority": _POD_SPEC["priority"], "preemptionPolicy": _POD_SPEC["preemptionPolicy"]})
+    if isinstance(spec.get("tolerations"), list | None):
+        _default_tolerations(spec)
+    fill(section(pod, "status"), {"phase": "Pending", "qosClass": qos_class(spec)})
