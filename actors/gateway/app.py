@@ -10,11 +10,13 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
 from actors.api.kinds import BINDING, Kind
 from actors.gateway import extras, own
+from actors.gateway.audit import Entry
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.compression import compressed
 from actors.gateway.deleting import delete_collection, delete_object
@@ -69,8 +71,21 @@ class App:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests += 1
+        trail = self.backend.trail
+        if trail is None:
+            return await compressed(request, await self._serve(request, None))
+        entry = trail.begin(request.raw_path, request.headers, request.remote or "")
+        response: web.StreamResponse | None = None
         try:
-            return await compressed(request, await route(await self._call(request)))
+            response = await self._serve(request, entry)
+            response.headers.setdefault("Audit-Id", entry.id)
+        finally:
+            tell_audit(entry, response)
+        return await compressed(request, response)
+
+    async def _serve(self, request: web.BaseRequest, entry: Entry | None) -> web.StreamResponse:
+        try:
+            return await route(await self._call(request, entry))
         except ApiError as error:
             return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
@@ -80,13 +95,30 @@ class App:
             log.exception("%s %s", request.method, request.path_qs[:500])
             return answer_failure(request, InternalError("an internal error occurred: the gateway's log tells more"))
 
-    async def _call(self, request: web.BaseRequest) -> Call:
+    async def _call(self, request: web.BaseRequest, entry: Entry | None) -> Call:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
         target = parse_target(request.method, raw_path, flag_of(query, "watch"))
         certificate, now = peer_certificate(request), self.backend.clock()
-        _, user = await self.backend.access.admit(certificate, request.headers, target, now)
-        return Call(self.backend, request, target, query, user)
+        user = await self.backend.access.admit(certificate, request.headers, target, now, entry)
+        return Call(self.backend, request, target, query, user, audit=entry)
+
+
+def tell_audit(entry: Entry, response: web.StreamResponse | None) -> None:
+    """How a request ended; 0 when the client was gone before there was an answer."""
+    body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+    code = response.status if response is not None else 0
+    failure = json_object(body) if code >= 400 else {}
+    entry.completed(code, body, str(failure.get("message", "")), str(failure.get("reason", "")))
+
+
+def json_object(text: bytes) -> dict[str, Any]:
+    """Of an answer of ours; {} of anything else."""
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:

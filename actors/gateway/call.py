@@ -13,6 +13,7 @@ from aiohttp import web
 
 from actors.api.clock import Millis
 from actors.api.errors import BadRequest, TooLarge, from_status
+from actors.gateway.audit import Entry, Trail
 from actors.gateway.auth import User
 from actors.gateway.auth.access import Access
 from actors.gateway.config import GatewayConfig
@@ -43,6 +44,7 @@ class Backend:
     new_id: Callable[[], str]
     fanout: WatchFanout
     access: Access
+    trail: Trail | None = None
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Call:
     user: User
     shown_at: Millis = 0
     warnings: list[str] = field(default_factory=list)
+    audit: Entry | None = None
 
     @property
     def store(self) -> StorePort:
@@ -103,7 +106,10 @@ class Call:
                         raise too_large
         except TimeoutError as error:
             raise BadRequest("the request body did not arrive in time") from error
-        return b"".join(chunks)
+        body = b"".join(chunks)
+        if self.audit is not None:
+            self.audit.body = body
+        return body
 
     async def _invite_body(self) -> None:
         """Clients with large bodies wait for this before they send them."""
@@ -137,6 +143,8 @@ class Call:
         return self.answer(encode(value), code)
 
     def stream(self, content_type: str) -> Stream:
+        if self.audit is not None:
+            self.audit.started()
         return Stream(self.request, content_type, self.backend.config.write_stall_seconds)
 
 

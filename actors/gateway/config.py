@@ -45,6 +45,17 @@ class AuthenticationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         return self.api_audiences or (self.service_account_issuer,)
 
 
+class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`path`: the file of JSON lines, under the home unless absolute; "" writes none. `policy_file`: a Policy of
+    audit.k8s.io/v1; default: every request but health, version and discovery, at the level Metadata.
+    """
+
+    path: str = ""
+    policy_file: str = ""
+    bytes_max: int = 100 << 20
+    files_max: int = 10
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`address` is what kubeconfigs name (default: the loopback address); `sans` are further names of the server.
 
@@ -57,6 +68,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     home: str = ""
     sans: tuple[str, ...] = ()
     authentication: AuthenticationConfig = AuthenticationConfig()
+    audit: AuditConfig = AuditConfig()
     body_bytes_max: int = 3 * 1024 * 1024
     batch_bytes_max: int = 16 * 1024 * 1024
     batch_writes_max: int = 5000

@@ -13,7 +13,9 @@ import secrets
 import socket
 import ssl
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -21,6 +23,8 @@ from cryptography import x509
 
 from actors.gateway import pki
 from actors.gateway.app import App
+from actors.gateway.audit import DEFAULT, Trail, read_policy
+from actors.gateway.audit_log import RotatingLog
 from actors.gateway.auth.access import Access
 from actors.gateway.auth.keys import ensure_keys
 from actors.gateway.auth.signing import Signer
@@ -49,6 +53,21 @@ def new_id() -> str:
     return f"gateway-{secrets.token_hex(16)}"
 
 
+def open_trail(config: GatewayConfig) -> tuple[RotatingLog | None, Trail | None]:
+    """Raises GatewayError, AuditPolicyError."""
+    audit = config.audit
+    if not audit.path:
+        return None, None
+    policy = read_policy(Path(audit.policy_file)) if audit.policy_file else DEFAULT
+    try:
+        audit_log = RotatingLog(config.home_path / audit.path, audit.bytes_max, audit.files_max)
+    except OSError as error:
+        raise GatewayError(
+            f"cannot write the audit log {audit.path}: {error.strerror}; see gateway.audit.path"
+        ) from error
+    return audit_log, Trail(policy, audit_log.write, now_ms, lambda: str(uuid.uuid4()))
+
+
 class Gateway:
     """`port` 0 in the configuration takes a free one; `url` and `kubeconfig` are known after `start`."""
 
@@ -56,7 +75,8 @@ class Gateway:
         self.config = config
         self.access = Access(store, config.authentication, ensure_keys(config.home_path, now_ms()))
         fanout = WatchFanout(store)
-        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access))
+        self._audit_log, trail = open_trail(config)
+        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail))
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"
         self._context: ssl.SSLContext | None = None
@@ -94,6 +114,8 @@ class Gateway:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
         await self.access.stop()
+        if self._audit_log is not None:
+            self._audit_log.close()
 
     async def _listen(self, server: web.Server, context: ssl.SSLContext) -> asyncio.Server:
         limits = self.config

@@ -109,13 +109,13 @@ async def test_a_restart_keeps_certificates_and_kubeconfig(tmp_path: Path) -> No
     config = GatewayConfig(host="127.0.0.1", port=0, home=str(tmp_path))
     first = Gateway(config, LocalStore(), FakeNodes(), FakeCluster())
     await first.start()
-    before = {path.name: path.read_bytes() for path in (tmp_path / "pki").iterdir()}
+    before = {path: path.read_bytes() for path in (tmp_path / "pki").rglob("*") if path.is_file()}
     same = GatewayConfig(host="127.0.0.1", port=first.port, home=str(tmp_path))
     written = first.kubeconfig.read_bytes()
     await first.stop()
     second = Gateway(same, LocalStore(), FakeNodes(), FakeCluster())
     await second.start()
-    after = {path.name: path.read_bytes() for path in (tmp_path / "pki").iterdir()}
+    after = {path: path.read_bytes() for path in (tmp_path / "pki").rglob("*") if path.is_file()}
     await second.stop()
     assert (before, written) == (after, second.kubeconfig.read_bytes())
 

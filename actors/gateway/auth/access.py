@@ -11,6 +11,7 @@ from typing import Any
 from actors.api.clock import Millis
 from actors.api.errors import ApiError, Unauthorized
 from actors.api.rbac import Attributes
+from actors.gateway.audit import Entry
 from actors.gateway.auth.authenticate import Authenticator
 from actors.gateway.auth.authorize import attributes_of, check, is_open
 from actors.gateway.auth.bootstrap import ensure_defaults
@@ -21,7 +22,7 @@ from actors.gateway.auth.oidc import OidcIssuer
 from actors.gateway.auth.policy import Decision, Policy
 from actors.gateway.auth.service_accounts import ServiceAccountTokens
 from actors.gateway.auth.tokens import StaticTokens
-from actors.gateway.auth.user import User
+from actors.gateway.auth.user import NOBODY, User
 from actors.gateway.config import AuthenticationConfig
 from actors.gateway.target import Target
 from actors.store.port import StorePort
@@ -61,18 +62,31 @@ class Access:
         await self.feed.stop()
 
     async def admit(
-        self, certificate: Mapping[str, Any] | None, headers: Headers, target: Target, now: Millis
-    ) -> tuple[User, User]:
-        """Who asks and whom they ask as, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
-        asking = await self.authenticator.authenticate(certificate, headers, now)
+        self,
+        certificate: Mapping[str, Any] | None,
+        headers: Headers,
+        target: Target,
+        now: Millis,
+        entry: Entry | None = None,
+    ) -> User:
+        """Who it is from, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
+        asked, asking, user = attributes_of(target), User(""), None
+        try:
+            asking = await self.authenticator.authenticate(certificate, headers, now)
+            user = await self._act_as(asking, headers, target)
+        finally:
+            if entry is not None:
+                entry.identify(asking, user or asking, target, asked)
+        if user is not NOBODY or self._config.anonymous:
+            await self.check(user, target)
+        return user
+
+    async def _act_as(self, asking: User, headers: Headers, target: Target) -> User:
+        """Who the request is to be taken for."""
         wish = read_wish(headers)
-        if asking.is_anonymous and not self._config.anonymous:
-            if is_open(target) and wish is None:
-                return asking, asking
+        if asking is NOBODY and not self._config.anonymous and (wish is not None or not is_open(target)):
             raise Unauthorized("Unauthorized")
-        user = asking if wish is None else impersonated(await self.policy_for(asking), asking, wish)
-        await self.check(user, target)
-        return asking, user
+        return asking if wish is None else impersonated(await self.policy_for(asking), asking, wish)
 
     async def check(self, user: User, target: Target) -> None:
         """Raises Forbidden."""
