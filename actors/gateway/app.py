@@ -17,6 +17,7 @@ from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFoun
 from actors.api.kinds import BINDING, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
+from actors.gateway.auth.authorize import attributes_of
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.compression import compressed
 from actors.gateway.deleting import delete_collection, delete_object
@@ -147,9 +148,18 @@ async def route(call: Call) -> web.StreamResponse:
 
 
 async def answer_item(call: Call) -> web.StreamResponse:
-    """A request within another one's: authorized and routed as if it had come alone."""
-    await call.backend.access.check(call.user, call.target)
-    return await route(call)
+    """A request within another one's: authorized, routed and written down as if it had come alone."""
+    entry = call.audit = call.audit and call.audit.within(call.target, attributes_of(call.target))
+    try:
+        await call.backend.access.check(call.user, call.target)
+        response = await route(call)
+    except ApiError as error:
+        if entry is not None:
+            entry.completed(error.code, encode(error.to_status()), error.message, error.reason)
+        raise
+    if entry is not None:
+        tell_audit(entry, response)
+    return response
 
 
 async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:

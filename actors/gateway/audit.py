@@ -169,6 +169,12 @@ class Entry:
         self._rule = self._trail.policy.rule_for(asking, asked)
         self._write(RECEIVED)
 
+    def within(self, target: Target, asked: Attributes) -> Entry:
+        """Of one request that came inside this one."""
+        found = Entry(self._trail, msgspec.structs.replace(self._facts, uri=target.path), self.id)
+        found.identify(self._asking, self._user, target, asked)
+        return found
+
     def started(self) -> None:
         """A reply of unknown length begins."""
         self._write(STARTED, code=200)

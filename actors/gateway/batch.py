@@ -113,7 +113,16 @@ class ItemCall(Call):
 
     @classmethod
     def of(cls, call: Call, commits: _Commits, position: int) -> ItemCall:
-        return cls(call.backend, call.request, call.target, call.query, call.user, commits=commits, position=position)
+        return cls(
+            call.backend,
+            call.request,
+            call.target,
+            call.query,
+            call.user,
+            audit=call.audit,
+            commits=commits,
+            position=position,
+        )
 
     def read(self, item: Item) -> None:
         """Raises BadRequest, NotFound."""
@@ -135,6 +144,8 @@ class ItemCall(Call):
 
     async def read_body(self, bytes_max: int = 0) -> bytes:
         assert self.item is not None
+        if self.audit is not None:
+            self.audit.body = bytes(self.item.body)
         return bytes(self.item.body)
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:

@@ -51,7 +51,8 @@ def ensure_keys(home: Path, now: Millis) -> KeyRing:
     """Rotate what is due and read all. Raises PkiError."""
     folder = home / "pki" / "service-account"
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
         keys = _read_keys(folder)
         if not keys or now - keys[0].created_ms >= ROTATE_AFTER_MS:
             _make_key(folder, now)

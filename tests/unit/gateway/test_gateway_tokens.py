@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from multidict import CIMultiDict
 
 from actors.api.errors import Unauthorized
 from actors.api.key import Key
-from actors.gateway.auth import jwt
+from actors.gateway.auth import jwt, tokens
 from actors.gateway.auth.authenticate import KEPT_MS, Authenticator, read_bearer
 from actors.gateway.auth.jwt import TokenError, VerifyingKey
 from actors.gateway.auth.keys import ROTATE_AFTER_MS, TOKEN_SECONDS_MAX, KeyRing, SigningKey, ensure_keys
@@ -361,3 +362,21 @@ def test_a_binding_knows_its_parts() -> None:
         "pod": {"name": "p", "uid": "2"},
     }
     assert VerifyingKey("k", "ES256", KEY.key.public_key()).kid == "k"
+
+
+async def test_tokens_are_compared_by_digest_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is compared has the length of a digest, and is compared in constant time or looked up as a whole."""
+
+    compared: list[tuple[bytes, bytes]] = []
+    constant_time = tokens.hmac.compare_digest
+    monkeypatch.setattr(tokens.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or constant_time(a, b))
+    (tmp_path / "t.csv").write_text("s3cret,alice,7\n")
+    rig = Rig(static=StaticTokens.read(tmp_path / "t.csv"))
+    await bootstrap(rig)
+    for token in ("abcdef.0123456789abcdef", "abcdef.0000000000000000", "nobody.0000000000000000"):
+        compared.clear()
+        with contextlib.suppress(TokenError):
+            await rig.user(token)
+        assert compared
+        assert {len(part) for pair in compared for part in pair} == {32}
+    assert all(len(key) == 32 for key in StaticTokens.read(tmp_path / "t.csv")._users)
