@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
+from posixpath import normpath
 from typing import Any, Required, TypedDict
 
 Object = dict[str, Any]
@@ -95,6 +96,8 @@ def job_manifest(
     _check_count("retries", retries, 0, 1 << 30)
     _check_env(env or {})
     mounts, sources = _volumes(volumes or {})
+    if working_dir and not working_dir.startswith("/"):
+        raise ValueError(f"working_dir: {_short(working_dir)} is not an absolute path in the container, such as /app")
     container = _without_empty(
         name=CONTAINER,
         image=image,
@@ -188,6 +191,10 @@ def _volumes(volumes: Mapping[str, str]) -> tuple[list[Object], list[Object]]:
                 raise ValueError(
                     f"volumes: {_short(path)} is not an absolute path; write {{'/in/container': '/on/the/node'}}"
                 )
+        if normpath(target).strip("/") == "":
+            raise ValueError(
+                f"volumes: {_short(target)} is the container's own root, which is the image: mount into a folder of it"
+            )
         mounts.append({"name": f"v{position}", "mountPath": target, **({"readOnly": True} if read_only else {})})
         sources.append({"name": f"v{position}", "hostPath": {"path": source, "type": ""}})
     return mounts, sources

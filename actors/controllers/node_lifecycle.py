@@ -28,6 +28,8 @@ from actors.reconcile.controller import Controller, controller
 from actors.reconcile.view import View
 
 _OURS = (TAINT_NOT_READY, TAINT_UNREACHABLE, TAINT_UNSCHEDULABLE)
+#: A network plugin's NetworkUnavailable says of a silent node what it said before, as in Kubernetes.
+_HEARTBEATS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
 _SILENT = "Nodelet stopped posting node status."
 
 
@@ -70,7 +72,8 @@ def _declare_unknown(node: Node, now: Millis) -> Iterable[Action]:
     ready = find_condition(node.status.conditions, "Ready")
     if ready is None or ready.status == "Unknown":
         return
-    rows = [condition(c.type, "Unknown", "NodeStatusUnknown", _SILENT, now) for c in node.status.conditions or ()]
+    known = [c.type for c in node.status.conditions or () if c.type in _HEARTBEATS]
+    rows = [condition(name, "Unknown", "NodeStatusUnknown", _SILENT, now) for name in known]
     patch = {"status": {"conditions": rows}}
     yield Patch(key=_key(node), patch=patch, type=PatchType.STRATEGIC, subresource="status", uid=node.metadata.uid)
     message = f"Node {node.metadata.name} status is now: NodeNotReady"

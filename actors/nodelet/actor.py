@@ -162,7 +162,9 @@ class NodeletActor:
         await self._insist("network", lambda: plugins.network.setup(cidr))
         devices = await self._insist("devices", plugins.devices.list_devices)
         self._plugins, self._desk = plugins, ImageDesk(plugins.images)
-        self._facts = msgspec.structs.replace(self._facts, pod_cidr=cidr, devices=self._offered(devices))
+        warnings = plugins.network.warnings
+        offered = self._offered(devices)
+        self._facts = msgspec.structs.replace(self._facts, pod_cidr=cidr, devices=offered, network_warnings=warnings)
         return plugins
 
     def _settings(self) -> PluginSettings:

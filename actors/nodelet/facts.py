@@ -8,7 +8,10 @@ from actors.plugins.device.port import Device
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`message` "" : the node is ready; else what keeps it from running pods. `logs_dir` holds all pods' logs."""
+    """`message` "" : the node is ready; else what keeps it from running pods. `logs_dir` holds all pods' logs.
+
+    `network_warnings`: sentences about what pods on this node must do without.
+    """
 
     address: str
     hostname: str = ""
@@ -27,3 +30,4 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     logs_dir: str = ""
     devices: tuple[Device, ...] = ()
     message: str = ""
+    network_warnings: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ from actors.api.clock import Millis, format_micro_time, format_time
 from actors.api.key import Key
 from actors.api.kinds import LEASE, NODE
 from actors.api.node import LEASE_NAMESPACE, NODE_DEVICES_ANNOTATION, NODE_LABEL
+from actors.api.text import shorten
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.facts import NodeFacts
 from actors.nodelet.resources import derive_allocatable, derive_capacity, format_amounts
@@ -227,6 +228,9 @@ def derive_node_info(facts: NodeFacts) -> JSON:
 
 
 def derive_conditions(facts: NodeFacts) -> list[JSON]:
+    """NetworkUnavailable is a network plugin's in Kubernetes; what `kubectl describe node` shows as its message is
+    where users look for why pods do not reach something.
+    """
     ready = not facts.message
     healthy: Mapping[str, tuple[str, str]] = {
         "MemoryPressure": ("NodeletHasSufficientMemory", "nodelet has sufficient memory available"),
@@ -234,6 +238,15 @@ def derive_conditions(facts: NodeFacts) -> list[JSON]:
         "PIDPressure": ("NodeletHasSufficientPID", "nodelet has sufficient PID available"),
     }
     conditions = [{"type": t, "status": "False", "reason": r, "message": m} for t, (r, m) in healthy.items()]
+    warned = shorten("; ".join(facts.network_warnings))
+    conditions.append(
+        {
+            "type": "NetworkUnavailable",
+            "status": "False",
+            "reason": "PodNetworkLimited" if warned else "PodNetworkReady",
+            "message": warned or "the network of the pods is set up",
+        }
+    )
     ready_condition = {
         "type": "Ready",
         "status": str(ready),

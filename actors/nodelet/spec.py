@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from posixpath import normpath
 
 import msgspec
 
@@ -140,6 +141,11 @@ def derive_mounts(
     for mount in container.volume_mounts or ():
         if mount.name not in volumes:
             raise ConfigMissing(f'volume mount "{mount.mount_path}" names the unknown volume "{mount.name}"')
+        if not normpath(f"/{mount.mount_path}").strip("/"):
+            raise ConfigMissing(
+                f'volumeMounts: the mountPath "{mount.mount_path}" of "{mount.name}" is the container\'s own root: '
+                "name a folder or file in it"
+            )
         sub_path = expand(mount.sub_path, env)
         if sub_path.startswith("/") or ".." in sub_path.split("/"):
             raise ConfigMissing(f'subPath "{sub_path}" must be relative and must not contain ".."')

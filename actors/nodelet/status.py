@@ -12,6 +12,7 @@ from actors.api.clock import Millis, format_time
 from actors.api.meta import Condition
 from actors.api.pod import Container, Pod
 from actors.api.quantity import parse_resource
+from actors.api.text import shorten, shorten_bytes
 from actors.nodelet.attempts import (
     CONTAINER_ID_PREFIX,
     EXIT_CODE_UNKNOWN,
@@ -58,7 +59,7 @@ def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, sto
     if init_containers(pod):
         status["initContainerStatuses"] = [statuses[c.name] for c in init_containers(pod)]
     if ended and stop is not None and stop.fails:
-        status |= {"reason": stop.reason, "message": stop.message}
+        status |= {"reason": stop.reason, "message": shorten(stop.message)}
     return status
 
 
@@ -144,7 +145,8 @@ def _not_started(record: PodRecord, pod: Pod, container: Container, node: NodeVi
         message = "The container was not started before the pod was stopped"
         return {"terminated": {"exitCode": EXIT_CODE_UNKNOWN, "reason": "ContainerStatusUnknown", "message": message}}
     waiting = derive_waiting(record, pod, container, node, now)
-    return {"waiting": {"reason": waiting.reason} | ({"message": waiting.message} if waiting.message else {})}
+    message = shorten(waiting.message)
+    return {"waiting": {"reason": waiting.reason} | ({"message": message} if message else {})}
 
 
 def _last_state(record: PodRecord, latest: Attempt, previous: Attempt | None, name: str) -> JSON:
@@ -172,7 +174,7 @@ def _terminated(attempt: Attempt) -> JSON:
         end["startedAt"] = format_time(attempt.started_ms)
     if attempt.finished_ms:
         end["finishedAt"] = format_time(attempt.finished_ms)
-    return end | ({"message": attempt.message} if attempt.message else {})
+    return end | ({"message": shorten_bytes(attempt.message)} if attempt.message else {})
 
 
 def _full_id(attempt: Attempt) -> str:

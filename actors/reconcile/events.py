@@ -17,10 +17,10 @@ from actors.api.codec import Object, lens
 from actors.api.key import Key
 from actors.api.kinds import EVENT, kind_of
 from actors.api.meta import Resource
+from actors.api.text import shorten
 from actors.reconcile.actions import Create, Emit, Patch, Reply, StoreWrite
 
 _NAME_CHARS_MAX = 230
-_MESSAGE_CHARS_MAX = 1024
 
 
 class Event(Resource, frozen=True):
@@ -128,7 +128,7 @@ class EventRecorder:
                 **({"namespace": emit.regarding.namespace} if emit.regarding.namespace else {}),
             },
             "reason": emit.reason,
-            "message": emit.message[:_MESSAGE_CHARS_MAX],
+            "message": shorten(emit.message),
             "type": emit.type,
             "source": {"component": self._component},
             "reportingComponent": self._component,

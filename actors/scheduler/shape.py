@@ -7,7 +7,7 @@ plus overhead; each pod also asks for one of `pods`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,9 @@ from actors.api.selector import Requirement
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 
 _COUNT_MAX = 1 << 50
+
+#: From a resource's name and quantity to an integer.
+Count = Callable[[str, Quantity], int]
 
 
 class HostPort(Lens, frozen=True):
@@ -86,10 +89,14 @@ class Asking(msgspec.Struct, frozen=True):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """Requirements, parsed once for all pods that share them. `requests` counts as `quantity.parse_resource` does."""
+    """Requirements, parsed once for all pods that share them. `requests` counts as `quantity.parse_resource` does.
+
+    `beyond`: the true amounts of what is more than can be summed, and so more than any node has; for messages.
+    """
 
     fingerprint: bytes
     requests: dict[str, int]
+    beyond: dict[str, int] = {}
     containers: tuple[Asking, ...] = ()
     priority: int = 0
     node_selector: tuple[Requirement, ...] = ()
@@ -129,10 +136,12 @@ def parse_shape(spec: PodSpec, print_: bytes | None = None) -> Shape:
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
     every = (*(spec.init_containers or ()), *spec.containers)
+    requests = _pod_requests(spec, count_of)
     return Shape(
         fingerprint=print_ if print_ is not None else fingerprint(spec),
-        requests=_pod_requests(spec),
-        containers=tuple(Asking(c.name, _requests(c), not _runs_on(c, spec)) for c in every),
+        requests=requests,
+        beyond=_find_beyond(spec, requests),
+        containers=tuple(Asking(c.name, _requests(c, count_of), not _runs_on(c, spec)) for c in every),
         priority=spec.priority,
         node_selector=tuple(Requirement(k, "in", (v,)) for k, v in sorted((spec.node_selector or {}).items())),
         required=tuple(map(_parse_term, required.get("nodeSelectorTerms") or ())) if required else None,
@@ -173,10 +182,16 @@ def _runs_on(container: ShapeContainer, spec: PodSpec) -> bool:
     return container in spec.containers or container.restart_policy == "Always"
 
 
-def _requests(container: ShapeContainer) -> dict[str, int]:
+def _find_beyond(spec: PodSpec, requests: Mapping[str, int]) -> dict[str, int]:
+    if max(requests.values()) < _COUNT_MAX:
+        return {}
+    return {name: count for name, count in _pod_requests(spec, parse_resource).items() if count > requests[name]}
+
+
+def _requests(container: ShapeContainer, count: Count) -> dict[str, int]:
     """Requests; a limit stands in for a request that is not given."""
     asked = {**(container.resources.limits or {}), **(container.resources.requests or {})}
-    return {name: count_of(name, quantity) for name, quantity in asked.items()}
+    return {name: count(name, quantity) for name, quantity in asked.items()}
 
 
 def count_of(name: str, quantity: Quantity) -> int:
@@ -184,11 +199,11 @@ def count_of(name: str, quantity: Quantity) -> int:
     return min(max(parse_resource(name, quantity), 0), _COUNT_MAX)
 
 
-def _pod_requests(spec: PodSpec) -> dict[str, int]:
+def _pod_requests(spec: PodSpec, count: Count) -> dict[str, int]:
     sidecars: Counter[str] = Counter()
     peak: dict[str, int] = {}
     for container in spec.init_containers or ():
-        asked = _requests(container)
+        asked = _requests(container, count)
         if container.restart_policy == "Always":
             sidecars.update(asked)
             _raise_to(peak, sidecars)
@@ -196,16 +211,16 @@ def _pod_requests(spec: PodSpec) -> dict[str, int]:
             _raise_to(peak, {name: sidecars[name] + asked.get(name, 0) for name in {*sidecars, *asked}})
     running = Counter(sidecars)
     for container in spec.containers:
-        running.update(_requests(container))
+        running.update(_requests(container, count))
     _raise_to(peak, running)
     for name, quantity in (spec.overhead or {}).items():
-        peak[name] = peak.get(name, 0) + count_of(name, quantity)
-    return {**{name: count for name, count in sorted(peak.items()) if count > 0}, PODS: 1}
+        peak[name] = peak.get(name, 0) + count(name, quantity)
+    return {**{name: total for name, total in sorted(peak.items()) if total > 0}, PODS: 1}
 
 
 def _raise_to(peak: dict[str, int], floor: Mapping[str, int]) -> None:
-    for name, count in floor.items():
-        peak[name] = max(peak.get(name, 0), count)
+    for name, total in floor.items():
+        peak[name] = max(peak.get(name, 0), total)
 
 
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!", "Gt": "gt", "Lt": "lt"}

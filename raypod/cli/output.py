@@ -11,6 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+#: Of a message in a table.
+_LINE_CHARS_MAX = 160
+
 
 class Format(StrEnum):
     """`-o`."""
@@ -37,6 +40,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
 
 def _cell(value: object) -> str:
     return " ".join(str(value).split()) or "-"
+
+
+def format_line(text: str) -> str:
+    """What a table has room for; `-o json` has all of it."""
+    return text if len(text) <= _LINE_CHARS_MAX else f"{text[:_LINE_CHARS_MAX]}..."
 
 
 def format_bytes(count: float) -> str:

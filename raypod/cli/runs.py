@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raypod.cli.output import Format, Output, Progress, format_age, print_json, print_table
+from raypod.cli.output import Format, Output, Progress, format_age, format_line, print_json, print_table
 from raypod.errors import NotFound, RaypodError
 
 _STOPPED_BY_USER = 130
@@ -174,7 +174,7 @@ def ps(output: Output = Format.TABLE) -> None:
     rows = (
         (run.name, run.image, status.phase, f"{status.succeeded + status.active}/{status.replicas}",
          format_codes(status.exit_codes),
-         format_age(status.submitted_at), status.message)
+         format_age(status.submitted_at), format_line(status.message))
         for run, status in found
     )  # fmt: skip
     print_table(("NAME", "IMAGE", "PHASE", "REPLICAS", "EXIT", "AGE", "MESSAGE"), rows)

@@ -278,6 +278,14 @@ async def test_a_privileged_container(rig: Rig) -> None:
     assert output.endswith("mounted\nkmsg\n")
 
 
+async def test_a_mount_over_the_root_is_refused_also_through_a_link(rig: Rig) -> None:
+    layer = rig.layer()
+    (layer / "top").symlink_to("/")
+    for target in ("/", "/top", "/usr/.."):
+        with pytest.raises(PluginError, match=r"refused to mount over .*: it is the container's root"):
+            await rig.run("/bin/true", image=rig.image(layer), mounts=(Mount("/etc", target),))
+
+
 @pytest.mark.parametrize(
     ("command", "code", "words"),
     [
@@ -285,11 +293,14 @@ async def test_a_privileged_container(rig: Rig) -> None:
         (("/no/such/program",), 127, "no such file or directory"),
         (("/etc/passwd",), 126, "permission denied"),
         (("/etc",), 126, "permission denied"),
+        (("x" * 100_000,), 128, "file name too long"),
+        (("/" + "x" * 100_000,), 128, "file name too long"),
+        (("/bin/echo", "y" * 200_000), 128, 'exec: "/bin/echo": argument list too long'),
     ],
 )
 async def test_a_command_that_cannot_run(rig: Rig, command: tuple[str, ...], code: int, words: str) -> None:
     with pytest.raises(PluginError, match="RunContainerError") as caught:
         await rig.run(*command)
-    assert words in caught.value.message
+    assert words in caught.value.message and len(caught.value.message) < 400
     (status,) = await rig.runtime.list_containers()
     assert (status.exit_code, status.reason, status.message) == (code, "StartError", caught.value.message)

@@ -23,6 +23,7 @@ class FakeNetwork:
         self.nodes: dict[str, Peer] = {}
         self.vanished: set[str] = set()
         self.failures: list[PluginError] = []
+        self.warnings: tuple[str, ...] = ()
         self._pod_cidr = ""
         self._last = ""
 

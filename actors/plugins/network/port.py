@@ -45,6 +45,11 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkPort(Protocol):
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What pods on this node must do without, in sentences; known after `setup`."""
+        ...
+
     async def setup(self, pod_cidr: str) -> None:
         """Once per start of the nodelet: bridge, NAT, forwarding. Repeating it changes nothing."""
         ...

@@ -76,10 +76,16 @@ def plan_container(
     layout: Layout,
     node: Node,
 ) -> Plan:
-    """Raises ValueError for what the spec itself makes impossible: no command, unknown capabilities."""
+    """Raises ValueError for what the spec itself makes impossible: no command, unknown capabilities, a relative path
+    as working directory (which an OCI runtime refuses, too).
+    """
     argv = merge_argv(spec, config)
     if not argv:
         raise ValueError("no command specified: the image has none, give the container a command")
+    cwd = merge_working_dir(spec, config)
+    if not cwd.startswith("/"):
+        whose = "workingDir" if spec.working_dir else "the image's working directory"
+        raise ValueError(f"{whose} {cwd!r} must be an absolute path")
     security = spec.security
     capabilities = derive_capabilities(security)
     confined = security.seccomp != "Unconfined" and not security.privileged
@@ -90,7 +96,7 @@ def plan_container(
         "opaque": select_hidden(node) if "/" in layers else [],
         "argv": list(argv),
         "env": merge_env(spec, config, derive_hostname(sandbox, node)),
-        "cwd": merge_working_dir(spec, config),
+        "cwd": cwd,
         "user": merge_user(spec, config),
         "groups": list(security.groups),
         "run_as_non_root": security.run_as_non_root,

@@ -16,7 +16,7 @@ class NodeResourcesFit(Plugin, frozen=True):
     wakes_on: ClassVar[Change] = Change.NODE_ADDED | Change.NODE_FREED
 
     def filter(self, shape: Shape, nodes: Nodes) -> list[Rejection]:
-        rejections = [_unknown(name, shape.requests[name], nodes) for name in nodes.unknown(shape)]
+        rejections = [_unknown(name, _told(shape, name), nodes) for name in nodes.unknown(shape)]
         free = nodes.free()
         for name, column in nodes.columns.items():
             asked = shape.requests.get(name, 0)
@@ -24,7 +24,7 @@ class NodeResourcesFit(Plugin, frozen=True):
                 lacking = free[:, column] < asked
                 if (lacking & nodes.valid).any():
                     most = int(free[nodes.valid, column].max(initial=0))
-                    rejections.append(Rejection(_words(name, asked, max(most, 0)), lacking))
+                    rejections.append(Rejection(_words(name, _told(shape, name), max(most, 0)), lacking))
         return rejections
 
     def room(self, shape: Shape, nodes: Nodes, rows: Ints) -> Ints:
@@ -36,6 +36,11 @@ class NodeResourcesFit(Plugin, frozen=True):
 
 def _unknown(name: str, asked: int, nodes: Nodes) -> Rejection:
     return Rejection(_words(name, asked, 0), np.ones_like(nodes.valid))
+
+
+def _told(shape: Shape, name: str) -> int:
+    """What was asked for, also where no node could have it."""
+    return shape.beyond.get(name, shape.requests[name])
 
 
 def _words(name: str, asked: int, most: int) -> str:

@@ -111,6 +111,15 @@ def test_no_execute_evicts_by_toleration(world: Rig) -> None:
     assert evicted() == {"plain", "patient"}
 
 
+def test_silence_says_nothing_of_the_pods_network(world: Rig) -> None:
+    network = {"type": "NetworkUnavailable", "status": "False", "reason": "PodNetworkReady", "message": "set up"}
+    known = world.get("nodes", "a", "")["status"]["conditions"]
+    world.patch(Key("nodes", "", "a"), {"status": {"conditions": [*known, network]}}, "status")
+    live_for(world, 60, "b")
+    assert ready(world, "a") == "Unknown"
+    assert network in world.get("nodes", "a", "")["status"]["conditions"]
+
+
 def test_pods_of_a_node_declared_out_of_service_are_replaced_at_once(world: Rig) -> None:
     bind(world, "running", "a")
     bind(world, "done", "a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,33 @@ async def test_the_actor_from_start_to_teardown(tmp_path: Path) -> None:
     await node.running
     assert not (node.machine.sandboxes or node.machine.containers or node.network.leases)
     assert (await node.log("short")).lines, "logs stay"
+
+
+async def test_what_the_pods_network_lacks_is_a_condition_of_the_node(tmp_path: Path) -> None:
+    node = Node(tmp_path, chatty)
+    warned = ("this host has no default route: pods reach nodes and pods, nothing beyond", "x" * 5_000)
+    node.network.warnings = warned
+
+    async def condition() -> dict[str, str]:
+        with contextlib.suppress(NotFound):
+            found = decode(await node.store.get(Key("nodes", "", "n1"))).get("status") or {}
+            return next((c for c in found.get("conditions") or () if c["type"] == "NetworkUnavailable"), {})
+        return {}
+
+    await until(condition)
+    told = await condition()
+    assert (told["status"], told["reason"]) == ("False", "PodNetworkLimited")
+    assert told["message"].startswith(f"{warned[0]}; xxx") and len(told["message"]) == 1_024
+    await node.die()
+    node.network.warnings = ()
+    node.start()
+
+    async def is_well() -> bool:
+        return (await condition())["reason"] == "PodNetworkReady"
+
+    await until(is_well)
+    assert (await condition())["message"] == "the network of the pods is set up"
+    await node.actor.teardown()
 
 
 async def test_a_new_actor_adopts_and_hears_of_a_sick_device(tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ def test_mounts() -> None:
     assert derived == (Mount("/v/c/f", "/c", True), Mount("/v/d", "/d", False), Mount("/v/d", "/r", True))
 
 
+@pytest.mark.parametrize("path", ["/", "//", "/a/..", ".", "./"])
+def test_nothing_is_mounted_over_the_containers_root(path: str) -> None:
+    mount = {"name": "v0", "mountPath": path}
+    with pytest.raises(ConfigMissing, match=r'volumeMounts: the mountPath ".*" of "v0" is the container.s own root'):
+        derive_mounts(make(), container(volumeMounts=[mount]), {"v0": "/v"}, {})
+
+
 @pytest.mark.parametrize("sub_path", ["../x", "/etc", "a/../../b"])
 def test_a_sub_path_never_leads_out(sub_path: str) -> None:
     mount = {"name": "c", "mountPath": "/c", "subPath": sub_path}

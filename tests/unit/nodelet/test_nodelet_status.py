@@ -11,7 +11,8 @@ from actors.api.pod import Pod
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.facts import NodeFacts
 from actors.nodelet.lifecycle import Stage
-from actors.nodelet.record import PodRecord
+from actors.nodelet.operations import Failure
+from actors.nodelet.record import PodRecord, Retry
 from actors.nodelet.spec import NodeView
 from actors.nodelet.status import derive_status
 from actors.nodelet.termination import Stop
@@ -51,3 +52,18 @@ def test_a_run_that_the_api_still_thinks_goes_on_is_told_to_have_ended() -> None
     running = {"name": "main", "restartCount": 0, "containerID": "raypod://c0", "state": {"running": {}}}
     record.status = {"phase": "Failed", "containerStatuses": [running]}
     assert told(record)["state"]["terminated"]["exitCode"] == 3
+
+
+def test_messages_in_a_status_are_cut() -> None:
+    pod = msgspec.convert({"spec": {"containers": [{"name": "main"}]}}, Pod)
+    record = PodRecord(uid="u", key=Key("pods", "n", "p"), pod=pod)
+    failure = Failure(reason="CreateContainerError", message="x" * 100_000)
+    record.retries["create/main"] = Retry(failure, 1, 0, 1_000)
+    status = derive_status(record, pod, NODE, Stage.PREPARING, None, 5)
+    message = status["containerStatuses"][0]["state"]["waiting"]["message"]
+    assert (len(message), message[-4:]) == (1_024, "x...")
+    refused = derive_status(record, pod, NODE, Stage.GONE, Stop(grace_ms=0, message="y" * 9_999, fails=True), 5)
+    assert (len(refused["message"]), refused["message"][-4:]) == (1_024, "y...")
+    record.containers = {"c0": msgspec.structs.replace(exited(0, 1), message="\N{EURO SIGN}" * 9_999)}
+    last_words = told(record)["state"]["terminated"]["message"]
+    assert 4_090 < len(last_words.encode()) <= 4_096 and last_words.endswith("\N{EURO SIGN}...")

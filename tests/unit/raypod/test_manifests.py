@@ -77,6 +77,9 @@ def test_what_is_left_out_is_not_there():
         ({"volumes": {"/a\0": "/b"}}, "volumes"),
         ({"volumes": {"data": "/mnt"}}, "volumes"),
         ({"volumes": {"/data": "mnt"}}, "volumes"),
+        ({"volumes": {"/": "/etc"}}, "volumes"),
+        ({"volumes": {"//a/../.": "/etc"}}, "volumes"),
+        ({"working_dir": "rel"}, "working_dir"),
     ],
 )
 def test_a_bad_argument_is_named(arguments, field):

@@ -80,6 +80,16 @@ def test_a_node_short_of_two_things_counts_for_both() -> None:
     assert "1 Insufficient memory (asked 2Gi, most free on one node 1Gi)" in message
 
 
+def test_an_amount_beyond_all_counting_is_told_as_it_is() -> None:
+    huge = {"cpu": "2", "memory": "99999999Ti", "example.com/fpga": "4000000000000000"}
+    pod = wait(ask=huge)
+    message = refusal(cluster(a={}), pod)
+    assert "1 Insufficient memory (asked 99999999Ti, most free on one node 8Gi)" in message
+    assert "1 Insufficient example.com/fpga (asked 4000000000000000, most free on one node 0)" in message
+    assert max(pod.shape.requests.values()) < 1 << 51  # what is summed in 64 bits stays small
+    assert wait(ask={"memory": "1Ti"}).shape.beyond == {}
+
+
 def test_a_resource_that_no_node_offers() -> None:
     assert "2 Insufficient example.com/fpga (asked 1, most free on one node 0)" in refusal(
         cluster(a={}, b={}), wait(ask={"example.com/fpga": 1})

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ABORTED = "aborted"
 _FILES_MAX = 1 << 20
 _PARENT_FDS_FIRST = 3
+#: Of a command's name in a message.
+_NAME_CHARS_MAX = 128
 
 
 class Launch:
@@ -104,7 +106,7 @@ def _prepare(launch: Launch) -> None:
     _set_stdio(launch)
     os.fchdir(working_directory)
     if not os.getcwd().startswith("/"):
-        raise StartError(128, f"working directory {plan['cwd']!r} is outside the container")
+        raise StartError(128, f"working directory {_shown(plan['cwd'])!r} is outside the container")
     sys.close_range_on_exec(_PARENT_FDS_FIRST)
     privileges.apply_privileges(plan, launch.user, launch.last_capability, launch.permitted)
 
@@ -163,7 +165,7 @@ def _open_working_directory(root: int, path: str) -> int:
     try:
         return rootfs.make_directory(root, path)
     except OSError as error:
-        raise StartError(128, f"working directory {path!r}: {error.strerror}") from error
+        raise StartError(128, f"working directory {_shown(path)!r}: {error.strerror}") from error
 
 
 def _set_stdio(launch: Launch) -> None:
@@ -179,11 +181,11 @@ def _exec(plan: Plan, home: str) -> NoReturn:
     name = argv[0]
     if "/" in name:
         _try_exec(name, argv, env)
-        raise StartError(127, f'exec: "{name}": stat {name}: no such file or directory')
+        raise StartError(127, f'exec: "{_shown(name)}": stat {_shown(name)}: no such file or directory')
     for directory in env.get("PATH", "").split(":"):
         if directory.startswith("/"):
             _try_exec(f"{directory}/{name}", argv, env)
-    raise StartError(127, f'exec: "{name}": executable file not found in $PATH')
+    raise StartError(127, f'exec: "{_shown(name)}": executable file not found in $PATH')
 
 
 def _try_exec(path: str, argv: list[str], env: dict[str, str]) -> None:
@@ -194,9 +196,14 @@ def _try_exec(path: str, argv: list[str], env: dict[str, str]) -> None:
         return
     except OSError as error:
         code = 126 if error.errno in (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR) else 128
-        raise StartError(code, f'exec: "{argv[0]}": {os.strerror(error.errno or 0).lower()}') from error
+        raise StartError(code, f'exec: "{_shown(argv[0])}": {os.strerror(error.errno or 0).lower()}') from error
     except ValueError as error:
-        raise StartError(128, f'exec: "{argv[0]}": {error}') from error
+        raise StartError(128, f'exec: "{_shown(argv[0])}": {error}') from error
+
+
+def _shown(name: str) -> str:
+    """In a message, which is no place for all that a user can write."""
+    return name if len(name) <= _NAME_CHARS_MAX else f"{name[:_NAME_CHARS_MAX]}..."
 
 
 def _report(status: int, code: int, message: str) -> None:

@@ -83,6 +83,9 @@ def make_target(root_fd: int, path: str, source_fd: int, proc_device: int) -> in
     if found.st_dev == proc_device:
         os.close(target)
         raise OSError(errno.EPERM, f"refused to mount over {path}: it is inside /proc")
+    if os.path.samestat(found, os.fstat(root_fd)):
+        os.close(target)
+        raise OSError(errno.EPERM, f"refused to mount over {path}: it is the container's root")
     if stat.S_ISDIR(found.st_mode) != directory:
         os.close(target)
         kinds = ("a directory", "a file") if directory else ("a file", "a directory")

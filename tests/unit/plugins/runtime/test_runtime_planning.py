@@ -101,6 +101,14 @@ def test_working_directory() -> None:
     assert merge_working_dir(spec(working_dir="/mine"), ImageConfig(working_dir="/app")) == "/mine"
 
 
+def test_a_relative_working_directory_is_refused_as_an_oci_runtime_does() -> None:
+    assert plan(working_dir="/mine")["cwd"] == "/mine"
+    with pytest.raises(ValueError, match=r"^workingDir 'rel' must be an absolute path"):
+        plan(working_dir="rel")
+    with pytest.raises(ValueError, match=r"^the image's working directory 'app' must be an absolute path"):
+        plan(ImageConfig(working_dir="app"))
+
+
 def test_no_command_at_all() -> None:
     with pytest.raises(ValueError, match="no command specified"):
         plan(command=())
