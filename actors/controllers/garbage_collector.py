@@ -53,8 +53,11 @@ def _finalize(key: Key, obj: Resource, view: View) -> Iterable[Action]:
         if not dependents:
             yield _without_finalizer(key, obj, ORPHAN)
     elif FOREGROUND in finalizers:
-        going = [dependent for dependent in dependents if not _is_deleting(dependent, view)]
-        yield from (_delete(dependent, view, Propagation.FOREGROUND) for dependent in going)
+        for dependent in dependents:
+            if _has_other_owner(dependent, obj, view):
+                yield _without_owner(dependent, obj, view)
+            elif not _is_deleting(dependent, view):
+                yield _delete(dependent, view, Propagation.FOREGROUND)
         if not any(_blocks(dependent, obj, view) for dependent in dependents):
             yield _without_finalizer(key, obj, FOREGROUND)
 
@@ -72,8 +75,21 @@ def _is_present(ref: OwnerReference, namespace: str, view: View) -> bool:
     kind = kind_for(ref.api_version, ref.kind)
     if kind is None:
         return True
-    owner = view.at(Key(kind.resource, namespace if kind.namespaced else "", ref.name))
+    owner = view.at(Key(kind.storage.resource, namespace if kind.namespaced else "", ref.name))
     return owner is not None and owner.metadata.uid == ref.uid
+
+
+def _has_other_owner(dependent: Key, owner: Resource, view: View) -> bool:
+    """One that stays: not absent, nor waiting for its dependents to go."""
+    obj = view.at(dependent)
+    others = [ref for ref in obj.metadata.owner_references or () if ref.uid != owner.metadata.uid] if obj else []
+    return any(_is_present(ref, dependent.namespace, view) and not _awaits_dependents(ref.uid, view) for ref in others)
+
+
+def _awaits_dependents(uid: str, view: View) -> bool:
+    key = view.with_uid(uid)
+    obj = view.at(key) if key else None
+    return obj is not None and obj.metadata.is_deleting and FOREGROUND in (obj.metadata.finalizers or ())
 
 
 def _is_deleting(key: Key, view: View) -> bool:
