@@ -8,6 +8,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Millis = int
 
@@ -20,7 +21,12 @@ LAST_MS: Millis = 253_402_300_799_000
 
 def format_time(now: Millis) -> str:
     """`2026-11-23T10:20:30Z`. Raises ValueError beyond LAST_MS."""
-    return datetime.fromtimestamp(now // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _format_seconds(now // 1000)
+
+
+@lru_cache(maxsize=64)
+def _format_seconds(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(now: Millis) -> str:
@@ -28,6 +34,7 @@ def format_micro_time(now: Millis) -> str:
     return f"{format_time(now)[:-1]}.{now % 1000:03d}000Z"
 
 
+@lru_cache(maxsize=4096)
 def parse_time(text: str) -> Millis:
     """Milliseconds since the epoch. Raises ValueError for anything but RFC 3339."""
     match = _RFC3339.match(text)

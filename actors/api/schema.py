@@ -205,6 +205,12 @@ _SCALARS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def scalar_rule(type_name: str) -> Callable[[Any], bool]:
+    """Whether a value is of a scalar type; of one without rules every value is."""
+    rule = _SCALARS.get(type_name)
+    return rule[0] if rule else lambda value: True
+
+
 def _expected(value: Any, type_name: str) -> str | None:
     """What a scalar should have been, or None when it is that (or of a type without rules)."""
     rule = _SCALARS.get(type_name)

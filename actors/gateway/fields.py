@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from actors.api.clock import format_time, parse_time
 from actors.api.codec import Object
+from actors.api.conform import conforms
 from actors.api.errors import BadRequest
 from actors.api.kinds import Kind
 from actors.api.schema import Definition, check_object, definition, definition_name
@@ -28,8 +29,10 @@ class Admitted(NamedTuple):
 
 def admit_object(obj: Object, api_version: str, kind: str, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
     """A whole object. Raises BadRequest in kube-apiserver's form."""
-    checked = check_object(obj, api_version, kind)
     where = _where(kind, api_version.rpartition("/")[2])
+    if conforms(obj, api_version, kind):
+        return Admitted(obj, _judge(where, (), duplicates, validation))
+    checked = check_object(obj, api_version, kind)
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     warnings = _judge(where, checked.unknown, duplicates, validation)
     return Admitted(_canonical(checked.object, definition_name(api_version, kind)), warnings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from actors.api.codec import Object
+from actors.api.conform import conforms
 from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
 from actors.api.schema import check_object
@@ -42,6 +43,8 @@ def typed(obj: Object, old: Object | None = None) -> Object:
 
     Everything else here may rely on the types: a patch can make anything of an object.
     """
+    if old is None and conforms(obj, obj.get("apiVersion", ""), obj.get("kind", "")):
+        return obj
     checked = check_object(obj, obj.get("apiVersion", ""), obj.get("kind", ""), old)
     if checked.problems:
         raise invalid(obj, checked.problems)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
 from actors.api.codec import Object
@@ -70,7 +71,7 @@ def _walk(value: Any, field: Field | None, path: Path) -> Iterator[tuple[Path, A
             yield from _walk(item, _member(field, name), (*path, "f:" + name))
     elif isinstance(value, list) and value and (steps := item_steps(value, field)) is not None:
         yield path, CONTAINER
-        element = Field(field.element) if field else None
+        element = _element_of(field.type) if field else None
         for step, item in zip(steps, value, strict=True):
             yield (*path, step), CONTAINER if isinstance(item, dict) else item
             if isinstance(item, dict):
@@ -94,9 +95,14 @@ def _member(field: Field | None, name: str) -> Field | None:
     if field is None:
         return None
     if field.type.startswith("map:"):
-        return Field(field.type.removeprefix("map:"))
+        return _element_of(field.type)
     found = definition(field.type)
     return found.fields.get(name) if found else None
+
+
+@cache
+def _element_of(type_name: str) -> Field:
+    return Field(type_name.removeprefix("[]").removeprefix("map:"))
 
 
 def member_field(field: Field | None, name: str) -> Field | None:
@@ -140,6 +146,38 @@ def encode_fields(paths: Iterable[Path]) -> Object:
                 at = at[step]
             at["."] = {}
     return root
+
+
+def fields_of_new(obj: Object) -> Object:
+    """`encode_fields(flatten(obj, status=False))` in one pass: all of a new object but its status is its creator's."""
+    root = Shape(definition_name(str(obj.get("apiVersion")), str(obj.get("kind"))))
+    tree: Object = {}
+    for name in sorted(obj.keys() - {"apiVersion", "kind", "status"}):
+        below = _tree(obj[name], root.field(name))
+        if name == "metadata":
+            below = {step: inner for step, inner in below.items() if step not in _SERVER_METADATA}
+            if not below:
+                continue
+        tree["f:" + name] = below
+    return tree
+
+
+def _tree(value: Any, field: Field | None) -> Object:
+    if isinstance(value, dict) and value and not (field and field.map_type == "atomic"):
+        tree = {"f:" + name: _tree(value[name], _member(field, name)) for name in sorted(value)}
+        if field and field.type.startswith("map:"):
+            tree["."] = {}
+        return tree
+    if not (isinstance(value, list) and value) or (steps := item_steps(value, field)) is None:
+        return {}
+    tree, element = {}, _element_of(field.type) if field else None
+    for step, item in sorted(zip(steps, value, strict=True), key=lambda pair: pair[0]):
+        below = tree.setdefault(step, {})
+        if isinstance(item, dict):
+            below |= {"f:" + name: _tree(item[name], _member(element, name)) for name in sorted(item)}
+            if below:
+                below["."] = {}
+    return {**tree, ".": {}}
 
 
 def decode_fields(fields: Any) -> frozenset[Path]:

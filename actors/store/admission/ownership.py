@@ -15,7 +15,7 @@ import msgspec
 from actors.api.codec import Object
 from actors.api.errors import Cause
 from actors.api.meta import Lens
-from actors.store.admission.fieldset import Path, decode_fields, encode_fields, flatten
+from actors.store.admission.fieldset import Path, decode_fields, encode_fields, fields_of_new, flatten
 
 APPLY, UPDATE = "Apply", "Update"
 _ANCIENT = "ancient-changes"
@@ -64,29 +64,35 @@ def read_claims(obj: Object) -> list[Claim]:
 
 def with_claims(obj: Object, claims: Iterable[Claim]) -> Object:
     """Owners of nothing are left out."""
-    entries = [_entry(claim) for claim in claims if claim.paths]
+    return _with_entries(
+        obj, [_entry(c.owner, c.api_version, c.time, encode_fields(c.paths)) for c in claims if c.paths]
+    )
+
+
+def _with_entries(obj: Object, entries: list[Object]) -> Object:
     metadata = {name: value for name, value in obj["metadata"].items() if name != "managedFields"}
     return {**obj, "metadata": {**metadata, "managedFields": entries} if entries else metadata}
 
 
-def _entry(claim: Claim) -> Object:
+def _entry(owner: Owner, api_version: str, time: str, fields: Object) -> Object:
     entry: Object = {
-        "manager": claim.owner.manager,
-        "operation": claim.owner.operation,
-        "apiVersion": claim.api_version,
-        "time": claim.time,
+        "manager": owner.manager,
+        "operation": owner.operation,
+        "apiVersion": api_version,
+        "time": time,
         "fieldsType": "FieldsV1",
-        "fieldsV1": encode_fields(claim.paths),
+        "fieldsV1": fields,
     }
-    return {**entry, "subresource": claim.owner.subresource} if claim.owner.subresource else entry
+    return {**entry, "subresource": owner.subresource} if owner.subresource else entry
 
 
 def owned_by_create(obj: Object, manager: str, now: str) -> Object:
     """All that the creator said is the creator's. What a client says about managedFields of a new object is dropped."""
     if not manager:
         return with_claims(obj, ())
-    paths = frozenset(flatten(obj, status=False))
-    return with_claims(obj, [Claim(Owner(manager, UPDATE), obj["apiVersion"], now, paths)])
+    fields = fields_of_new(obj)
+    entry = _entry(Owner(manager, UPDATE), obj["apiVersion"], now, fields)
+    return _with_entries(obj, [entry] if fields else [])
 
 
 def owned_by_update(old: Object, new: Object, manager: str, subresource: str, now: str) -> Object:
