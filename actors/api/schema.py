@@ -171,11 +171,22 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*$")
 
 
 def _is_quantity(value: Any) -> bool:
+    if isinstance(value, str):
+        return _is_quantity_text(value)
     try:
         parse_millis(value)
     except ValueError:
         return False
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+@lru_cache(maxsize=4096)
+def _is_quantity_text(text: str) -> bool:
+    try:
+        parse_millis(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_time(value: Any) -> bool:

@@ -56,12 +56,17 @@ class StoreActor:
             return wire.Committed(error=error.to_status())
 
     async def get(self, blob: bytes) -> bytes:
-        """GetCall -> Stored."""
+        """tuple[GetCall, ...] -> tuple[Found, ...]: the gets of many callers in one blob."""
         return await _answered(self._get(blob))
 
     async def _get(self, blob: bytes) -> object:
-        call = wire.decode_call(blob, wire.GetCall)
-        return await self._server.get(call.key, call.revision)
+        return [await self._get_one(call) for call in wire.decode_call(blob, tuple[wire.GetCall, ...])]
+
+    async def _get_one(self, call: wire.GetCall) -> wire.Found:
+        try:
+            return wire.Found(await self._server.get(call.key, call.revision))
+        except ApiError as error:
+            return wire.Found(error=error.to_status())
 
     async def list(self, blob: bytes) -> bytes:
         """ListCall -> Page."""

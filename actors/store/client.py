@@ -30,6 +30,7 @@ _WATCH_SLACK_MS = 5_000
 _BACKOFF_SECONDS_MIN = 0.02
 _BACKOFF_SECONDS_MAX = 0.25
 _BLOB_WRITES_MAX = 2000
+_BLOB_GETS_MAX = 200
 _LOST = (Unavailable, Timeout, TimeoutError, OSError)
 
 
@@ -52,6 +53,7 @@ class StoreClient:
         self._user = user
         self._deadline_seconds = deadline_seconds
         self._sender = _CommitSender(call)
+        self._gets = _GetSender(self._ask)
         self._keys = (f"{prefix}-{n}" for prefix in (uuid.uuid4().hex,) for n in itertools.count())
 
     def __reduce__(self) -> tuple[type[StoreClient], tuple[Call, float, str]]:
@@ -64,7 +66,11 @@ class StoreClient:
         return await self._sender.send(_Waiting(request, len(writes), deadline))
 
     async def get(self, key: Key, revision: int = 0) -> Stored:
-        return wire.decode_stored(await self._ask("get", wire.GetCall(key, revision)))
+        found = await self._gets.get(wire.GetCall(key, revision))
+        if found.error is not None:
+            raise from_status(found.error)
+        assert found.stored is not None
+        return found.stored
 
     async def list(self, selection: Selection, *, limit: int = 0, cursor: str = "", revision: int = 0) -> Page:
         return wire.decode_page(await self._ask("list", wire.ListCall(selection, limit, cursor, revision)))
@@ -92,6 +98,51 @@ class StoreClient:
                     raise Unavailable(f"the store does not answer: {_told(error)}") from error
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _BACKOFF_SECONDS_MAX)
+
+
+class _GetSender:
+    """One blob at a time is under way; what comes meanwhile is the next: no answer is older than its question."""
+
+    def __init__(self, ask: Callable[[str, object], Awaitable[bytes]]) -> None:
+        self._ask = ask
+        self._waiting: list[tuple[wire.GetCall, asyncio.Future[wire.Found]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def get(self, call: wire.GetCall) -> wire.Found:
+        found: asyncio.Future[wire.Found] = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, found))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all(), name="store-client-gets")
+        return await found
+
+    async def _send_all(self) -> None:
+        group: list[tuple[wire.GetCall, asyncio.Future[wire.Found]]] = []
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:_BLOB_GETS_MAX], self._waiting[_BLOB_GETS_MAX:]
+                await self._send(group)
+        finally:
+            self._sending = None
+            _give_up([found for _, found in (*group, *self._waiting)])
+            self._waiting = []
+
+    async def _send(self, group: Sequence[tuple[wire.GetCall, asyncio.Future[wire.Found]]]) -> None:
+        try:
+            answers = wire.decode_found(await self._ask("get", tuple(call for call, _ in group)))
+        except Exception as error:
+            for _, found in group:
+                if not found.done():
+                    found.set_exception(error)
+            return
+        for (_, found), answer in zip(group, answers, strict=True):
+            if not found.done():
+                found.set_result(answer)
+
+
+def _give_up(waiting: Sequence[asyncio.Future[wire.Found]]) -> None:
+    for found in waiting:
+        if not found.done():
+            found.set_exception(Unavailable("the client of the store was stopped"))
 
 
 class _CommitSender:

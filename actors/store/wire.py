@@ -24,6 +24,13 @@ class GetCall(msgspec.Struct, frozen=True, array_like=True):
     revision: int = 0
 
 
+class Found(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to one get of many."""
+
+    stored: Stored | None = None
+    error: dict[str, Any] | None = None
+
+
 class ListCall(msgspec.Struct, frozen=True, array_like=True):
     selection: Selection
     limit: int = 0
@@ -96,8 +103,8 @@ def decode_committed(blob: bytes) -> tuple[Committed, ...]:
     return decode_result(blob, tuple[Committed, ...])
 
 
-def decode_stored(blob: bytes) -> Stored:
-    return decode_result(blob, Stored)
+def decode_found(blob: bytes) -> tuple[Found, ...]:
+    return decode_result(blob, tuple[Found, ...])
 
 
 def decode_page(blob: bytes) -> Page:

@@ -22,7 +22,7 @@ from actors.store.draft import Request
 from actors.store.engine import Engine
 from actors.store.ids import SeededIds
 from actors.store.server import StoreServer
-from actors.store.wire import Committed, GetCall, decode_call, encode_error, encode_result, split_requests
+from actors.store.wire import Committed, Found, GetCall, decode_call, encode_result, split_requests
 
 STEPS = st.lists(st.tuples(st.sampled_from("cpdg"), st.sampled_from("ab"), st.integers(0, 9)), min_size=1, max_size=8)
 
@@ -59,10 +59,13 @@ class LossyCall:
         return encode_result([Committed(tuple(each)) for each in replies])
 
     async def _get(self, blob: bytes) -> bytes:
-        try:
-            return encode_result(await self.server.get(decode_call(blob, GetCall).key))
-        except NotFound as error:
-            return encode_error(error)
+        found = []
+        for call in decode_call(blob, tuple[GetCall, ...]):
+            try:
+                found.append(Found(await self.server.get(call.key)))
+            except NotFound as error:
+                found.append(Found(error=error.to_status()))
+        return encode_result(found)
 
 
 def key_of(name: str) -> Key:

@@ -5,8 +5,8 @@ member, `k:{"name":"c"}` for an item of a keyed list and `v:"x"` for a member of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 from actors.api.codec import Object
@@ -121,9 +121,17 @@ def item_steps(items: list[Any], field: Field | None) -> list[str] | None:
     return None
 
 
-def _key_step(item: Object, keys: Iterable[str]) -> str:
+def _key_step(item: Object, keys: Sequence[str]) -> str:
+    if len(keys) == 1 and isinstance(name := item.get(keys[0]), str):
+        return _name_step(keys[0], name)
     found = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in sorted(keys)}
     return "k:" + _compact({key: value for key, value in found.items() if value is not None})
+
+
+@lru_cache(maxsize=4096)
+def _name_step(key: str, name: str) -> str:
+    """Of the lists that go by one name, which are nearly all."""
+    return "k:" + _compact({key: name})
 
 
 def _compact(value: Any) -> str:

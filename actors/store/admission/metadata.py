@@ -42,6 +42,14 @@ def without_nulls(value: Any, known: Any = None) -> Any:
     return value
 
 
+def _may_hold_null(obj: Object) -> bool:
+    """False is certain, and far quicker to know than to walk."""
+    try:
+        return b"null" in msgspec.json.encode(obj)
+    except (TypeError, ValueError, RecursionError, OverflowError):
+        return True
+
+
 def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:
     """A copy of a client's object with apiVersion, kind and metadata present. Raises BadRequest for another kind's.
 
@@ -49,7 +57,9 @@ def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:
     """
     if not isinstance(obj, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind.kind}): it is not a JSON object")
-    typed: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **without_nulls(obj, known)}
+    if known is not None or _may_hold_null(obj):
+        obj = without_nulls(obj, known)
+    typed: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **obj}
     if (typed["apiVersion"], typed["kind"]) != (kind.api_version, kind.kind):
         raise refusals.wrong_type(kind, typed["apiVersion"], typed["kind"])
     return typed

@@ -75,6 +75,50 @@ async def test_commits_that_come_meanwhile_travel_together(actor: StoreActor) ->
     assert len(revisions) == 100 == len((await client.list(MAPS)).items)
 
 
+async def test_gets_that_come_meanwhile_travel_together(actor: StoreActor) -> None:
+    """Each with its own answer; one that finds nothing, or whose caller has gone, harms no neighbour."""
+    call = LossyCall(actor, [])
+    client = StoreClient(call)
+    made = [reply.stored for reply in await client.commit([generated() for _ in range(300)]) if reply.stored]
+    call.calls.clear()
+    call.troubles = ["", "after"]
+    gone = asyncio.create_task(client.get(made[0].key))
+    asked = [asyncio.create_task(client.get(stored.key)) for stored in made]
+    missing = asyncio.create_task(client.get(Key("configmaps", "default", "none")))
+    past = asyncio.create_task(client.get(made[0].key, made[0].revision - 1 or 1))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await asyncio.gather(*asked) == made
+    for absent in (missing, past):
+        with pytest.raises(NotFound):
+            await absent
+    assert call.calls == ["get"] * 3, "200 at most together, and one blob repeated"
+
+
+async def test_a_get_is_no_older_than_its_question(actor: StoreActor) -> None:
+    """Asked while another is under way, after a commit was acknowledged: that commit is seen."""
+    answering, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(method: str, blob: bytes, timeout_ms: int) -> bytes:
+        answer: bytes = await getattr(actor, method)(blob)
+        if method == "get":
+            answering.set()
+            await go.wait()
+        return answer
+
+    client = StoreClient(slow)
+    first = asyncio.create_task(client.get(Key("configmaps", "default", "late")))
+    await answering.wait()
+    late = Create(resource="configmaps", namespace="default", object={"metadata": {"name": "late"}})
+    [reply] = await client.commit([late])
+    second = asyncio.create_task(client.get(Key("configmaps", "default", "late")))
+    await asyncio.sleep(0.01)
+    go.set()
+    with pytest.raises(NotFound):
+        await first
+    assert await second == reply.stored
+
+
 async def test_reads_are_repeated(actor: StoreActor) -> None:
     client = StoreClient(LossyCall(actor, ["before", "after"]))
     assert (await client.get(Key("namespaces", "", "default"))).key.name == "default"
