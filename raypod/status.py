@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Literal
 
@@ -11,11 +12,16 @@ import msgspec
 from raypod.manifests import CONTAINER, INDEX_LABEL, REPLICAS_MAX
 
 Object = dict[str, Any]
+#: Written by the Job's controller, by replica.
+EXIT_CODES_ANNOTATION = "raypod.io/exit-codes"
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Stopping"]
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`message` says why a run is pending or how it failed. Counts are of replicas, times seconds since the epoch."""
+    """`message` says why a run is pending or how it failed. Counts are of replicas, times seconds since the epoch.
+
+    `exit_code` is that of the replica that failed first, for it made the others stop; 0 while none has.
+    """
 
     phase: Phase
     replicas: int
@@ -23,6 +29,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     succeeded: int = 0
     failed: int = 0
     message: str = ""
+    exit_code: int = 0
     exit_codes: tuple[int | None, ...] = ()
     submitted_at: float = 0
     scheduled_at: float | None = None
@@ -42,15 +49,18 @@ def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
     replicas = job["spec"].get("completions") or 1
     newest = newest_by_index(pods)
     status = job.get("status") or {}
-    codes = tuple(exit_code(newest.get(index)) for index in range(min(replicas, REPLICAS_MAX)))
+    noted = _noted_codes(job)
+    codes = [exit_code(newest.get(index), noted.get(str(index))) for index in range(min(replicas, REPLICAS_MAX))]
+    culprit = _culprit(newest.values())
     return RunStatus(
         phase=_phase(job, newest.values()),
         replicas=replicas,
         active=sum(_phase_of(pod) == "Running" for pod in newest.values()),
         succeeded=status.get("succeeded") or 0,
         failed=status.get("failed") or 0,
-        message=_message(job, newest.values()),
-        exit_codes=codes,
+        message=_message(job, newest.values(), culprit),
+        exit_code=exit_code(culprit) or 0,
+        exit_codes=tuple(codes),
         submitted_at=_seconds(job["metadata"].get("creationTimestamp")) or 0,
         scheduled_at=_latest(_condition_time(pod, "PodScheduled") for pod in newest.values()),
         started_at=_latest(_state_time(pod, "startedAt") for pod in newest.values()),
@@ -72,10 +82,29 @@ def index_of(pod: Object) -> int:
     return int(text or 0)
 
 
-def exit_code(pod: Object | None) -> int | None:
-    """Of a replica that has ended; None before."""
+def exit_code(pod: Object | None, noted: int | None = None) -> int | None:
+    """Of a replica that has ended; None before. `noted` is that of one whose pod is gone."""
     terminated = _state(pod, "terminated") if pod else None
-    return terminated.get("exitCode", 0) if terminated else None
+    return terminated.get("exitCode", 0) if terminated else noted
+
+
+def _noted_codes(job: Object) -> dict[str, int]:
+    """How the replicas ended that were stopped because another one failed."""
+    text = (job["metadata"].get("annotations") or {}).get(EXIT_CODES_ANNOTATION) or "{}"
+    with suppress(msgspec.MsgspecError):
+        return msgspec.json.decode(text, type=dict[str, int])
+    return {}
+
+
+def _culprit(pods: Iterable[Object]) -> Object | None:
+    """The replica that failed first; of those that were stopped the first one when no other is left."""
+    failed = [pod for pod in pods if exit_code(pod)]
+    return min(failed, key=_blame, default=None)
+
+
+def _blame(pod: Object) -> tuple[bool, str, int]:
+    ended = _state(pod, "terminated") or {}
+    return "deletionTimestamp" in pod["metadata"], ended.get("finishedAt") or "", index_of(pod)
 
 
 def has_output(pod: Object) -> bool:
@@ -121,12 +150,12 @@ def _phase_of(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase") or "Pending")
 
 
-def _message(job: Object, pods: Iterable[Object]) -> str:
+def _message(job: Object, pods: Iterable[Object], culprit: Object | None) -> str:
+    if culprit is not None:
+        terminated = _state(culprit, "terminated") or {}
+        said = terminated.get("message") or terminated.get("reason") or "Error"
+        return f"replica {index_of(culprit)} exited with code {terminated['exitCode']}: {said}".strip()
     for pod in pods:
-        terminated = _state(pod, "terminated") or {}
-        if terminated.get("exitCode"):
-            said = terminated.get("message") or terminated.get("reason") or "Error"
-            return f"replica {index_of(pod)} exited with code {terminated['exitCode']}: {said}".strip()
         if why := why_waiting(pod) or _pod_message(pod):
             return why
     conditions = (job.get("status") or {}).get("conditions") or ()

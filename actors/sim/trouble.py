@@ -69,7 +69,7 @@ class Trouble:
         self._store, self._timeline, self._faults, self._trace = store, timeline, faults, trace
         self._submit, self._start_twin = submit, start_twin
         self._is_over = False
-        self._twins = 0
+        self._twins = self._twin_revision = 0
         self.lost: set[str] = set()
 
     def plan(self, config: TroubleConfig, length_ms: Millis) -> None:
@@ -179,10 +179,12 @@ class Trouble:
 
     def _forget_twin(self) -> None:
         self._twins -= 1
+        self._twin_revision = self._store.engine.revision
 
-    @property
-    def has_twin(self) -> bool:
-        return self._twins > 0
+    def may_have_twin(self, seen_revision: int) -> bool:
+        """`seen_revision`: how far the controllers that stay have seen. Who was cut off while a twin led may decide on
+        what was before."""
+        return self._twins > 0 or seen_revision < self._twin_revision
 
     def _jump(self) -> None:
         name = self._faults.random.choice(sorted(self._clocks))

@@ -75,7 +75,7 @@ class World:
         self.timeline, self.trace = Timeline(), trace or Trace()
         self.faults = Faults(seed, self.config.rates)
         self._clocks: dict[str, Clock] = {}
-        self.laws = Laws(lambda node: self._clock(node).has_jumped, lambda: self._trouble.has_twin, self.config.is_calm)
+        self.laws = Laws(lambda node: self._clock(node).has_jumped, self._may_have_twin, self.config.is_calm)
         self.store = SimStore(seed, self.timeline, self._clock("store"), self.faults, self.trace)
         self.store.on_durable.append(self.laws.durable)
         self.store.on_answer.append(self.laws.answered)
@@ -108,6 +108,9 @@ class World:
             skew_ms = 0 if self.config.is_calm else self.faults.delay(-_SKEW_MS_MAX, _SKEW_MS_MAX)
             self._clocks[name] = Clock(self.timeline, skew_ms)
         return self._clocks[name]
+
+    def _may_have_twin(self) -> bool:
+        return self._trouble.may_have_twin(self.controllers.core.view.revision)
 
     def _participant(self, name: str, start: Callable[[], Any]) -> Participant[Any]:
         return Participant(name, start, self._clock(name), self.store, self.timeline, self.faults, self.trace)

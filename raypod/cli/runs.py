@@ -141,8 +141,7 @@ async def _follow(submitted: Any, output: Format) -> int:
         print_json({"name": submitted.name, **msgspec.to_builtins(status), "logs": lines})
     elif status.phase == "Failed":
         sys.stderr.write(f"raypod: run {submitted.name} failed: {status.message or 'see its logs'}\n")
-    codes = [code for code in status.exit_codes if code]
-    return codes[0] if codes else int(status.phase == "Failed")
+    return status.exit_code or int(status.phase == "Failed")
 
 
 async def _tell_waiting(submitted: Any, progress: Progress) -> None:

@@ -109,7 +109,29 @@ def test_fails_past_its_backoff_limit_and_stops_what_runs(world: Rig) -> None:
     world.delete(Key("pods", "default", running["metadata"]["name"]), grace_period_seconds=0)
     world.settle()
     assert conditions(world)["Failed"] == ("True", "BackoffLimitExceeded")
-    assert status(world)["failed"] == 1
+    assert status(world)["failed"] == 2, "as in Kubernetes, what is taken down with a failed job has failed"
+
+
+def test_a_failed_job_tells_how_the_pods_ended_that_it_took_down(world: Rig) -> None:
+    world.create(job(completions=3, parallelism=3, backoffLimit=0, completionMode="Indexed"))
+    world.settle()
+    for pod in pods(world):
+        start(world, pod["metadata"]["name"])
+    first, stopped, lost = (Key("pods", "default", pod["metadata"]["name"]) for pod in pods(world))
+    finish(world, first.name, "Failed")
+    world.settle()
+    assert "Failed" not in conditions(world), "two are still ending"
+    died = {"terminated": {"exitCode": 143, "finishedAt": format_time(world.now)}}
+    row = {"name": "main", "ready": False, "image": "host", "imageID": "", "state": died}
+    world.patch(stopped, {"status": {"phase": "Failed", "containerStatuses": [row]}}, "status")
+    for key in (stopped, lost):
+        world.settle()
+        world.delete(key, grace_period_seconds=0)
+    world.settle()
+    assert conditions(world)["Failed"] == ("True", "BackoffLimitExceeded")
+    assert [pod["metadata"]["name"] for pod in pods(world, live=False)] == [first.name]
+    noted = world.get(JOBS, "train")["metadata"]["annotations"]["raypod.io/exit-codes"]
+    assert noted == '{"1":143}', "nobody knows of the third"
 
 
 def test_failures_back_off_but_disruptions_do_not(world: Rig) -> None:

@@ -87,3 +87,24 @@ def test_a_job_of_a_billion_replicas_has_not_a_billion_exit_codes():
 def test_the_first_of_several_failed_replicas_is_named():
     first, second = ended(1, 1), ended(0, 2, created="2026-01-01T00:00:09Z")
     assert derive_status(job(failed=2), [first, second]).message == "replica 0 exited with code 2: Error"
+
+
+def test_replicas_that_were_stopped_are_told_and_not_blamed():
+    failed = job(failed=2, conditions=[{"type": "Failed", "status": "True", "message": "limit"}])
+    failed["metadata"]["annotations"] = {"raypod.io/exit-codes": '{"0":143}'}
+    status = derive_status(failed, [ended(1, 3)])
+    assert (status.exit_codes, status.exit_code) == ((143, 3), 3)
+    assert status.message == "replica 1 exited with code 3: Error"
+
+
+def test_while_the_others_are_being_stopped_the_first_is_blamed():
+    stopped = ended(0, 143)
+    stopped["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:04Z"
+    status = derive_status(job(), [stopped, ended(1, 3)])
+    assert (status.exit_codes, status.exit_code) == ((143, 3), 3)
+
+
+def test_notes_that_somebody_else_wrote_are_no_exit_codes():
+    failed = job(failed=1)
+    failed["metadata"]["annotations"] = {"raypod.io/exit-codes": "many"}
+    assert derive_status(failed, []).exit_codes == (None, None)
