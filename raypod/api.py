@@ -7,7 +7,6 @@ A control plane that is restarting is not an error: reads, and writes that the s
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import ssl
 import time
@@ -18,6 +17,7 @@ import aiohttp
 
 from raypod.errors import ApiError, ClusterUnreachable, RaypodError, error_from_status
 from raypod.kubeconfig import Endpoint, ssl_context
+from raypod.refusal import is_hang_up, is_refused
 
 Object = dict[str, Any]
 
@@ -98,6 +98,7 @@ class ApiClient:
                 failure: Exception = error
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
                 failure = error
+                await self._check_refused(error)
                 if not repeat_key and not _may_repeat(method, error):
                     raise self._unreachable(error) from error
             if time.monotonic() > deadline:
@@ -147,6 +148,14 @@ class ApiClient:
             except ConnectionError:
                 await asyncio.sleep(_RETRY_SECONDS)
 
+    async def _check_refused(self, error: Exception) -> None:
+        """Raises ClusterUnreachable at once for what no patience cures."""
+        if self.endpoint.server.startswith("https") and await is_refused(self.endpoint, error):
+            raise ClusterUnreachable(
+                f"the API at {self.endpoint.server} refuses this kubeconfig's client certificate: it is of another "
+                "cluster, of an earlier one, or has expired; `raypod kubeconfig` prints the path of the current one"
+            ) from error
+
     def _unreachable(self, error: Exception) -> ClusterUnreachable:
         server = self.endpoint.server
         if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError) or "CERTIFICATE" in str(error):
@@ -154,12 +163,8 @@ class ApiClient:
                 f"the API at {server} shows a certificate that this kubeconfig does not trust: the kubeconfig is of "
                 "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
             )
-        hung_up = isinstance(error, aiohttp.ServerDisconnectedError) or getattr(error, "errno", 0) == errno.ECONNRESET
-        if hung_up and self.endpoint.certificate:
-            return ClusterUnreachable(
-                f"the API at {server} hangs up: it is being started, or the kubeconfig's client certificate is of "
-                "another cluster, or of an earlier one; `raypod kubeconfig` prints the path of the current one"
-            )
+        if is_hang_up(error):
+            return ClusterUnreachable(f"the API at {server} hangs up: it is being started; try again in a moment")
         reason = str(error) or type(error).__name__
         return ClusterUnreachable(f"the API at {server} does not answer ({reason}): is it up? try `raypod up`")
 
@@ -185,6 +190,7 @@ class _Stream:
                 if time.monotonic() > deadline:
                     raise error.told from None
             except (aiohttp.ClientConnectionError, TimeoutError) as error:
+                await client._check_refused(error)
                 if time.monotonic() > deadline:
                     raise client._unreachable(error) from error
             await asyncio.sleep(_RETRY_SECONDS)

@@ -11,9 +11,10 @@ import io
 import sys
 import types
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from raypod.errors import CallError
 from raypod.manifests import CONTAINER, RUN_LABEL
@@ -75,6 +76,38 @@ def mount_payload(manifest: Object, name: str, payload_bytes: int) -> None:
     container = next(c for c in pod["containers"] if c["name"] == CONTAINER)
     mount = {"name": "raypod-call", "mountPath": FOLDER, "readOnly": True}
     container.setdefault("volumeMounts", []).append(mount)
+
+
+class Output:
+    """What a called function prints, passed on as it comes; `marked`: the lines that bring its result back, `last`: a
+    few of the others, for the story of a failure.
+
+    The marks begin with a line feed of their own: an empty line is held back until the next one says what it is.
+    """
+
+    def __init__(self) -> None:
+        self.marked: list[str] = []
+        self.last: deque[str] = deque(maxlen=20)
+        self._held = False
+
+    def write_stdout(self, line: str) -> None:
+        if line.startswith(MARK):
+            self.marked.append(line)
+            self._held = False
+            return
+        if self._held:
+            self._write(sys.stdout, "")
+        self._held = not line
+        if line:
+            self._write(sys.stdout, line)
+
+    def write_stderr(self, line: str) -> None:
+        self._write(sys.stderr, line)
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        self.last.append(line)
+        stream.write(line + "\n")
+        stream.flush()
 
 
 def find_result(lines: Sequence[str]) -> bytes | None:

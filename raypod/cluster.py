@@ -9,22 +9,23 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack, overload
 from urllib.parse import quote
 
 from raypod import batch, calls, control, past
 from raypod.api import ApiClient
 from raypod.errors import ApiError, CallError, ClusterUnreachable, NameTaken, NotFound, RaypodError, SomeRefused
 from raypod.kubeconfig import kubeconfig_path, read_endpoint
-from raypod.manifests import RUN_LABEL, ManyRun, Needs, RunOptions, is_name, job_manifest
+from raypod.manifests import RUN_LABEL, ManyRun, Needs, RunOptions, check_options, is_name, job_manifest
 from raypod.past import When
 from raypod.runs import AsyncRun
 from raypod.status import RunStatus, derive_status
 
 Object = dict[str, Any]
 T = TypeVar("T")
+Args = TypeVarTuple("Args")
 
 
 class AsyncCluster:
@@ -87,6 +88,7 @@ class AsyncCluster:
 
         Raises ValueError for an argument that cannot be, NameTaken, ApiError.
         """
+        check_options("run", options, RunOptions.__optional_keys__)
         name = name or f"run-{secrets.token_hex(3)}"
         return await self.submit(job_manifest(name, image, **options))
 
@@ -158,7 +160,30 @@ class AsyncCluster:
 
     # --- functions ------------------------------------------------------------------------------------------------
 
+    @overload
     async def call(
+        self,
+        fn: Callable[[Unpack[Args]], T],
+        *args: *Args,
+        image: str = ...,
+        python: str = ...,
+        timeout: float | None = ...,
+        **needs: Unpack[Needs],
+    ) -> T: ...
+
+    @overload
+    async def call(
+        self,
+        fn: Callable[..., T],
+        *args: Any,
+        kwargs: Mapping[str, Any] | None,
+        image: str = ...,
+        python: str = ...,
+        timeout: float | None = ...,
+        **needs: Unpack[Needs],
+    ) -> T: ...
+
+    async def call(  # type: ignore[misc]  # the first overload's arguments are any arguments
         self,
         fn: Callable[..., T],
         *args: Any,
@@ -170,9 +195,11 @@ class AsyncCluster:
     ) -> T:
         """Run `fn(*args, **kwargs)` in a container and return its result, or raise its exception.
 
+        What it prints is written to the caller's `sys.stdout` and `sys.stderr` as it comes, as it is: no prefix.
         The image needs a Python of the caller's version (`python` names it); on `host` it is the caller's own.
         Raises CallError when the function cannot be run or its result not be brought back, WaitTimeout.
         """
+        check_options("call", needs, Needs.__optional_keys__)
         payload = calls.pack(fn, args, dict(kwargs or {}))
         name = f"call-{secrets.token_hex(4)}"
         manifest = job_manifest(name, image, command=calls.command(image, python), **needs)
@@ -189,11 +216,21 @@ class AsyncCluster:
                 await asyncio.shield(self._forget_call(api, name, secrets_path))
 
     async def _result_of(self, run: AsyncRun, timeout: float | None) -> Any:
-        status = await run.wait(timeout)
-        lines = [line async for line in run.logs()]
-        result = calls.find_result(lines)
+        output = calls.Output()
+        readers = [
+            asyncio.create_task(_pass_on(run.logs(follow=True, stream="Stdout"), output.write_stdout)),
+            asyncio.create_task(_pass_on(run.logs(follow=True, stream="Stderr"), output.write_stderr)),
+        ]
+        try:
+            status = await run.wait(timeout)
+            await asyncio.gather(*readers)
+        finally:
+            for reader in readers:
+                reader.cancel()
+            await asyncio.gather(*readers, return_exceptions=True)
+        result = calls.find_result(output.marked)
         if result is None:
-            told = "\n".join(lines[-20:])
+            told = "\n".join(output.last)
             raise CallError(f"the function did not return: {status.message or 'its container ended'}\n{told}".strip())
         return calls.unpack(result)
 
@@ -268,3 +305,8 @@ class AsyncCluster:
     @property
     def _pods_path(self) -> str:
         return f"/api/v1/namespaces/{self._namespace}/pods"
+
+
+async def _pass_on(lines: AsyncIterator[str], write: Callable[[str], None]) -> None:
+    async for line in lines:
+        write(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from raypod.api import ApiClient
 from raypod.errors import NotFound, RaypodError
@@ -16,6 +16,8 @@ from raypod.manifests import CONTAINER, RUN_LABEL
 from raypod.status import has_output, index_of
 
 Object = dict[str, Any]
+#: "" is both.
+Stream = Literal["", "Stdout", "Stderr"]
 
 _RETRY_SECONDS = 0.2
 _QUEUE_LINES_MAX = 10_000
@@ -23,7 +25,7 @@ _FAILURES_MAX = 25
 
 
 async def read_logs(
-    api: ApiClient, namespace: str, name: str, *, prefixed: bool, known: list[Object]
+    api: ApiClient, namespace: str, name: str, *, prefixed: bool, known: list[Object], stream: Stream = ""
 ) -> AsyncIterator[str]:
     """What there is now, replica by replica. `known`: the run's pods as last seen, for a run that is deleted."""
     page = await api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN_LABEL}={name}")
@@ -31,26 +33,29 @@ async def read_logs(
     for pod in sorted(pods.values(), key=lambda pod: (index_of(pod), pod["metadata"].get("creationTimestamp", ""))):
         prefix = f"[{index_of(pod)}] " if prefixed else ""
         if has_output(pod):
-            async for line in _read_pod(api, namespace, pod):
+            async for line in _read_pod(api, namespace, pod, stream):
                 yield prefix + line
 
 
-async def _read_pod(api: ApiClient, namespace: str, pod: Object) -> AsyncIterator[str]:
+async def _read_pod(api: ApiClient, namespace: str, pod: Object, stream: Stream) -> AsyncIterator[str]:
     name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
     try:
-        async for line in api.lines(f"/api/v1/namespaces/{namespace}/pods/{name}/log", container=CONTAINER):
+        path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
+        async for line in api.lines(path, container=CONTAINER, stream=stream):
             yield line.decode(errors="replace")
     except NotFound:
         with suppress(NotFound):
-            async for line in api.lines(f"/raypod/v1/logs/{namespace}/{name}", uid=uid, container=CONTAINER):
+            async for line in api.lines(
+                f"/raypod/v1/logs/{namespace}/{name}", uid=uid, container=CONTAINER, stream=stream
+            ):
                 yield line.decode(errors="replace")
 
 
 class LogFollower:
     """Follows every pod that the run gets until the run is finished and all of it is read."""
 
-    def __init__(self, api: ApiClient, namespace: str, *, prefixed: bool) -> None:
-        self._api, self._namespace, self._prefixed = api, namespace, prefixed
+    def __init__(self, api: ApiClient, namespace: str, *, prefixed: bool, stream: Stream = "") -> None:
+        self._api, self._namespace, self._prefixed, self._of = api, namespace, prefixed, stream
         self._queue: asyncio.Queue[str | None] = asyncio.Queue(_QUEUE_LINES_MAX)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ended: dict[str, asyncio.Event] = {}
@@ -111,7 +116,13 @@ class LogFollower:
         if past:
             path = f"/raypod/v1/logs/{self._namespace}/{name}"
         return self._api.lines(
-            path, container=CONTAINER, follow="true", timestamps="true", sinceTime=place.since, uid=uid if past else ""
+            path,
+            container=CONTAINER,
+            follow="true",
+            timestamps="true",
+            sinceTime=place.since,
+            stream=self._of,
+            uid=uid if past else "",
         )
 
 

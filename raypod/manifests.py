@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from posixpath import normpath
 from typing import Any, Required, TypedDict
@@ -66,6 +66,17 @@ class ManyRun(RunOptions, total=False):
 
     name: str
     image: Required[str]
+
+
+def check_options(function: str, options: Iterable[str], known: Iterable[str]) -> None:
+    """Raises TypeError, as Python does for a keyword argument that `function` has not, with the nearest that it has."""
+    from difflib import get_close_matches
+
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f": did you mean {near[0]!r}?" if near else f"; it has {', '.join(sorted(known))}"
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def job_manifest(

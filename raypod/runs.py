@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from raypod.errors import NotFound, WaitTimeout
-from raypod.logs import LogFollower, read_logs
+from raypod.logs import LogFollower, Stream, read_logs
 from raypod.manifests import RUN_LABEL
 from raypod.status import RunStatus, derive_status
 from raypod.timeline import Timeline, derive_timeline
@@ -49,7 +49,7 @@ class AsyncRun:
     async def status(self) -> RunStatus:
         """As it is now. Raises NotFound once the run is deleted."""
         api = await self._cluster.api()
-        job, pods = await asyncio.gather(api.get(self._path), api.get(self._pods_path, labelSelector=self._selector))
+        job, pods = await asyncio.gather(self._read_job(), api.get(self._pods_path, labelSelector=self._selector))
         self._pods = pods.get("items") or []
         return derive_status(job, self._pods)
 
@@ -65,25 +65,37 @@ class AsyncRun:
                 return status
         why = f": {status.message}" if status and status.message else ""
         phase = status.phase.lower() if status else "unknown"
-        raise WaitTimeout(f"run {self.name} is still {phase} after {timeout} s{why}")
+        raise WaitTimeout(f"run {self.name} is still {phase} after {timeout:g} s{why}")
+
+    async def wait_started(self, timeout: float | None = None) -> RunStatus:
+        """Until every replica's container has been started. Raises WaitTimeout (seconds), with what it waits for;
+        NotFound. The run itself goes on: `delete` ends it."""
+        status: RunStatus | None = None
+        async for status in self.watch(timeout):
+            if status.is_started:
+                return status
+        why = f": {status.message}" if status and status.message else ""
+        raise WaitTimeout(f"run {self.name} has not started after {timeout:g} s{why}")
 
     async def watch(self, timeout: float | None = None) -> AsyncIterator[RunStatus]:
         """The status, and again after each change, until the run is finished or `timeout` seconds are over."""
         async for _, status in self._changes(timeout):
             yield status
 
-    async def logs(self, follow: bool = False) -> AsyncIterator[str]:
+    async def logs(self, follow: bool = False, *, stream: Stream = "") -> AsyncIterator[str]:
         """Lines of all replicas, prefixed `[index] ` when there are several; also after the containers are gone.
 
-        With `follow` the lines come as they are written, until the run is finished.
+        With `follow` the lines come as they are written, until the run is finished. `stream`: of both, or of one.
         """
         api = await self._cluster.api()
         if not follow:
-            lines = read_logs(api, self.namespace, self.name, prefixed=self.replicas > 1, known=self._pods)
+            lines = read_logs(
+                api, self.namespace, self.name, prefixed=self.replicas > 1, known=self._pods, stream=stream
+            )
             async for line in lines:
                 yield line
             return
-        follower = LogFollower(api, self.namespace, prefixed=self.replicas > 1)
+        follower = LogFollower(api, self.namespace, prefixed=self.replicas > 1, stream=stream)
         feeder = asyncio.create_task(self._feed(follower))
         try:
             async for line in follower.lines():
@@ -144,7 +156,7 @@ class AsyncRun:
         def keep_job(objects: list[Object]) -> None:
             jobs[:] = [job for job in objects if job["metadata"]["uid"] == self.uid]
 
-        jobs: list[Object] = [await api.get(self._path)]
+        jobs: list[Object] = [await self._read_job()]
         tasks = [
             asyncio.create_task(follow(self._pods_path, keep_pods)),
             asyncio.create_task(follow(self._jobs_path, keep_job)),
@@ -162,12 +174,27 @@ class AsyncRun:
                     return
                 changed.clear()
                 if not jobs:
-                    await api.get(self._path)
-                    raise NotFound({"reason": "NotFound", "code": 404, "message": f"run {self.name} was deleted"})
+                    raise self._deleted()
                 yield pods, derive_status(jobs[0], pods)
         finally:
             for task in tasks:
                 task.cancel()
+
+    async def _read_job(self) -> Object:
+        """Raises NotFound, also where another run bears the name by now."""
+        api = await self._cluster.api()
+        with suppress(NotFound):
+            job = await api.get(self._path)
+            if job["metadata"]["uid"] == self.uid:
+                return job
+        raise self._deleted()
+
+    def _deleted(self) -> NotFound:
+        told = (
+            f"run {self.name} was deleted, and nothing is known of it any more: read its status and exit codes before "
+            "`delete`, or submit it again with `cluster.run`"
+        )
+        return NotFound({"reason": "NotFound", "code": 404, "message": told})
 
     @property
     def _selector(self) -> str:

@@ -40,6 +40,12 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     def is_finished(self) -> bool:
         return self.phase in ("Succeeded", "Failed")
 
+    @property
+    def is_started(self) -> bool:
+        """Every replica's container runs, or has run."""
+        ended = sum(code is not None for code in self.exit_codes)
+        return self.is_finished or self.active + ended >= self.replicas
+
 
 def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
     """`pods` may hold several attempts of a replica; the newest counts.

@@ -7,10 +7,11 @@ import atexit
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
-from raypod.cluster import AsyncCluster
+from raypod.cluster import Args, AsyncCluster
 from raypod.errors import ApiError, RaypodError, SomeRefused
+from raypod.logs import Stream
 from raypod.manifests import ManyRun, Needs, RunOptions
 from raypod.past import When
 from raypod.runs import AsyncRun
@@ -161,9 +162,9 @@ class Run:
         """By replica; None for one that has not ended."""
         return self._thread.run(self.aio.exit_codes())
 
-    def logs(self, follow: bool = False) -> Iterator[str]:
+    def logs(self, follow: bool = False, *, stream: Stream = "") -> Iterator[str]:
         """Lines of all replicas, prefixed `[index] ` when there are several; also after the containers are gone."""
-        return self._thread.iterate(self.aio.logs(follow))
+        return self._thread.iterate(self.aio.logs(follow, stream=stream))
 
     def watch(self, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status, and again after each change, until the run is finished or `timeout` seconds are over."""
@@ -172,6 +173,10 @@ class Run:
     def wait(self, timeout: float | None = None) -> RunStatus:
         """Until the run has succeeded or failed. Raises WaitTimeout (seconds), with what it waits for."""
         return self._thread.run(self.aio.wait(timeout))
+
+    def wait_started(self, timeout: float | None = None) -> RunStatus:
+        """Until every replica's container has been started. Raises WaitTimeout (seconds), with what it waits for."""
+        return self._thread.run(self.aio.wait_started(timeout))
 
     def timeline(self) -> Timeline:
         """Where the time went."""
@@ -236,7 +241,30 @@ class Cluster:
         """All runs with their status, oldest first."""
         return [(Run(run, self._thread), status) for run, status in self._thread.run(self.aio.runs())]
 
+    @overload
     def call(
+        self,
+        fn: Callable[[Unpack[Args]], T],
+        *args: *Args,
+        image: str = ...,
+        python: str = ...,
+        timeout: float | None = ...,
+        **needs: Unpack[Needs],
+    ) -> T: ...
+
+    @overload
+    def call(
+        self,
+        fn: Callable[..., T],
+        *args: Any,
+        kwargs: Mapping[str, Any] | None,
+        image: str = ...,
+        python: str = ...,
+        timeout: float | None = ...,
+        **needs: Unpack[Needs],
+    ) -> T: ...
+
+    def call(  # type: ignore[misc]  # the first overload's arguments are any arguments
         self,
         fn: Callable[..., T],
         *args: Any,
@@ -246,7 +274,8 @@ class Cluster:
         kwargs: Mapping[str, Any] | None = None,
         **needs: Unpack[Needs],
     ) -> T:
-        """Run `fn(*args, **kwargs)` in a container; its result, or its exception. See AsyncCluster.call."""
+        """Run `fn(*args, **kwargs)` in a container; its result, or its exception. What it prints is written to
+        `sys.stdout` and `sys.stderr` as it comes, without a prefix. See AsyncCluster.call."""
         work = self.aio.call(fn, *args, image=image, python=python, timeout=timeout, kwargs=kwargs, **needs)
         return self._thread.run(work)
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from raypod.cli.output import Format, Output, Progress, format_age, format_bytes, print_json, print_table
+from raypod.errors import ApiError
 
 Node = Annotated[str, typer.Option("--node", help="one node; else all")]
 
@@ -38,6 +39,7 @@ def pull(
     output: Output = Format.TABLE,
 ) -> None:
     """Fetch an image onto the nodes."""
+    check_reference(reference)
     _until_done(node, output, "pull", reference=reference, username=username, password=password)
 
 
@@ -47,6 +49,8 @@ def load(
     output: Output = Format.TABLE,
 ) -> None:
     """Load an image from an archive that the nodes can read."""
+    if not archive:
+        raise ValueError("name an archive: the path of a file that `docker save` or the like has written")
     _until_done(node, output, "load", path=os.path.abspath(archive))
 
 
@@ -57,11 +61,32 @@ def rm(
     _until_done(node, output, "remove", reference=reference)
 
 
+def check_reference(reference: str) -> None:
+    """Raises ValueError for a URL: a reference has no scheme."""
+    scheme, found, rest = reference.partition("://")
+    if found:
+        raise ValueError(
+            f"{reference!r}: an image reference has no scheme: write {rest!r}; plain HTTP is used for registries on "
+            f"loopback, and for others where the configuration says so"
+            if scheme == "http"
+            else f"{reference!r}: an image reference has no scheme: write {rest!r}"
+        )
+
+
 def _on_nodes(node: str, ask: Callable[[Any, str], Any]) -> dict[str, Any]:
     from raypod.sync import Cluster
 
     with Cluster(start=False) as cluster:
-        return {name: ask(cluster, name) for name in ([node] if node else cluster.nodes())}
+        return {name: _ask(ask, cluster, name) for name in ([node] if node else cluster.nodes())}
+
+
+def _ask(ask: Callable[[Any, str], Any], cluster: Any, node: str) -> Any:
+    """Raises ApiError that names the node."""
+    try:
+        return ask(cluster, node)
+    except ApiError as error:
+        error.args = (f"{node}: {error}",)
+        raise
 
 
 def _until_done(node: str, output: Format, verb: str, **request: Any) -> None:

@@ -29,6 +29,11 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
 
+def print_json_line(value: Any) -> None:
+    """For what comes bit by bit."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Left-aligned columns, as kubectl prints them; every cell on one line."""
     cells = [list(columns), *([_cell(value) for value in row] for row in rows)]

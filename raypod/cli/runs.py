@@ -13,10 +13,20 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from raypod.cli.output import Format, Output, Progress, format_age, format_line, print_json, print_table
-from raypod.errors import NotFound, RaypodError
+from raypod.cli.output import (
+    Format,
+    Output,
+    Progress,
+    format_age,
+    format_line,
+    print_json,
+    print_json_line,
+    print_table,
+)
+from raypod.errors import NotFound, RaypodError, WaitTimeout
 
 _STOPPED_BY_USER = 130
+_TIMED_OUT = 124
 #: So many exit codes are shown one by one.
 _CODES_MAX = 8
 
@@ -34,9 +44,17 @@ def run(
     retries: Annotated[int, typer.Option(help="how many containers may fail in all")] = 0,
     workdir: Annotated[str, typer.Option("-w", "--workdir", help="working directory in the container")] = "",
     detach: Annotated[bool, typer.Option("-d", "--detach", help="print the name and return")] = False,
+    timeout: Annotated[
+        float, typer.Option(help="seconds for all replicas to start: else the run is stopped and the exit code is 124")
+    ] = 0,
     output: Output = Format.TABLE,
 ) -> None:
-    """Run an image, stream its logs, exit with its code. Ctrl-C stops the run."""
+    """Run an image, stream its logs, exit with its code. Ctrl-C stops the run.
+
+    With -o json each line of its log is an object {"line": ...} as it comes, and the last object is what became of it.
+    """
+    if timeout < 0 or timeout != timeout:
+        raise ValueError(f"--timeout: seconds, not {timeout:g}")
     options: dict[str, Any] = {
         "image": image,
         "command": command or [],
@@ -49,7 +67,7 @@ def run(
         "retries": retries,
         "working_dir": workdir,
     }
-    sys.exit(asyncio.run(_run(name, options, detach, output)))
+    sys.exit(asyncio.run(_run(name, options, detach, timeout, output)))
 
 
 def parse_env(words: Sequence[str]) -> dict[str, str]:
@@ -79,13 +97,13 @@ def parse_volumes(words: Sequence[str]) -> dict[str, str]:
     return volumes
 
 
-async def _run(name: str, options: dict[str, Any], detach: bool, output: Format) -> int:
+async def _run(name: str, options: dict[str, Any], detach: bool, timeout: float, output: Format) -> int:
     from raypod.cluster import AsyncCluster
 
     async with AsyncCluster(start=False) as cluster:
-        if detach:
+        if detach and not timeout:
             submitted = await cluster.run(name, **options)
-            print_json({"name": submitted.name}) if output is Format.JSON else sys.stdout.write(submitted.name + "\n")
+            _print_name(submitted.name, output)
             return 0
         task = asyncio.current_task()
         assert task is not None
@@ -94,10 +112,21 @@ async def _run(name: str, options: dict[str, Any], detach: bool, output: Format)
             loop.add_signal_handler(number, task.cancel)
         submission = asyncio.ensure_future(cluster.run(name, **options))
         try:
-            return await _follow(await asyncio.shield(submission), output)
+            submitted = await asyncio.shield(submission)
+            if detach:
+                await _start_by(submitted, timeout)
+                _print_name(submitted.name, output)
+                return 0
+            return await _follow_by(submitted, timeout, output)
+        except _NotStarted as late:
+            sys.stderr.write(f"raypod: {late}; it is stopped\n")
+            await _stop(await submission)
+            return _TIMED_OUT
         except asyncio.CancelledError:
             task.uncancel()
-            await _stop(await submission)
+            submitted = await submission
+            sys.stderr.write(f"\nraypod: stopping {submitted.name}; Ctrl-C once more does not wait for it\n")
+            await _stop(submitted)
             return _STOPPED_BY_USER
         except BrokenPipeError:
             name = submission.result().name
@@ -107,9 +136,17 @@ async def _run(name: str, options: dict[str, Any], detach: bool, output: Format)
             raise
 
 
+def _print_line(line: str, output: Format) -> None:
+    print_json_line({"line": line}) if output is Format.JSON else sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _print_name(name: str, output: Format) -> None:
+    print_json({"name": name}) if output is Format.JSON else sys.stdout.write(f"{name}\n")
+
+
 async def _stop(submitted: Any) -> None:
     """Until its containers are gone. Interrupted once more it does not wait: what was asked for happens anyway."""
-    sys.stderr.write(f"\nraypod: stopping {submitted.name}; Ctrl-C once more does not wait for it\n")
     deletion = asyncio.ensure_future(submitted.delete())
     try:
         await asyncio.shield(deletion)
@@ -120,25 +157,48 @@ async def _stop(submitted: Any) -> None:
         await deletion
 
 
+class _NotStarted(RaypodError):
+    """The time given for the start is over."""
+
+
+async def _start_by(submitted: Any, timeout: float) -> None:
+    """Raises _NotStarted after `timeout` seconds; 0: however long it takes."""
+    try:
+        await submitted.wait_started(timeout or None)
+    except WaitTimeout as late:
+        raise _NotStarted(str(late)) from late
+
+
+async def _follow_by(submitted: Any, timeout: float, output: Format) -> int:
+    """Raises _NotStarted; what it has written by then is shown."""
+    follower = asyncio.ensure_future(_follow(submitted, output))
+    starter = asyncio.ensure_future(_start_by(submitted, timeout))
+    try:
+        if timeout:
+            await asyncio.wait((follower, starter), return_when=asyncio.FIRST_COMPLETED)
+            if not follower.done():
+                await starter
+        return await follower
+    finally:
+        follower.cancel()
+        starter.cancel()
+        await asyncio.wait((follower, starter))
+
+
 async def _follow(submitted: Any, output: Format) -> int:
     """Logs to stdout, what it waits for to stderr; the exit code of the first replica that failed."""
     progress = Progress(output is Format.TABLE)
     watcher = asyncio.create_task(_tell_waiting(submitted, progress))
-    lines = []
     try:
         async for line in submitted.logs(follow=True):
             progress.clear()
-            if output is Format.JSON:
-                lines.append(line)
-            else:
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+            _print_line(line, output)
     finally:
         watcher.cancel()
         progress.clear()
     status = await submitted.wait(30)
     if output is Format.JSON:
-        print_json({"name": submitted.name, **msgspec.to_builtins(status), "logs": lines})
+        print_json_line({"name": submitted.name, **msgspec.to_builtins(status)})
     elif status.phase == "Failed":
         sys.stderr.write(f"raypod: run {submitted.name} failed: {status.message or 'see its logs'}\n")
     return status.exit_code or int(status.phase == "Failed")
@@ -189,8 +249,7 @@ def logs(
 
     with Cluster(start=False) as cluster:
         for line in cluster.get(name).logs(follow):
-            sys.stdout.write((msgspec.json.encode({"line": line}).decode() if output is Format.JSON else line) + "\n")
-            sys.stdout.flush()
+            _print_line(line, output)
 
 
 def stop(

@@ -68,9 +68,10 @@ def test_run_with_every_option(whole: WholeCluster, tmp_path: Path) -> None:
         env={"PASSED": "through"},
     )
     assert said.code == 0, said
-    assert (said.json["name"], said.json["phase"], said.json["exit_codes"]) == ("all-options", "Succeeded", [0, 0])
+    *lines, end = (json.loads(line) for line in said.out.splitlines())
+    assert (end["name"], end["phase"], end["exit_codes"]) == ("all-options", "Succeeded", [0, 0])
     each = ["hi through /usr text", "read-only"]
-    assert sorted(said.json["logs"]) == sorted(f"[{i}] {line}" for i in range(2) for line in each)
+    assert sorted(line["line"] for line in lines) == sorted(f"[{i}] {line}" for i in range(2) for line in each)
     rows = {row[0]: row for row in whole.raypod("ps").rows}
     assert rows["all-options"][1:6] == ["host", "Succeeded", "2/2", "0", "0"]
 
@@ -169,19 +170,51 @@ def test_images_are_pulled_listed_loaded_and_removed(whole: WholeCluster, images
     assert whole.raypod("image", "load", str(archive), "-o", "json").json[whole.node]
     assert whole.raypod("image", "rm", reference).code == 0
     assert reference not in whole.raypod("image", "ls").out
-    assert "there is no image" in whole.raypod("image", "rm", reference).complaint
+    told = whole.raypod("image", "rm", reference).complaint
+    assert told == f'{whole.node}: there is no image "{reference}" on this node'
 
 
 @pytest.mark.parametrize(
     "words",
-    [[], ["no-such"], ["run"], ["run", "host", "--replicas", "many"], ["run", "--no-such", "host"], ["image"], ["stop"],
+    [["no-such"], ["run"], ["run", "host", "--replicas", "many"], ["run", "--no-such", "host"], ["stop"],
      ["status", "-o", "xml"]],
-    ids=lambda words: " ".join(words) or "nothing",
+    ids=" ".join,
 )  # fmt: skip
-def test_a_wrong_command_line_is_answered_with_the_usage(whole: WholeCluster, words: list[str]) -> None:
+def test_a_wrong_command_line_is_answered_in_a_sentence(whole: WholeCluster, words: list[str]) -> None:
     said = whole.raypod(*words)
-    assert (said.code, "Traceback" in said.err) == (2, False), said
-    assert "Usage: raypod" in said.out + said.err
+    assert (said.code, said.out, len(said.err.splitlines())) == (2, "", 1), said
+    assert said.err.startswith("raypod: ")
+    assert "Value error" not in said.err
+
+
+def test_json_lines_come_as_they_are_written(whole: WholeCluster) -> None:
+    with whole.started("raypod", "run", "host", "-o", "json", "--", "sh", "-c", TICKING) as running:
+        assert running.stdout is not None
+        assert [json.loads(running.stdout.readline()) for _ in range(2)] == [{"line": "tick 0"}, {"line": "tick 1"}]
+        assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 130
+
+
+def test_an_image_that_never_comes_is_given_up(whole: WholeCluster) -> None:
+    words = ("run", "127.0.0.1:9/no-such:1", "--name", "never", "--timeout", "2")
+    for more in ((), ("--detach",)):
+        said = whole.raypod(*words, *more, "--", "true")
+        assert (said.code, said.out) == (124, ""), said
+        assert "raypod: run never has not started after 2 s: " in said.err
+        assert "127.0.0.1:9/no-such:1" in said.err
+        assert "it is stopped" in said.err
+        assert said.seconds < 30
+        assert "never" not in whole.raypod("ps").out
+
+
+def test_a_run_that_starts_in_time_goes_on_after_it(whole: WholeCluster) -> None:
+    said = whole.raypod("run", "host", "--timeout", "20", "--", "sh", "-c", "echo begun; exit 5")
+    assert (said.code, said.out) == (5, "begun\n"), said
+    began = whole.raypod("run", "host", "--timeout", "20", "-d", "--name", "in-time", "--", "sleep", "100")
+    assert (began.code, began.out) == (0, "in-time\n"), began
+    assert whole.cluster.get("in-time").status.phase == "Running"
+    assert whole.raypod("stop", "in-time").code == 0
 
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "run", "ps", "logs", "stop", "kubeconfig"])

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,33 @@ def test_output_does_not_mix_with_the_result(whole: WholeCluster) -> None:
         return "the result " * 10_000
 
     assert whole.cluster.call(noisy) == "the result " * 10_000
+
+
+def test_what_it_prints_comes_as_it_is_printed(
+    whole: WholeCluster, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The function waits until the caller has seen its first line, and only then ends."""
+
+    def talk() -> int:
+        print("first\n\nlast of the first")
+        sys.stderr.write("to stderr\n")
+        while not os.path.exists("/seen/yes"):
+            time.sleep(0.05)
+        print("no line feed", end="")
+        return 3
+
+    out = err = ""
+    with ThreadPoolExecutor(1) as pool:
+        called = pool.submit(whole.cluster.call, talk, volumes={"/seen": str(tmp_path)}, timeout=60)
+        while not (out.count("\n") == 3 and err):
+            assert not called.done(), called.result()
+            more = capsys.readouterr()
+            out, err = out + more.out, err + more.err
+            time.sleep(0.05)
+        (tmp_path / "yes").touch()
+        assert called.result() == 3
+    more = capsys.readouterr()
+    assert (out + more.out, err + more.err) == ("first\n\nlast of the first\nno line feed\n", "to stderr\n")
 
 
 @pytest.mark.parametrize(

@@ -199,3 +199,35 @@ def test_the_import_is_quick_and_brings_no_ray(whole: WholeCluster, tmp_path: Pa
     said = whole.python(script)
     assert (said.code, said.out) == (0, "[]\n")
     assert sys.version_info[:2] >= (3, 11)
+
+
+def test_a_deleted_run_says_that_it_was_deleted(whole: WholeCluster) -> None:
+    """Also where another one bears its name by now."""
+    run = whole.cluster.run("forgotten", image="host", command=["true"])
+    run.wait(60)
+    run.delete()
+    for again in (False, True):
+        if again:
+            run.wait_deleted(30)
+            whole.cluster.run("forgotten", image="host", command=["true"])
+        for ask in (lambda: run.status, lambda: run.exit_codes, lambda: run.wait(5)):
+            with pytest.raises(raypod.NotFound, match=r"run forgotten was deleted, .* submit it again"):
+                ask()
+    whole.cluster.get("forgotten").delete()
+
+
+def test_a_start_that_does_not_come(whole: WholeCluster) -> None:
+    run = whole.cluster.run(image="127.0.0.1:9/no-such:1", command=["true"])
+    with pytest.raises(raypod.WaitTimeout, match=r"has not started after 1\.5 s: .*no-such"):
+        run.wait_started(1.5)
+    run.delete()
+    run = whole.cluster.run(image="host", command=["sleep", "100"], replicas=2)
+    assert (run.wait_started(30).phase, run.status.active) == ("Running", 2)
+    run.delete()
+
+
+def test_an_unknown_keyword_is_named_as_the_callers(whole: WholeCluster) -> None:
+    with pytest.raises(TypeError, match=r"^run\(\) got an unexpected keyword argument 'cpu': did you mean 'cpus'\?"):
+        whole.cluster.run(image="host", cpu=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^call\(\) got an unexpected keyword argument 'colour'; it has cpus, env"):
+        whole.cluster.call(len, "abc", colour=1)  # type: ignore[call-overload]

@@ -13,24 +13,34 @@ import raypod
 def add(a: int, b: int) -> int:
     return a + b
 
+def more(a: int, b: int = 2, *, c: int = 3) -> int:
+    return a + b + c
+
 def main() -> None:
     cluster = raypod.Cluster()
     run = cluster.run("train", image="host", command=["true"], replicas=2, cpus=4, memory="8Gi", gpus=1,
                       env={"EPOCHS": "3"}, volumes={"/data": "/mnt/data"})
     codes: tuple[int | None, ...] = run.exit_codes
     answer: int = cluster.call(add, 1, 2, image="host", gpus=1)
+    answer = cluster.call(more, 1) + cluster.call(more, 1, 2) + cluster.call(lambda: 3) + cluster.call(len, "abc")
     print(codes, answer, *(line.upper() for line in run.logs(follow=True)))
 
 async def twin() -> None:
     async with raypod.AsyncCluster() as cluster:
         run = await cluster.run("train", image="host")
         answer: int = await cluster.call(add, 1, 2)
+        answer = await cluster.call(add, 1, kwargs={"b": 2}, timeout=5)
         print(answer, (await run.wait()).phase)
 """
 WRONG = """
 def wrong(cluster: raypod.Cluster) -> None:
     cluster.run("x", image="host", cpuz=1)
     raypod.Klaster()
+    cluster.call(more, "1")
+    cluster.call(add, 1, "2")
+
+async def wrong_twin(cluster: raypod.AsyncCluster) -> None:
+    await cluster.call(add, 1, "2")
 """
 
 
@@ -45,4 +55,9 @@ def test_the_readmes_calls_are_typed(tmp_path: Path) -> None:
     told = _check(tmp_path, SCRIPT + WRONG)
     assert 'Unexpected keyword argument "cpuz"' in told
     assert 'Module has no attribute "Klaster"' in told
-    assert "Found 2 errors" in told
+    wrong = [line for line in told.splitlines() if "[arg-type]" in line]
+    assert [line.partition("incompatible type ")[2].partition(";")[0] for line in wrong] == [
+        '"def more(a: int, b: int = ..., *, c: int = ...) -> int"',
+        '"Callable[[int, int], int]"',
+        '"Callable[[int, int], int]"',
+    ]

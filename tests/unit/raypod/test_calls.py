@@ -125,3 +125,13 @@ def test_an_exception_that_cannot_be_made_again_comes_back_as_its_traceback(tmp_
     with pytest.raises(CallError, match="what the function raised cannot be sent back") as refused:
         calls.unpack(result)
     assert "the disk is on fire" in str(refused.value)
+
+
+def test_output_is_passed_on_without_the_marks_and_their_line_feed(capsys):
+    output = calls.Output()
+    for line in ["a", "", "", "b", "", calls.MARK + "x", calls.MARK + "end"]:
+        output.write_stdout(line)
+    output.write_stderr("e")
+    assert capsys.readouterr() == ("a\n\n\nb\n", "e\n")
+    assert output.marked == [calls.MARK + "x", calls.MARK + "end"]
+    assert list(output.last) == ["a", "", "", "b", "e"]

@@ -1,3 +1,5 @@
+import pytest
+
 from raypod.manifests import INDEX_LABEL
 from raypod.status import derive_status, has_output
 
@@ -108,3 +110,22 @@ def test_notes_that_somebody_else_wrote_are_no_exit_codes():
     failed = job(failed=1)
     failed["metadata"]["annotations"] = {"raypod.io/exit-codes": "many"}
     assert derive_status(failed, []).exit_codes == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("pods", "started"),
+    [
+        ([], False),
+        ([pod(0, running={})], False),
+        ([pod(0, running={}), pod(1, phase="Pending", waiting={"reason": "ErrImagePull"})], False),
+        ([pod(0, running={}), pod(1, running={})], True),
+        ([ended(0, 3), pod(1, running={})], True),
+    ],
+)
+def test_started_are_all_replicas_or_none(pods, started):
+    assert derive_status(job(), pods).is_started is started
+
+
+def test_what_is_finished_has_started():
+    failed = {"type": "Failed", "status": "True", "message": "too late"}
+    assert derive_status(job(conditions=[failed]), []).is_started
