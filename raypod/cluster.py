@@ -107,6 +107,8 @@ class AsyncCluster:
         """Submit many runs at once: for each a dict of what `run` takes. Raises ValueError for an argument that cannot
         be, before anything is submitted; SomeRefused when the API has refused some, with what became of each."""
         drawn: list[dict[str, Any]] = [{"name": f"run-{secrets.token_hex(4)}", **run} for run in runs]
+        for options in drawn:
+            check_options("run_many", options, ManyRun.__annotations__)
         manifests = [job_manifest(**options) for options in drawn]
         api = await self.api()
         submitted_at = time.time()

@@ -229,5 +229,7 @@ def test_a_start_that_does_not_come(whole: WholeCluster) -> None:
 def test_an_unknown_keyword_is_named_as_the_callers(whole: WholeCluster) -> None:
     with pytest.raises(TypeError, match=r"^run\(\) got an unexpected keyword argument 'cpu': did you mean 'cpus'\?"):
         whole.cluster.run(image="host", cpu=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^run_many\(\) got an unexpected keyword argument 'cpu'"):
+        whole.cluster.run_many([{"image": "host", "cpu": 1}])  # type: ignore[typeddict-unknown-key]
     with pytest.raises(TypeError, match=r"^call\(\) got an unexpected keyword argument 'colour'; it has cpus, env"):
         whole.cluster.call(len, "abc", colour=1)  # type: ignore[call-overload]
