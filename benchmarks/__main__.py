@@ -9,12 +9,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
-import os
+import shutil
 import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from benchmarks.table import render
 
 FIELDS = ("name", "value", "unit", "peer", "peer_value", "ratio", "n", "p50", "p99")
 ORDER = ("launch", "start", "store", "scheduler", "network", "footprint")
@@ -57,24 +59,8 @@ def show(rows: Iterable[Row], title: str, as_json: bool) -> None:
         for row in rows:
             print(json.dumps(row), flush=True)
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for field in FIELDS:
-        table.add_column(field, justify="left" if field in ("name", "unit", "peer") else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*(format_value(row[field]) for field in FIELDS))
-    Console(width=None if "COLUMNS" not in os.environ else int(os.environ["COLUMNS"])).print(table)
-
-
-def format_value(value: object) -> str:
-    """Three significant digits; whole numbers with separators."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    for line in render(list(rows), title, shutil.get_terminal_size().columns):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,8 @@ def validate_pod_spec(
     yield from _tolerations(spec, path)
     if spec.get("hostname"):
         yield from validate_name(f"{path}.hostname", spec["hostname"], label=True)
+    if spec.get("nodeName"):
+        yield from validate_name(f"{path}.nodeName", spec["nodeName"])
     yield from validate_labels(spec.get("nodeSelector"), f"{path}.nodeSelector")
 
 

@@ -61,6 +61,7 @@ def test_good_objects_pass(obj):
         (container(env=[{"name": "A=B"}]), "spec.containers[0].env[0].name"),
         (container(volumeMounts=[{"name": "v", "mountPath": "/x"}]), "spec.containers[0].volumeMounts[0].name"),
         (pod(restartPolicy="Maybe"), "spec.restartPolicy"),
+        (pod(nodeName="nope/nope"), "spec.nodeName"),
         (pod(terminationGracePeriodSeconds=-1), "spec.terminationGracePeriodSeconds"),
         (pod(volumes=[{"name": "v", "hostPath": {"path": "/a/../b"}}]), "spec.volumes[0].hostPath.path"),
         (pod(tolerations=[{"key": "a", "operator": "Exists", "value": "x"}]), "spec.tolerations[0].operator"),
