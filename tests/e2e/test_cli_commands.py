@@ -202,7 +202,7 @@ def test_an_image_that_never_comes_is_given_up(whole: WholeCluster) -> None:
         said = whole.raypod(*words, *more, "--", "true")
         assert (said.code, said.out) == (124, ""), said
         assert "raypod: run never has not started after 2 s: " in said.err
-        assert "127.0.0.1:9/no-such:1" in said.err
+        assert "127.0.0.1:9 cannot be reached" in said.err
         assert "it is stopped" in said.err
         assert said.seconds < 30
         assert "never" not in whole.raypod("ps").out
