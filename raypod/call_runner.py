@@ -31,7 +31,10 @@ def main(folder, wanted):
     import cloudpickle
 
     with open(os.path.join(folder, "path")) as file:
-        sys.path.extend(entry for entry in file.read().split("\n") if os.path.exists(entry) and entry not in sys.path)
+        entries = file.read().split("\n")
+    first = entries.index("")
+    sys.path[1:1] = [entry for entry in entries[:first] if os.path.exists(entry)]
+    sys.path.extend(entry for entry in entries[first:] if entry and os.path.exists(entry) and entry not in sys.path)
     sys.path.append(os.path.join(folder, "modules.zip"))
     parts = sorted(name for name in os.listdir(folder) if name.startswith("payload-"))
     payload = b"".join(open(os.path.join(folder, part), "rb").read() for part in parts)

@@ -147,8 +147,14 @@ def _runner() -> bytes:
 
 
 def _path() -> bytes:
-    """The caller's module folders, for what exists in the container too (on `host`: all that the caller can import)."""
-    return "\n".join(entry for entry in sys.path if entry).encode()
+    """The caller's module folders, for what exists in the container too (on `host`: all that the caller can import).
+
+    An empty line parts those that come before the interpreter's own from the rest.
+    """
+    own = (sys.prefix, sys.base_prefix)
+    first = next((at for at, entry in enumerate(sys.path) if entry.startswith(own)), len(sys.path))
+    lead, rest = ([entry for entry in part if entry] for part in (sys.path[:first], sys.path[first:]))
+    return "\n".join([*lead, "", *rest]).encode()
 
 
 def _cloudpickle() -> bytes:

@@ -135,3 +135,29 @@ def test_output_is_passed_on_without_the_marks_and_their_line_feed(capsys):
     assert capsys.readouterr() == ("a\n\n\nb\n", "e\n")
     assert output.marked == [calls.MARK + "x", calls.MARK + "end"]
     assert list(output.last) == ["a", "", "", "b", "e"]
+
+
+def test_the_callers_folders_come_in_the_callers_order(tmp_path, monkeypatch):
+    """A user's module wins over an installed one of the same name, as it does for the caller."""
+    users, installed = tmp_path / "users", tmp_path / "installed"
+    for folder in (users, installed):
+        folder.mkdir()
+        (folder / "twice_there.py").write_text(f"place = {folder.name!r}\n")
+    monkeypatch.setattr(sys, "path", [str(users), *sys.path, str(installed)])
+    packed = dict(line for secret in calls.secrets_of("c", b"") for line in secret["data"].items())
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(users)])
+
+    def where():
+        import twice_there
+
+        return twice_there.place
+
+    cloudpickle_path = tmp_path / "call"
+    cloudpickle_path.mkdir()
+    payload = calls.pack(where, (), {})
+    for name, text in {**packed, "payload-001": base64.b64encode(payload)}.items():
+        (cloudpickle_path / name).write_bytes(base64.b64decode(text))
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        call_runner.main(str(cloudpickle_path), f"{sys.version_info.major}.{sys.version_info.minor}")
+    assert calls.unpack(calls.find_result(printed.getvalue().splitlines())) == "users"
