@@ -21,7 +21,8 @@ from actors.cluster.attach import AttachError, attached_embedded, attached_to
 from actors.cluster.config import load_config
 from actors.cluster.home import Home
 from actors.cluster.keeper import KeeperState, is_kept, part_mark, read_state
-from actors.cluster.processes import find_processes, is_locked, stop_all
+from actors.cluster.processes import find_processes, stop_all
+from actors.cluster.up import known_config
 
 TEARDOWN_MS = 60_000
 #: For a nodelet that is just being started again, or whose node is gone.
@@ -40,6 +41,8 @@ class Down(msgspec.Struct, frozen=True, kw_only=True):
 
     was_up: bool
     nodes: tuple[str, ...] = ()
+    #: What was ended by force, in sentences: nodes whose launcher could not do it. Absent when there was none.
+    swept: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def take_down(home: Home, address: str, tell: Tell) -> Down:
@@ -59,12 +62,10 @@ def take_down(home: Home, address: str, tell: Tell) -> Down:
             nodes = asyncio.run(_end_actors(tell))
     _end_processes(home)
     tell("processes")
-    left = _clean_nodes(home, set(nodes))
-    if left:
-        raise DownError(f"the node {', '.join(left)} was not cleaned up; run `raypod up` and `raypod down` once more")
+    swept = _clean_nodes(home, set(nodes))
     _forget(home)
     tell("done")
-    return Down(was_up=was_up, nodes=nodes)
+    return Down(was_up=was_up, nodes=nodes, swept=swept or msgspec.UNSET)
 
 
 def _is_running(state: KeeperState) -> bool:
@@ -125,15 +126,15 @@ def _end_processes(home: Home) -> None:
     raise DownError(f"processes {', '.join(str(p.pid) for p in left)} cannot be killed; look at them with ps")
 
 
-def _clean_nodes(home: Home, done: set[str]) -> list[str]:
-    """Nodes of this machine whose nodelet could not do it itself, torn down from here; those that still resist."""
+def _clean_nodes(home: Home, done: set[str]) -> tuple[str, ...]:
+    """Nodes of this machine whose nodelet could not do it itself, torn down from here. Answers what was done by force;
+    raises DownError for what resists that, too.
+    """
+    from actors.plugins.runtime.sweep import has_remains
+
     names = sorted(folder.name for folder in home.nodes.glob("*") if folder.is_dir() and folder.name not in done)
-    return [name for name in names if _has_remains(home.nodes / name) and not _clean_node(home, name)]
-
-
-def _has_remains(node: Path) -> bool:
-    """A launcher that lives, or mounts."""
-    return is_locked(node / "launcher.lock") or bool(_mounts_under(node))
+    remaining = [name for name in names if has_remains(home.nodes / name)]
+    return tuple(_sweep_node(home, name) for name in remaining if not _clean_node(home, name))
 
 
 def _clean_node(home: Home, name: str) -> bool:
@@ -141,15 +142,51 @@ def _clean_node(home: Home, name: str) -> bool:
     from actors.store.backend.sqlite import SqliteBackend
     from actors.store.local import LocalStore
 
-    config = load_config(home.config if home.config.exists() else None)
-    store = LocalStore(SqliteBackend(str(home.store)))
-    actor = NodeletActor(config.nodelet, name, str(home.nodes / name), store)
     try:
+        store = LocalStore(SqliteBackend(str(home.store)))
+        actor = NodeletActor(known_config(home).nodelet, name, str(home.nodes / name), store)
         asyncio.run(asyncio.wait_for(actor.teardown(), TEARDOWN_MS / 1000))
     except Exception as error:
         sys.stderr.write(f"node {name}: {type(error).__name__}: {error}\n")
         return False
     return True
+
+
+def _sweep_node(home: Home, name: str) -> str:
+    """Without its launcher. What was done, in a sentence."""
+    from actors.plugins.runtime.sweep import sweep
+
+    root = home.nodes / name
+    swept = sweep(root)
+    try:
+        asyncio.run(_tear_down_plugins(home, root))
+    except Exception as error:
+        sys.stderr.write(f"node {name}: {type(error).__name__}: {error}\n")
+        raise DownError(f"the network of node {name} could not be removed: {error}; run `raypod down` again") from error
+    if swept.left:
+        raise DownError(f"of the node {name} is left, and resists: {', '.join(swept.left)}; run `raypod down` again")
+    return f"the launcher of node {name} did not answer, so its containers were ended without it: {swept}"
+
+
+async def _tear_down_plugins(home: Home, root: Path) -> None:
+    """Network and volumes."""
+    from actors.nodelet.actor import read_clock
+    from actors.plugins.registry import PluginSettings, build_plugins
+
+    config = known_config(home).nodelet
+    plugins = build_plugins(
+        PluginSettings(
+            root=root,
+            clock=read_clock,
+            images=config.images,
+            network=config.network,
+            devices=config.devices,
+            choices=config.plugins,
+        )
+    )
+    for uid in await plugins.storage.published():
+        await plugins.storage.unpublish_volumes(uid)
+    await plugins.network.teardown()
 
 
 def _forget(home: Home) -> None:

@@ -56,6 +56,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.run / "state.json"
 
     @property
+    def network(self) -> Path:
+        """The bridge and the range that were selected for this home; there while it is up."""
+        return self.run / "network.json"
+
+    @property
     def keeper_log(self) -> Path:
         return self.run / "keeper.log"
 

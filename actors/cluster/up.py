@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import shutil
 import socket
 import time
@@ -25,6 +26,9 @@ from actors.cluster.attach import attached_embedded, attached_to
 from actors.cluster.config import ClusterConfig, ConfigError, load_config
 from actors.cluster.home import Home
 from actors.cluster.keeper import KeeperState, is_kept, read_state, spawn_keeper
+from actors.plugins.network.config import NetworkConfig
+from actors.plugins.network.ownership import find_others
+from actors.plugins.network.selection import Chosen, parse_routes, select_network
 from actors.reconcile.watch import Selection
 
 RAY_SECONDS = 30.0
@@ -79,18 +83,62 @@ def effective_config(home: Home, config: ClusterConfig) -> ClusterConfig:
         port_file.write_text(str(port))
     gateway = msgspec.structs.replace(config.gateway, home=str(home.root), port=port)
     store = msgspec.structs.replace(config.store, api_port=port)
-    return msgspec.structs.replace(config, gateway=gateway, store=store)
+    nodelet = msgspec.structs.replace(config.nodelet, network=_take_network(home, config))
+    return msgspec.structs.replace(config, gateway=gateway, store=store, nodelet=nodelet)
+
+
+def known_config(home: Home) -> ClusterConfig:
+    """The home's configuration with the network that its last `up` selected."""
+    config = load_config(home.config if home.config.exists() else None)
+    before, network = _read_chosen(home), config.nodelet.network
+    network = msgspec.structs.replace(
+        network,
+        bridge=network.bridge or before.bridge,
+        cluster_cidr=network.cluster_cidr or before.cluster_cidr,
+    ).filled()
+    return msgspec.structs.replace(config, nodelet=msgspec.structs.replace(config.nodelet, network=network))
+
+
+def _take_network(home: Home, config: ClusterConfig) -> NetworkConfig:
+    """What the configuration leaves open is selected, and stays so until `down`."""
+    network = config.nodelet.network
+    if config.nodelet.plugins.get("network", "bridge") != "bridge":
+        return network
+    routes = parse_routes(Path("/proc/net/route").read_text())
+    try:
+        network = select_network(network, str(home.root), find_others(str(home.root)), routes, _read_chosen(home))
+    except ValueError as error:
+        raise UpError(str(error)) from error
+    chosen = Chosen(network.bridge, network.cluster_cidr)
+    home.network.write_bytes(msgspec.json.encode(chosen))
+    return network
+
+
+def _read_chosen(home: Home) -> Chosen:
+    try:
+        return msgspec.json.decode(home.network.read_bytes(), type=Chosen)
+    except (OSError, msgspec.DecodeError):
+        return Chosen()
 
 
 def _take_config(home: Home, config_file: Path | None) -> ClusterConfig:
     """A file that is named becomes the home's configuration, which keeper and later starts read, too."""
     if config_file is not None:
-        config = load_config(config_file)
+        config = effective_config(home, load_config(config_file))
         if config_file.resolve() != home.config.resolve():
             shutil.copyfile(config_file, home.config)
-    else:
-        config = load_config(home.config if home.config.exists() else None)
-    return effective_config(home, config)
+        return config
+    if home.config.exists():
+        return effective_config(home, load_config(home.config))
+    return effective_config(home, _beside_others(home, load_config(None)))
+
+
+def _beside_others(home: Home, config: ClusterConfig) -> ClusterConfig:
+    """Where nothing is configured, and somebody else has the usual port, any free one will do."""
+    port_file = home.run / "gateway-port"
+    if is_kept(home) or not (port_file.exists() or _is_taken(config.gateway.port)):
+        return config
+    return msgspec.structs.replace(config, gateway=msgspec.structs.replace(config.gateway, port=0))
 
 
 def _wait_ray(home: Home) -> KeeperState:
@@ -206,6 +254,16 @@ async def _wait_nodes(deadline: float, names: tuple[str, ...], home: Home) -> No
     raise UpError(
         f"not Ready within {READY_SECONDS:.0f} s: {', '.join(sorted(missing))}; raypod status and {home.ray} say why"
     )
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _free_port() -> int:

@@ -43,6 +43,8 @@ _RETRY_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 600.0
 _HOUR_MS = 3_600_000
 _TEARDOWN_SECONDS = 30.0
+#: A launcher that has to be started first, on a busy machine.
+_ANSWER_SECONDS = 12.0
 
 
 #: Why a node is not ready until it knows its containers.
@@ -71,12 +73,13 @@ class NodeletActor:
         held: Held | None = None,
         plugins: Plugins | None = None,
     ) -> None:
-        self._config, self._name, self._store = config, node_name, store
+        self._config = msgspec.structs.replace(config, network=config.network.filled())
+        self._name, self._store = node_name, store
         self._state = Path(state_dir)
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._address, self._held = address or read_address(), held or read_held()
         self._given = plugins
-        self._core = NodeletCore(node_name, config)
+        self._core = NodeletCore(node_name, self._config)
         self._logs = LogReader(self._state / "logs", self._is_live)
         self._nudge, self._stop, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._stopped.set()
@@ -232,6 +235,7 @@ class NodeletActor:
     # End
 
     async def _remove_all(self, plugins: Plugins) -> None:
+        await self._ask_runtime(plugins)
         for sandbox in await plugins.runtime.list_pod_sandboxes():
             await plugins.runtime.remove_pod_sandbox(sandbox.spec.id)
         for uid in await plugins.storage.published():
@@ -242,6 +246,13 @@ class NodeletActor:
             await plugins.runtime.close()
         await plugins.network.teardown()
         await plugins.devices.close()
+
+    async def _ask_runtime(self, plugins: Plugins) -> None:
+        """A runtime that crashes at each start would never answer what is asked of it next. Raises Unavailable."""
+        try:
+            await asyncio.wait_for(plugins.runtime.list_containers(), _ANSWER_SECONDS)
+        except (TimeoutError, PluginError) as error:
+            raise Unavailable(f"the runtime of node {self._name} does not answer: {error}") from error
 
 
 def select_held(devices: list[Device], held: Held) -> tuple[Device, ...]:

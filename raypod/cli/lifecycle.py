@@ -62,6 +62,8 @@ def down(address: Address = "", output: Output = Format.TABLE) -> None:
     if output is Format.JSON:
         print_json(result)
     else:
+        for sentence in result.get("swept", ()):
+            sys.stderr.write(f"raypod: {sentence}\n")
         sys.stdout.write("raypod is down\n")
 
 

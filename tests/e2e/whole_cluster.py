@@ -70,7 +70,7 @@ class WholeCluster:
         self.home, self.node = home, node
         number = zlib.crc32(str(home).encode()) ^ os.getpid()
         self.bridge = f"rpw{number % 0xFFFFF:05x}"
-        self._network = {
+        self.network = {
             "bridge": self.bridge,
             "cluster_cidr": f"10.{208 + number % 32}.{(number >> 5) % 16 * 16}.0/20",
             "vxlan_id": 8000 + number % 10_000,
@@ -86,7 +86,7 @@ class WholeCluster:
             "node_name": self.node,
             "gateway": {"port": 0},
             "controllers": {"job_backoff": {"first_ms": 300, "most_ms": 1000}},
-            "nodelet": {"network": self._network, **self._nodelet},
+            "nodelet": {"network": self.network, **self._nodelet},
         }
         self.config.write_text(json.dumps(tree | changed))
         return self.config

@@ -28,7 +28,7 @@ class BridgeNetwork:
 
     def __init__(self, root: Path, config: NetworkConfig | None = None) -> None:
         self._root = root
-        self._config = config or NetworkConfig()
+        self._config = (config or NetworkConfig()).filled()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raypod-network")
         self._unlink_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="raypod-unlink")
         self._opened: HostNetwork | None = None

@@ -7,19 +7,23 @@ from typing import Literal
 
 import msgspec
 
+#: Where the configuration says nothing and no other raypod of the host has them. The range is a /11 (8,192 nodes of
+#: /24) in a part of 10/8 that Docker, podman, k3s, flannel, Calico and OpenShift leave alone.
+BRIDGE, CLUSTER_CIDR = "raypod0", "10.160.0.0/11"
+
 
 class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`bridge` names everything on the host: device, nftables table, VXLAN device; two nodes on one host need two.
 
-    `mtu` 0 takes the default route's and leaves room for VXLAN. `cluster_cidr` holds all pods: the default is a /11
-    (8,192 nodes of /24) in a part of 10/8 that Docker, podman, k3s, flannel, Calico and OpenShift leave alone.
+    `mtu` 0 takes the default route's and leaves room for VXLAN. `cluster_cidr` holds all pods. `bridge` and
+    `cluster_cidr` "": the usual ones, or others where another raypod on the host has those (`raypod up` selects them).
     `overlay`: `vxlan` works over any network; `routes` needs all nodes in one subnet that forwards foreign addresses.
     """
 
-    bridge: str = "raypod0"
+    bridge: str = ""
     mtu: int = 0
     masquerade: bool = True
-    cluster_cidr: str = "10.160.0.0/11"
+    cluster_cidr: str = ""
     pod_cidr_prefix: int = 24
     nameservers: tuple[str, ...] = ()
     overlay: Literal["vxlan", "routes"] = "vxlan"
@@ -28,12 +32,12 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     def __post_init__(self) -> None:
         try:
-            network = ipaddress.IPv4Network(self.cluster_cidr)
+            network = ipaddress.IPv4Network(self.cluster_cidr or CLUSTER_CIDR)
         except ValueError as error:
             raise ValueError(
                 f"cluster_cidr {self.cluster_cidr!r}: {error}; write an IPv4 network such as 10.160.0.0/11"
             ) from error
-        if not 1 <= len(self.bridge) <= 13 or not self.bridge.replace("-", "").isalnum():
+        if self.bridge and (len(self.bridge) > 13 or not self.bridge.replace("-", "").isalnum()):
             raise ValueError(f"bridge {self.bridge!r}: 1 to 13 letters, digits and dashes")
         for address in self.nameservers:
             if not _is_address(address):
@@ -44,6 +48,12 @@ class NetworkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("vxlan_id must fit in 24 bits and vxlan_port in 16")
         if self.mtu and not 576 <= self.mtu <= 65535:
             raise ValueError(f"mtu {self.mtu}: 0 (automatic) or between 576 and 65535")
+
+    def filled(self) -> NetworkConfig:
+        """With the usual bridge and range where nothing is said."""
+        return msgspec.structs.replace(
+            self, bridge=self.bridge or BRIDGE, cluster_cidr=self.cluster_cidr or CLUSTER_CIDR
+        )
 
 
 def _is_address(text: str) -> bool:

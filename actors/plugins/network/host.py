@@ -30,6 +30,7 @@ from actors.plugins.network.netlink import (
     plan_inside,
     plan_pair,
 )
+from actors.plugins.network.ownership import Ownership
 from actors.plugins.network.port import Attachment, NetworkResult, Peer
 from actors.plugins.network.records import LeaseFiles
 from actors.plugins.network.unlink import INTERFACE_PREFIX, Unlinker, derive_interface
@@ -44,6 +45,7 @@ class HostNetwork:
         self._config = config
         self._files = LeaseFiles(root)
         self._held = HeldPorts()
+        self._ownership = Ownership(str(root), config)
         self._links = Links(config)
         self._policy = ForwardPolicy(config)
         self._netlink = Netlink()
@@ -56,8 +58,11 @@ class HostNetwork:
         self.warnings: tuple[str, ...] = ()
 
     def setup(self, pod_cidr: str) -> None:
+        if conflict := self._ownership.find_conflict():
+            raise setup_error("setup", conflict)
         self._leases, self._last = self._files.load()
         self._bridge_index = self._links.ensure_bridge(pod_cidr)
+        self._ownership.mark(self._netlink)
         self._mtu = self._links.select_mtu()
         self._pod_cidr = pod_cidr
         known = {lease.interface for lease in self._leases.values()}
@@ -104,12 +109,14 @@ class HostNetwork:
 
     def teardown(self) -> None:
         """Also of what an earlier life left. Forwarding stays on: others may have come to rely on it."""
-        self._unlinker.remove(self._pod_interfaces())
-        self._links.remove()
-        self._policy.remove()
-        nft = self._nft or open_nft()[0]
-        if nft:
-            nft(format_removal(self._config))
+        if not self._ownership.is_anothers():
+            self._unlinker.remove(self._pod_interfaces())
+            self._links.remove()
+            self._policy.remove()
+            nft = self._nft or open_nft()[0]
+            if nft:
+                nft(format_removal(self._config))
+        self._ownership.close()
         self._held.close()
         self._files.clear()
         self._leases.clear()
@@ -117,6 +124,7 @@ class HostNetwork:
 
     def close(self) -> None:
         self._held.close()
+        self._ownership.close()
         self._unlinker.close()
         self._links.close()
         self._netlink.close()

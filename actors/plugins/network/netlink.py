@@ -18,7 +18,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 
 _NEWLINK, _DELLINK, _GETLINK, _SETLINK, _NEWADDR, _NEWROUTE = 16, 17, 18, 19, 20, 24
-_REQUEST, _ACK, _EXCL, _CREATE = 0x1, 0x4, 0x200, 0x400
+_REQUEST, _ACK, _EXCL, _CREATE, _DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
+_IFNAME, _IFALIAS = 3, 20
 _NESTED = 0x8000
 _UP = 0x1
 _LOOPBACK_INDEX = 1
@@ -67,6 +68,20 @@ class Netlink:
             if kind == _NEWLINK and sequence == self._sequence:
                 return int(struct.unpack_from("=i", body, 4)[0])
         return 0
+
+    def aliases(self) -> dict[str, str]:
+        """Of all links that have one, by name."""
+        self._socket.send(self._frame(_link(_GETLINK, _REQUEST | _DUMP, 0, 0)))
+        found: dict[str, str] = {}
+        while True:
+            for sequence, kind, body in _parse(self._socket.recv(_ANSWER_BYTES_MAX)):
+                if sequence != self._sequence:
+                    continue
+                if kind != _NEWLINK:
+                    return found
+                texts = _texts(body[16:])
+                if _IFALIAS in texts:
+                    found[texts[_IFNAME]] = texts[_IFALIAS]
 
     def close(self) -> None:
         self._socket.close()
@@ -123,6 +138,11 @@ def plan_group(name: str, group: int) -> Message:
     return ("grouping the link", _link(_SETLINK, _REQUEST | _ACK, 0, 0) + _text(3, name) + _number(27, group))
 
 
+def plan_alias(name: str, alias: bytes) -> Message:
+    """The text that `ip link` shows of a link, at most 255 bytes."""
+    return ("marking the link", _link(_SETLINK, _REQUEST | _ACK, 0, 0) + _text(3, name) + _attr(_IFALIAS, alias))
+
+
 def plan_remove(name: str) -> Message:
     return ("removing the link", _link(_DELLINK, _REQUEST | _ACK, 0, 0) + _text(3, name))
 
@@ -160,5 +180,16 @@ def _parse(data: bytes) -> list[tuple[int, int, bytes]]:
     while offset + 16 <= len(data):
         size, kind, _, sequence, _ = struct.unpack_from("=IHHII", data, offset)
         found.append((sequence, kind, data[offset + 16 : offset + size]))
+        offset += (size + 3) & ~3
+    return found
+
+
+def _texts(attributes: bytes) -> dict[int, str]:
+    """Name and alias of a link."""
+    found, offset = {}, 0
+    while offset + 4 <= len(attributes):
+        size, kind = struct.unpack_from("=HH", attributes, offset)
+        if kind in (_IFNAME, _IFALIAS):
+            found[kind] = attributes[offset + 4 : offset + size].rstrip(b"\0").decode("utf-8", "replace")
         offset += (size + 3) & ~3
     return found

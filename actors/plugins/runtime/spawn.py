@@ -19,10 +19,15 @@ def derive_cgroup(root: str) -> str:
     return f"raypod-{zlib.crc32(root.encode()):08x}"
 
 
+def format_settings(root: str) -> str:
+    """What a launcher is told on its command line, by which it can be found."""
+    return json.dumps({"root": root, "cgroup": derive_cgroup(root)})
+
+
 def start_launcher(root: str) -> None:
     """Returns once the launcher is on its way. One that runs already stays the only one: it holds a lock."""
     packages = str(Path(actors.__path__[0]).resolve().parent)
-    settings = json.dumps({"root": root, "cgroup": derive_cgroup(root)})
+    settings = format_settings(root)
     executable = str(Path(sys.executable).resolve())
     subprocess.run(
         [executable, "-I", "-S", "-E", "-X", "utf8", "-c", _BOOT, packages, settings],

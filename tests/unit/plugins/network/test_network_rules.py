@@ -15,7 +15,7 @@ from actors.plugins.network.netlink import plan_inside, plan_pair
 from actors.plugins.network.port import Attachment, PortMapping
 from actors.plugins.network.unlink import derive_interface
 
-CONFIG = NetworkConfig(bridge="raypod7")
+CONFIG = NetworkConfig(bridge="raypod7").filled()
 
 
 @pytest.mark.parametrize(
