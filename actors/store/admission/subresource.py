@@ -14,6 +14,7 @@ from actors.api.codec import Object
 from actors.api.kinds import Kind
 from actors.api.meta import LabelSelector
 from actors.api.selector import format_labels, from_selector
+from actors.api.validation.causes import dicts_of
 
 #: Those that are written through the store; the others (log, exec) are the nodelet's.
 SERVED = frozenset({"status", "scale", "binding", "finalize", "approval"})
@@ -34,6 +35,7 @@ _TOLD_WITH_STATUS = {
     "jobs.batch": (_LABELS, _ANNOTATIONS),
     "cronjobs.batch": (_LABELS, _ANNOTATIONS),
 }
+_VERDICTS = ("Approved", "Denied")
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -61,11 +63,24 @@ def _with_conditions(obj: Object, source: Object) -> Object:
 
 def _with_status(old: Object, new: Object, kind: Kind) -> Object:
     changed = _with_managers(old | {"status": new.get("status", {})}, new)
+    if "approval" in kind.subresources:
+        changed = _with_verdict(changed, old)
     for name in _TOLD_WITH_STATUS.get(kind.resource, ()):
         changed["metadata"].pop(name, None)
         if name in new["metadata"]:
             changed["metadata"][name] = new["metadata"][name]
     return changed
+
+
+def _with_verdict(obj: Object, source: Object) -> Object:
+    """`obj` with the approval or denial of `source`: who tells a request's status does not decide on it."""
+    status = obj["status"]
+    if not isinstance(status, dict):
+        return obj  # for validation to tell
+    kept = [row for row in dicts_of(value_at(source, "status.conditions")) if row.get("type") in _VERDICTS]
+    told = [row for row in dicts_of(status.get("conditions")) if row.get("type") not in _VERDICTS]
+    rest = {name: value for name, value in status.items() if name != "conditions"}
+    return {**obj, "status": {**rest, "conditions": [*kept, *told]} if kept or told else rest}
 
 
 def _with_finalizers(obj: Object, source: Object) -> Object:

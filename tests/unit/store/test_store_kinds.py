@@ -42,6 +42,17 @@ def test_an_approval_changes_conditions_and_nothing_else(desk: Desk) -> None:
     assert [row["type"] for row in approved["status"]["conditions"]] == ["Approved"]
 
 
+def test_who_tells_the_status_of_a_request_does_not_approve_it(desk: Desk) -> None:
+    spec = {"request": PEM, "signerName": "example.com/x", "usages": ["client auth"]}
+    obj_of(desk.create(REQUEST.resource, {"metadata": {"name": "me"}, "spec": spec}, ""))
+    approved, failed = ({"type": name, "status": "True"} for name in ("Approved", "Failed"))
+    told = obj_of(desk.patch(REQUEST, {"status": {"conditions": [approved]}}, subresource="status"))
+    assert "conditions" not in told["status"]
+    obj_of(desk.patch(REQUEST, {"status": {"conditions": [approved]}}, subresource="approval"))
+    told = obj_of(desk.patch(REQUEST, {"status": {"conditions": [failed]}}, subresource="status"))
+    assert [row["type"] for row in told["status"]["conditions"]] == ["Approved", "Failed"]
+
+
 def test_a_patch_is_read_in_the_shape_of_the_version_it_is_sent_to(desk: Desk) -> None:
     spec = {"scaleTargetRef": TARGET, "maxReplicas": 5, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 9}}}
     obj_of(desk.create(SCALER.resource, {"metadata": {"name": "h"}, "spec": spec}))
