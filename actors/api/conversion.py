@@ -1,8 +1,8 @@
 """One stored object in several served shapes: pure functions from the stored shape to a view's and back.
 
-Views are the rows of the table of kinds with `stored_as`. events.k8s.io/v1 names the fields of a core Event anew;
-autoscaling/v1 keeps what it has no field for in annotations, as pkg/apis/autoscaling/v1/conversion.go does, so that
-there and back again changes nothing.
+Views are the other versions of a custom resource, which only the apiVersion tells apart, and the rows of the table of
+kinds with `stored_as`. events.k8s.io/v1 names the fields of a core Event anew; autoscaling/v1 keeps what it has no
+field for in annotations, as pkg/apis/autoscaling/v1/conversion.go does, so that there and back again changes nothing.
 """
 
 from __future__ import annotations
@@ -14,36 +14,41 @@ import msgspec
 
 from actors.api.codec import Object, decode, encode
 from actors.api.key import Stored
-from actors.api.kinds import Kind, kind_for
+from actors.api.kinds import Kind
+from actors.api.meta import Lens
 
+
+class _Type(Lens, frozen=True):
+    api_version: str = ""
+
+
+_TYPE = msgspec.json.Decoder(_Type)
 Converter = Callable[[Object], Object]
 
 
 def shown(stored: Stored, kind: Kind) -> Stored:
     """`stored` with its body in the shape of `kind`; itself unless `kind` is a view."""
-    if not kind.stored_as:
+    if not kind.stored_as and not kind.is_custom:
         return stored
-    return msgspec.structs.replace(stored, body=encode(to_view(decode(stored), kind)))
+    if kind.is_custom and _TYPE.decode(stored.body).api_version == kind.api_version:
+        return stored
+    return msgspec.structs.replace(
+        stored, body=encode({**to_view(decode(stored), kind), "apiVersion": kind.api_version})
+    )
 
 
 def to_view(obj: Object, kind: Kind) -> Object:
     """A stored object in the shape of `kind`."""
     if not kind.stored_as:
         return obj
-    return {**_CONVERTERS[kind.api_version, kind.kind][0](obj), "apiVersion": kind.api_version}
+    return {**_CONVERTERS.get((kind.api_version, kind.kind), _SAME)[0](obj), "apiVersion": kind.api_version}
 
 
 def to_stored(obj: Object, kind: Kind) -> Object:
     """An object in the shape of `kind` as the store keeps it."""
     if not kind.stored_as:
         return obj
-    return {**_CONVERTERS[kind.api_version, kind.kind][1](obj), "apiVersion": kind.stored_as}
-
-
-def view_of(api_version: str, stored: Kind) -> Kind:
-    """The kind in whose shape `api_version` shows what is stored as `stored`; "" and unknown ones are `stored`."""
-    found = kind_for(api_version, stored.kind)
-    return found if found is not None and found.storage is stored else stored
+    return {**_CONVERTERS.get((kind.api_version, kind.kind), _SAME)[1](obj), "apiVersion": kind.stored_as}
 
 
 # --- events -----------------------------------------------------------------------------------------------------
@@ -152,6 +157,8 @@ def _json(text: Any) -> Any:
         return None
 
 
+#: Versions of a custom resource: another name of the same shape (conversion strategy None).
+_SAME: tuple[Converter, Converter] = (lambda obj: obj, lambda obj: obj)
 _CONVERTERS: dict[tuple[str, str], tuple[Converter, Converter]] = {
     (_EVENTS, "Event"): (_event_to_view, _event_to_stored),
     ("autoscaling/v1", "HorizontalPodAutoscaler"): (_scaler_to_view, _scaler_to_stored),

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from actors.api.errors import BadRequest
+from actors.api.kinds import is_static
 
 _SELECTOR_CHARS_MAX = 64 * 1024
 _META_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
@@ -102,8 +103,10 @@ def known_as(requirement: FieldRequirement, resource: str) -> FieldRequirement:
 
 
 def check_fields(fields: tuple[FieldRequirement, ...], resource: str) -> None:
-    """Raises BadRequest for a path that `resource` cannot be selected by."""
+    """Raises BadRequest for a path that `resource` cannot be selected by; a custom resource's definition says which."""
     known = FIELDS.get(resource)
+    if resource and not is_static(resource):
+        return
     for requirement in fields:
         if requirement.path in _META_FIELDS or requirement.path in (known or {}):
             continue

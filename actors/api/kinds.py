@@ -27,7 +27,7 @@ class ScalePaths(msgspec.Struct, frozen=True):
     selector: str = "spec.selector"
 
 
-class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Kind(msgspec.Struct, frozen=True):
     """`subresources` are those that are served. `counts_generations`: `metadata.generation` is kept, and grows when
     anything but metadata and status changes.
     """
@@ -67,14 +67,37 @@ class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return VERBS if self.resource != "namespaces" else tuple(verb for verb in VERBS if verb != "deletecollection")
 
     @property
+    def is_custom(self) -> bool:
+        """Whether a CustomResourceDefinition has made it."""
+        return False
+
+    @property
+    def warning(self) -> str:
+        """What its users are told, when it is deprecated."""
+        return ""
+
+    @property
+    def list_kind(self) -> str:
+        return f"{self.kind}List"
+
+    @property
     def storage(self) -> Kind:
         """The kind that the store keeps: this one, or the one that this is a view of."""
         return _BY_GVK[(self.stored_as, self.kind)] if self.stored_as else self
 
+    def view(self, api_version: str) -> Kind:
+        """The kind in whose shape `api_version` shows what is stored as this; "" and unknown ones are this."""
+        found = _BY_GVK.get((api_version, self.kind))
+        return found if found is not None and found.storage is self else self
+
+
+class _Row(Kind, frozen=True, forbid_unknown_fields=True):
+    """A line of the table: a typo in it is an error."""
+
 
 def _read_table() -> tuple[Kind, ...]:
     text = resources.files("actors.api").joinpath("kinds.json").read_bytes()
-    return msgspec.json.decode(text, type=tuple[Kind, ...])
+    return msgspec.json.decode(text, type=tuple[_Row, ...])
 
 
 #: Every row, in the order of discovery.
@@ -92,6 +115,11 @@ def kind_of(resource: str) -> Kind:
     if kind is None:
         raise NotFound("the server could not find the requested resource", kind=resource)
     return kind
+
+
+def is_static(resource: str) -> bool:
+    """Whether the table has it; a custom resource is in none."""
+    return resource in _BY_RESOURCE
 
 
 def kind_for(api_version: str, kind: str) -> Kind | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -45,6 +45,32 @@ class Field(msgspec.Struct, frozen=True):
     def element(self) -> str:
         """The type of what a list or map holds; of anything else its own."""
         return self.type.removeprefix("[]").removeprefix("map:")
+
+    @property
+    def item(self) -> Field:
+        """The schema of a list's items."""
+        return _field_of(self.element)
+
+    @property
+    def is_map(self) -> bool:
+        return self.type.startswith("map:")
+
+    @property
+    def is_struct(self) -> bool:
+        """An object whose members are all known."""
+        return definition(self.type) is not None
+
+    def member(self, name: str) -> Field | None:
+        """The schema of a member of a struct or map."""
+        if self.is_map:
+            return _field_of(self.type.removeprefix("map:"))
+        found = definition(self.type)
+        return found.fields.get(name) if found else None
+
+
+@cache
+def _field_of(type_name: str) -> Field:
+    return Field(type_name)
 
 
 class Definition(msgspec.Struct, frozen=True):

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from actors.api.clock import Millis
 from actors.api.key import Key, Stored
-from actors.api.kinds import KINDS
 from actors.api.meta import Resource
 from actors.reconcile.actions import Create, Delete, Emit, Reply, RequeueAfter, StoreWrite
 from actors.reconcile.backoff import Backoff
@@ -60,8 +59,9 @@ class ControllersCore:
 
     def selection(self) -> Selection:
         shapes = [shape for controller in self._controllers for shape in controller.shapes()]
-        wanted = (kind.resource for kind in KINDS) if Resource in shapes else (RESOURCES[shape] for shape in shapes)
-        return Selection(resources=tuple(sorted(set(wanted))))
+        if Resource in shapes:
+            return Selection()
+        return Selection(resources=tuple(sorted({RESOURCES[shape] for shape in shapes})))
 
     def relist(self, items: Sequence[Stored], revision: int, now: Millis) -> None:
         self._in_flight = []

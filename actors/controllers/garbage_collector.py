@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from actors.api.clock import Millis
+from actors.api.crd.definition import RESOURCE as DEFINITIONS
 from actors.api.key import Key
 from actors.api.kinds import kind_for
 from actors.api.meta import OwnerReference, Resource
@@ -74,7 +75,7 @@ def _collect(key: Key, obj: Resource, view: View) -> Iterable[Action]:
 def _is_present(ref: OwnerReference, namespace: str, view: View) -> bool:
     kind = kind_for(ref.api_version, ref.kind)
     if kind is None:
-        return True
+        return view.with_uid(ref.uid) is not None or not _is_custom(ref.api_version, view)
     owner = view.at(Key(kind.storage.resource, namespace if kind.namespaced else "", ref.name))
     return owner is not None and owner.metadata.uid == ref.uid
 
@@ -90,6 +91,12 @@ def _awaits_dependents(uid: str, view: View) -> bool:
     key = view.with_uid(uid)
     obj = view.at(key) if key else None
     return obj is not None and obj.metadata.is_deleting and FOREGROUND in (obj.metadata.finalizers or ())
+
+
+def _is_custom(api_version: str, view: View) -> bool:
+    """Whether a definition is of that group: then we would know the owner if it were there."""
+    group = api_version.rpartition("/")[0]
+    return any(key.name.partition(".")[2] == group for key in view.of_resource(DEFINITIONS))
 
 
 def _is_deleting(key: Key, view: View) -> bool:

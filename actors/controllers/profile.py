@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.controllers import deployment, garbage_collector, job_tally, replicaset, role_aggregation, taint_eviction
+from actors.controllers import (
+    custom_resources,
+    deployment,
+    garbage_collector,
+    job_tally,
+    replicaset,
+    role_aggregation,
+    taint_eviction,
+)
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job import job
 from actors.controllers.namespace import namespace
@@ -23,6 +31,7 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         job(config),
         job_tally.reconcile,
         garbage_collector.reconcile,
+        custom_resources.reconcile,
         namespace(config),
         role_aggregation.reconcile,
     )

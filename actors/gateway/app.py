@@ -29,7 +29,7 @@ from actors.gateway.pods import bind_pod, create_binding, create_eviction
 from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
-from actors.gateway.served import REVIEWS, SUBRESOURCES, kind_at
+from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
 from actors.gateway.target import Target, parse_target
 from actors.gateway.token_requests import create_token
 from actors.gateway.watching import watch_objects
@@ -137,7 +137,7 @@ async def route(call: Call) -> web.StreamResponse:
         if target.verb != "get":
             raise MethodNotAllowed(_NO_METHOD)
         return await read_document(call)
-    kind = kind_at(target.group, target.version, target.plural)
+    kind = await find_kind(call)
     check_scope(kind, target)
     if target.subresource:
         return await _route_subresource(call, kind)
@@ -160,6 +160,15 @@ async def answer_item(call: Call) -> web.StreamResponse:
     if entry is not None:
         tell_audit(entry, response)
     return response
+
+
+async def find_kind(call: Call) -> Kind:
+    """Of the table, else of the definitions as they are now. Raises NotFound."""
+    at = (call.target.group, call.target.version, call.target.plural)
+    kind = STATIC.find(*at) or (await call.backend.custom.served()).kind_at(*at)
+    if kind.warning:
+        call.warnings.append(kind.warning)
+    return kind
 
 
 async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:

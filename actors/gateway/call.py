@@ -17,6 +17,7 @@ from actors.gateway.audit import Entry, Trail
 from actors.gateway.auth import User
 from actors.gateway.auth.access import Access
 from actors.gateway.config import GatewayConfig
+from actors.gateway.custom import CustomKinds
 from actors.gateway.media import Body, Form, body_type, choose_form
 from actors.gateway.options import Query, text_of
 from actors.gateway.port import ClusterPort, NodesPort
@@ -45,6 +46,10 @@ class Backend:
     fanout: WatchFanout
     access: Access
     trail: Trail | None = None
+
+    @cached_property
+    def custom(self) -> CustomKinds:
+        return CustomKinds(self.store)
 
 
 @dataclass

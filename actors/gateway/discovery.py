@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.api.errors import NotFound
 from actors.api.kinds import Kind
-from actors.gateway.served import GROUPS, Subresource, subresources_of
+from actors.gateway.served import STATIC, Served, Subresource, subresources_of
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = {
@@ -29,31 +29,31 @@ def api_versions(server: str) -> Document:
     return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
-def group_list() -> Document:
+def group_list(served: Served = STATIC) -> Document:
     """`/apis`."""
-    groups = [_group(group) for group in _group_names() if group]
+    groups = [_group(group, served) for group in _group_names(served) if group]
     return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
-def group_document(group: str) -> Document:
+def group_document(group: str, served: Served = STATIC) -> Document:
     """`/apis/apps`. Raises NotFound."""
-    if group not in _group_names() or not group:
+    if group not in _group_names(served) or not group:
         raise NotFound("the server could not find the requested resource")
-    return {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
+    return {"kind": "APIGroup", "apiVersion": "v1", **_group(group, served)}
 
 
-def _group_names() -> list[str]:
-    return list(dict.fromkeys(group for group, _ in GROUPS))
+def _group_names(served: Served) -> list[str]:
+    return list(dict.fromkeys(group for group, _ in served.groups))
 
 
-def _group(group: str) -> Document:
-    versions = [{"groupVersion": f"{g}/{v}", "version": v} for g, v in GROUPS if g == group]
+def _group(group: str, served: Served) -> Document:
+    versions = [{"groupVersion": f"{g}/{v}", "version": v} for g, v in served.groups if g == group]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
-def resource_list(group: str, version: str) -> Document:
+def resource_list(group: str, version: str, served: Served = STATIC) -> Document:
     """`/api/v1`, `/apis/apps/v1`. Raises NotFound."""
-    kinds = GROUPS.get((group, version))
+    kinds = served.groups.get((group, version))
     if kinds is None:
         raise NotFound("the server could not find the requested resource")
     resources = [row for kind in kinds for row in _plain_rows(kind)]
@@ -83,16 +83,16 @@ def _plain_subresource(kind: Kind, name: str, sub: Subresource) -> Document:
     return {**row, "kind": sub.kind or kind.kind, "verbs": list(sub.verbs)}
 
 
-def aggregated(core: bool) -> Document:
+def aggregated(core: bool, served: Served = STATIC) -> Document:
     """`/api` (core) or `/apis` in the v2 form."""
-    items = [_aggregated_group(group) for group in _group_names() if (group == "") == core]
+    items = [_aggregated_group(group, served) for group in _group_names(served) if (group == "") == core]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
 
 
-def _aggregated_group(group: str) -> Document:
+def _aggregated_group(group: str, served: Served) -> Document:
     versions = [
         {"version": v, "freshness": "Current", "resources": [_aggregated_row(kind) for kind in kinds]}
-        for (g, v), kinds in GROUPS.items()
+        for (g, v), kinds in served.groups.items()
         if g == group
     ]
     return {"metadata": {"name": group} if group else {}, "versions": versions}

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -15,7 +15,9 @@ from actors.api.errors import ApiError, NotFound
 from actors.gateway import discovery, openapi
 from actors.gateway.call import JSON_TYPE, TEXT_TYPE, YAML_TYPE, Call
 from actors.gateway.media import DISCOVERY_FORMS, PLAIN_FORMS, Form
+from actors.gateway.openapi import is_custom
 from actors.gateway.render import encode, yaml_bytes
+from actors.gateway.served import STATIC, Served
 from actors.gateway.token_requests import read_jwks, read_openid_configuration
 from actors.reconcile.watch import Selection
 
@@ -35,8 +37,8 @@ class Document(NamedTuple):
     etag: str
 
 
-@cache
-def _document(make: Callable[..., Any], *args: str) -> Document:
+@lru_cache(maxsize=256)
+def _document(make: Callable[..., Any], *args: Any) -> Document:
     body = encode(make(*args))
     return Document(body, gzip.compress(body, 6, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:32].upper()}"')
 
@@ -44,23 +46,24 @@ def _document(make: Callable[..., Any], *args: str) -> Document:
 async def read_document(call: Call) -> web.StreamResponse:
     """Raises NotFound for every other path."""
     segments = call.target.segments
+    served = await _served(call)
     match segments:
         case ():
-            return call.answer_value({"paths": _paths()})
+            return call.answer_value({"paths": _paths(served)})
         case ("version",):
             return call.answer_value(discovery.VERSION)
         case ("healthz" | "livez" | "readyz", *rest):
             return await _health(call, segments[0], rest)
         case ("api",):
-            return _discover(call, _document(discovery.api_versions, ""), core=True)
+            return _discover(call, _document(discovery.api_versions, ""), served, core=True)
         case ("apis",):
-            return _discover(call, _document(discovery.group_list), core=False)
+            return _discover(call, _document(discovery.group_list, served), served, core=False)
         case ("apis", group):
-            return _plain(call, _document(discovery.group_document, group))
+            return _plain(call, _document(discovery.group_document, group, served))
         case ("api", version):
             return _plain(call, _document(discovery.resource_list, "", version))
         case ("apis", group, version):
-            return _plain(call, _document(discovery.resource_list, group, version))
+            return _plain(call, _document(discovery.resource_list, group, version, served))
         case ("openapi", "v2") if _V2_PROTOBUF in call.request.headers.get("Accept", ""):
             return call.answer(_V2_EMPTY, content_type=_V2_TYPE)
         case ("openid", "v1", "jwks"):
@@ -68,15 +71,22 @@ async def read_document(call: Call) -> web.StreamResponse:
         case (".well-known", "openid-configuration"):
             return read_openid_configuration(call)
         case ("openapi", "v2"):
-            return _plain(call, _document(openapi.v2_document))
+            return _plain(call, _document(openapi.v2_document, served))
         case ("openapi", "v3"):
-            return _plain(call, _document(openapi.v3_root))
+            return _plain(call, _document(openapi.v3_root, served))
         case ("openapi", "v3", *rest):
-            return _plain(call, _document(openapi.v3_document, "/".join(rest)))
+            path = "/".join(rest)
+            return _plain(call, _document(openapi.v3_document, path, served if is_custom(path, served) else STATIC))
     raise NotFound(_NOT_FOUND)
 
 
-def _paths() -> list[str]:
+async def _served(call: Call) -> Served:
+    """Health is told without asking the store about custom kinds."""
+    is_document = call.target.segments[:1] in ((), ("api",), ("apis",), ("openapi",))
+    return await call.backend.custom.served() if is_document else STATIC
+
+
+def _paths(served: Served) -> list[str]:
     fixed = [
         "/.well-known/openid-configuration",
         "/api",
@@ -89,25 +99,17 @@ def _paths() -> list[str]:
         "/readyz",
         "/version",
     ]
-    served = [f"/{path}" for path in openapi.v3_paths()]
-    groups = {"/".join(path.split("/")[:3]) for path in served if path.startswith("/apis/")}
-    return sorted({*fixed, *served, *groups})
+    paths = [f"/{path}" for path in openapi.v3_paths(served)]
+    groups = {"/".join(path.split("/")[:3]) for path in paths if path.startswith("/apis/")}
+    return sorted({*fixed, *paths, *groups})
 
 
-def _discover(call: Call, plain: Document, *, core: bool) -> web.StreamResponse:
+def _discover(call: Call, plain: Document, served: Served, *, core: bool) -> web.StreamResponse:
     form = call.form(DISCOVERY_FORMS)
     if form is not Form.DISCOVERY:
         return _send(call, plain, form)
-    document = _document(_aggregated_core if core else _aggregated_groups)
+    document = _document(discovery.aggregated, core, STATIC if core else served)
     return _send(call, document, form, discovery.AGGREGATED_TYPE)
-
-
-def _aggregated_core() -> discovery.Document:
-    return discovery.aggregated(core=True)
-
-
-def _aggregated_groups() -> discovery.Document:
-    return discovery.aggregated(core=False)
 
 
 def _plain(call: Call, document: Document) -> web.StreamResponse:

@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 from actors.api.clock import format_time, parse_time
 from actors.api.codec import Object
 from actors.api.conform import conforms
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest
 from actors.api.kinds import Kind
 from actors.api.schema import Definition, check_object, definition, definition_name
+from actors.api.structural.prune import prune
 
 _SHOWN_MAX = 20
 
@@ -36,6 +38,18 @@ def admit_object(obj: Object, api_version: str, kind: str, validation: str, dupl
     _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     warnings = _judge(where, checked.unknown, duplicates, validation)
     return Admitted(_canonical(checked.object, definition_name(api_version, kind)), warnings)
+
+
+def admit_custom(value: Any, kind: CustomKind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
+    """A custom resource, or a merge patch of one. What does not fit its schema is the store's to refuse."""
+    if not isinstance(value, dict):
+        raise BadRequest("the patch is not a JSON object")
+    where = _where(kind.kind, kind.version)
+    meta = check_object({"metadata": value.get("metadata") or {}}, "v1", "ConfigMap")
+    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in meta.problems))
+    unknown = list(meta.unknown)
+    prune(value, kind.node, root=True, unknown=unknown)
+    return Admitted(value, _judge(where, unknown, duplicates, validation))
 
 
 def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import NotFound
 from actors.api.kinds import Kind
 from actors.api.schema import Definition, Field, definition, definition_name
+from actors.gateway.custom_schemas import custom_schemas
 from actors.gateway.discovery import VERSION
-from actors.gateway.served import GROUPS, SUBRESOURCES, subresources_of
+from actors.gateway.served import STATIC, SUBRESOURCES, Served, subresources_of
 
 Document = dict[str, Any]
 _SCALARS: dict[str, Document] = {
@@ -49,32 +51,38 @@ def long_name(name: str) -> str:
     return _PREFIXES.get(name.split(".")[0], "io.k8s.api.") + name
 
 
-def v3_root() -> Document:
+def v3_root(served: Served = STATIC) -> Document:
     """`/openapi/v3`."""
-    paths = {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={VERSION['gitVersion']}"} for path in v3_paths()}
-    return {"paths": paths}
+    url = f"/openapi/v3/{{}}?hash={VERSION['gitVersion']}"
+    paths = {path: url.format(path) + (served.tag if is_custom(path, served) else "") for path in v3_paths(served)}
+    return {"paths": {path: {"serverRelativeURL": url} for path, url in paths.items()}}
 
 
-def v3_paths() -> dict[str, tuple[str, str]]:
+def v3_paths(served: Served = STATIC) -> dict[str, tuple[str, str]]:
     """`apis/apps/v1` -> ("apps", "v1")."""
-    return {(f"apis/{g}/{v}" if g else f"api/{v}"): (g, v) for g, v in GROUPS}
+    return {(f"apis/{g}/{v}" if g else f"api/{v}"): (g, v) for g, v in served.groups}
 
 
-def v3_document(path: str) -> Document:
+def is_custom(path: str, served: Served) -> bool:
+    """Whether a document of version 3 tells of custom kinds."""
+    return any(kind.is_custom for kind in served.groups.get(v3_paths(served).get(path, ("", "")), ()))
+
+
+def v3_document(path: str, served: Served = STATIC) -> Document:
     """`/openapi/v3/apis/apps/v1`. Raises NotFound."""
-    group_version = v3_paths().get(path)
+    group_version = v3_paths(served).get(path)
     if group_version is None:
         raise NotFound("the server could not find the requested resource")
     render = _Renderer("#/components/schemas/")
-    kinds = GROUPS[group_version]
+    kinds = served.groups[group_version]
     paths = {path: item for kind in kinds for path, item in _paths_of(kind)}
     return {"openapi": "3.0.0", "info": _INFO, "paths": paths, "components": {"schemas": render.schemas(kinds)}}
 
 
-def v2_document() -> Document:
+def v2_document(served: Served = STATIC) -> Document:
     """`/openapi/v2`."""
     render = _Renderer("#/definitions/")
-    kinds = [kind for group in GROUPS.values() for kind in group]
+    kinds = [kind for group in served.groups.values() for kind in group]
     paths = {path: item for kind in kinds for path, item in _paths_of(kind)}
     return {"swagger": "2.0", "info": _INFO, "paths": paths, "definitions": render.schemas(kinds)}
 
@@ -88,9 +96,12 @@ class _Renderer:
         self.pending: list[str] = []
 
     def schemas(self, kinds: list[Kind] | tuple[Kind, ...]) -> dict[str, Document]:
-        versions = {definition_name(kind.api_version, kind.kind): kind for kind in kinds}
+        for kind in kinds:
+            if isinstance(kind, CustomKind):
+                self.done |= custom_schemas(kind, self.prefix)
+        versions = {definition_name(kind.api_version, kind.kind): kind for kind in kinds if not kind.is_custom}
         subresources = (sub for kind in kinds for _, sub in subresources_of(kind))
-        self.pending = [*versions, "meta.v1.DeleteOptions"]
+        self.pending = [*versions, "meta.v1.DeleteOptions", "meta.v1.ObjectMeta", "meta.v1.ListMeta"]
         self.pending += [f"{sub.group or 'core'}.{sub.version}.{sub.kind}" for sub in subresources if sub.kind]
         while self.pending:
             name = self.pending.pop()

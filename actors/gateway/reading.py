@@ -8,7 +8,9 @@ from aiohttp import web
 from actors.api.clock import Millis, format_time, parse_time
 from actors.api.codec import decode
 from actors.api.conversion import shown
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest
+from actors.api.field_selector import parse_fields
 from actors.api.key import Key
 from actors.api.kinds import Kind
 from actors.gateway import render
@@ -27,7 +29,16 @@ def key_of(kind: Kind, target: Target) -> Key:
 
 
 def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
+    if isinstance(kind, CustomKind):
+        check_selectable(kind, options.fields)
     return Selection((kind.storage.resource,), target.namespace, options.labels, options.fields)
+
+
+def check_selectable(kind: CustomKind, fields: str) -> None:
+    """Raises BadRequest for a field that the definition does not name; the store takes every one."""
+    for requirement in parse_fields(fields):
+        if requirement.path not in ("metadata.name", "metadata.namespace", *kind.selectable):
+            raise BadRequest(f"field label not supported: {requirement.path[:200]}")
 
 
 async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
@@ -56,7 +67,8 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
         options = msgspec.structs.replace(options, revision_text=str(past), match="Exact")
     page = await read_page(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
-    items = [shown(item, kind) for item in page.items] if kind.stored_as else page.items
+    is_view = kind.stored_as or kind.is_custom
+    items = [shown(item, kind) for item in page.items] if is_view else page.items
     chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     return call.answer(b"".join(chunks), content_type=content_type(form))
 

@@ -53,7 +53,7 @@ def list_metadata(revision: int, cursor: str = "", remaining: int = 0) -> dict[s
 
 def list_chunks(kind: Kind, items: Iterable[Stored], metadata: dict[str, Any]) -> list[bytes]:
     """A PodList and the like, as pieces to be written one after the other."""
-    head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version, "metadata": metadata}
+    head = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": metadata}
     body = b",".join(object_bytes(item) for item in items)
     return [encode(head)[:-1], b',"items":[', body, b"]}\n"]
 

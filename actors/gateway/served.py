@@ -5,7 +5,9 @@ Discovery, OpenAPI and routing all read this; what is not here is not advertised
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -43,15 +45,52 @@ GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {
     gv: tuple(kind for kind in SERVED if (kind.group, kind.version) == gv)
     for gv in dict.fromkeys((kind.group, kind.version) for kind in SERVED)
 }
-_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kinds in GROUPS.values() for kind in kinds}
+
+
+class Served:
+    """All that is served at one moment: the table, and the custom kinds of then. Equal only to itself.
+
+    `tag` tells it from other moments.
+    """
+
+    def __init__(self, custom: Iterable[Kind] = (), tag: str = "") -> None:
+        self.tag = tag
+        self.groups = dict(GROUPS)
+        for kind in sorted(custom, key=_rank):
+            at = (kind.group, kind.version)
+            self.groups[at] = (*self.groups.get(at, ()), kind)
+        self._by_plural = {(k.group, k.version, k.plural): k for kinds in self.groups.values() for k in kinds}
+
+    def find(self, group: str, version: str, plural: str) -> Kind | None:
+        return self._by_plural.get((group, version, plural))
+
+    def kind_at(self, group: str, version: str, plural: str) -> Kind:
+        """Raises NotFound with Kubernetes' sentence."""
+        kind = self.find(group, version, plural)
+        if kind is None:
+            raise NotFound(_NO_RESOURCE)
+        return kind
+
+
+_VERSION = re.compile(r"v(\d{1,9})(?:(alpha|beta)(\d{1,9}))?$")
+
+
+def _rank(kind: Kind) -> tuple[Any, ...]:
+    """Groups by name; their versions as Kubernetes ranks them: v10, v2, v1, v11beta2, v1alpha1, then others by name."""
+    match = _VERSION.match(kind.version)
+    if match is None:
+        return kind.group, 3, 0, 0, kind.version, kind.plural
+    stability = {None: 0, "beta": 1, "alpha": 2}[match[2]]
+    return kind.group, stability, -int(match[1]), -int(match[3] or 0), "", kind.plural
+
+
+#: Without any custom kind.
+STATIC = Served()
 
 
 def kind_at(group: str, version: str, plural: str) -> Kind:
-    """Raises NotFound with Kubernetes' sentence."""
-    kind = _BY_PLURAL.get((group, version, plural))
-    if kind is None:
-        raise NotFound(_NO_RESOURCE)
-    return kind
+    """Of the table. Raises NotFound with Kubernetes' sentence."""
+    return STATIC.kind_at(group, version, plural)
 
 
 def subresources_of(kind: Kind) -> Iterator[tuple[str, Subresource]]:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from actors.api.codec import Object, decode
 from actors.api.conversion import shown, to_stored
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import SIGNING_REQUEST, Kind
@@ -16,7 +17,7 @@ from actors.gateway.auth.escalation import Write, guard_write
 from actors.gateway.auth.signing import guard_request
 from actors.gateway.body import duplicate_fields, parse_value
 from actors.gateway.call import Call
-from actors.gateway.fields import Admitted, admit_object, admit_operations, admit_patch
+from actors.gateway.fields import Admitted, admit_custom, admit_object, admit_operations, admit_patch
 from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS, PATCH_BODIES, PLAIN_FORMS, Body
 from actors.gateway.options import WriteOptions, parse_write
 from actors.gateway.reading import content_type, key_of
@@ -87,7 +88,7 @@ def _is_new(reply: Reply, options: WriteOptions) -> bool:
 
 
 async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
-    body = call.body_type(PATCH_BODIES)
+    body = call.body_type(PATCH_BODIES - {Body.STRATEGIC} if kind.is_custom else PATCH_BODIES)
     call.form(OBJECT_FORMS)
     options = parse_write(call.query, "PatchOptions", apply=body is Body.APPLY)
     text = await call.read_body()
@@ -122,9 +123,13 @@ def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: Write
         return admit_operations(value, kind, options.validation)
     duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
     if body is not Body.APPLY:
+        if isinstance(kind, CustomKind):
+            return admit_custom(value, kind, options.validation, duplicates)
         return admit_patch(value, kind, options.validation, duplicates)
     obj = identify(value, kind)
     _check_namespace(call, kind, obj["metadata"])
+    if isinstance(kind, CustomKind):
+        return admit_custom(obj, kind, options.validation, duplicates)
     return admit_object(obj, kind.api_version, kind.kind, options.validation)
 
 
@@ -134,7 +139,10 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     text = await call.read_body()
     obj = identify(parse_value(text, body), kind)
     duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
-    admitted = admit_object(obj, kind.api_version, kind.kind, options.validation, duplicates)
+    if isinstance(kind, CustomKind):
+        admitted = admit_custom(obj, kind, options.validation, duplicates)
+    else:
+        admitted = admit_object(obj, kind.api_version, kind.kind, options.validation, duplicates)
     call.warnings += admitted.warnings
     read: Object = admitted.value
     return read

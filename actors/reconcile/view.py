@@ -14,6 +14,8 @@ import msgspec
 from actors.api import kinds
 from actors.api.clock import Millis
 from actors.api.codec import lens
+from actors.api.crd.definition import RESOURCE as DEFINITIONS
+from actors.api.crd.definition import CustomResourceDefinition
 from actors.api.key import Key, Stored
 from actors.api.meta import ObjectMeta, Resource, controller_of
 from actors.api.node import Lease, Node
@@ -36,6 +38,7 @@ RESOURCES: dict[type[Resource], str] = {
     Deployment: kinds.DEPLOYMENT.resource,
     Job: kinds.JOB.resource,
     Event: kinds.EVENT.resource,
+    CustomResourceDefinition: DEFINITIONS,
     ClusterRole: kinds.CLUSTER_ROLE.resource,
 }
 
@@ -109,6 +112,10 @@ class View:
 
     def in_namespace(self, namespace: str) -> list[Key]:
         return self._keys(("namespace", namespace))
+
+    def of_resource(self, resource: str) -> list[Key]:
+        """All of `pods`, `widgets.example.com`."""
+        return self._keys(("kind", resource))
 
     def with_uid(self, uid: str) -> Key | None:
         return next(iter(self._index.get(("uid", uid), ())), None)

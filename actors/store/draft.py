@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -49,10 +49,15 @@ class Draft:
         self._log = log
         self._revision = log.revision
         self._changed: dict[Key, Stored | None] = {}
-        self._context = Context(self.lookup, now, ids)
+        self._context = Context(self.lookup, now, ids, self.scan)
 
     def lookup(self, key: Key) -> Stored | None:
         return self._changed[key] if key in self._changed else self._log.find(key)
+
+    def scan(self, resource: str) -> Iterator[Stored]:
+        """All objects of a resource, in no order."""
+        keys = {*self._log.keys(resource), *(key for key in self._changed if key.resource == resource)}
+        return (stored for key in keys if (stored := self.lookup(key)) is not None)
 
     def commit(self, request: Request) -> tuple[Reply, ...]:
         """The replies; those of the first time when the idempotency key is known."""

@@ -9,6 +9,7 @@ import msgspec
 from actors.api.codec import Object, decode
 from actors.api.errors import BadRequest
 from actors.api.key import Stored
+from actors.api.schema import Field, definition_name
 from actors.reconcile.watch import EventType, Selection
 from actors.store.admission.fieldset import CONTAINER, Path, flatten, format_path
 from actors.store.log import Change, Log
@@ -69,7 +70,7 @@ def derive_fields(previous: Stored, stored: Stored) -> list[FieldChange]:
 
 
 def _fields(obj: Object) -> dict[Path, Any]:
-    fields = flatten(obj)
+    fields = flatten(obj, Field(definition_name(obj["apiVersion"], obj["kind"])))
     if _DELETION in obj["metadata"]:
         fields["f:metadata", f"f:{_DELETION}"] = obj["metadata"][_DELETION]
     return fields

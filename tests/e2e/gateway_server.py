@@ -105,7 +105,7 @@ class RunningGateway:
             text=True,
         )
 
-    def kubectl(self, *args: str, stdin: str = "", fails: bool = False, timeout_seconds: float = 30) -> Output:
+    def kubectl(self, *args: str, stdin: str = "", fails: bool | None = False, timeout_seconds: float = 30) -> Output:
         done = subprocess.run(
             [str(KUBECTL), *args],
             env=self.environment,
@@ -115,7 +115,9 @@ class RunningGateway:
             timeout=timeout_seconds,
         )
         output = Output(done)
-        assert (output.code != 0) == fails, f"kubectl {' '.join(args)}: {output.code}\n{output.out}\n{output.err}"
+        assert fails is None or (output.code != 0) == fails, (
+            f"kubectl {' '.join(args)}: {output.code}\n{output.out}\n{output.err}"
+        )
         return output
 
     def ssl_context(self, certificate: str = "admin") -> ssl.SSLContext:

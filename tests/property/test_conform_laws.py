@@ -11,11 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.api.conform import conforms
+from actors.api.kinds import POD
 from actors.api.schema import check_object
 from actors.gateway.body import duplicate_fields
 from actors.gateway.fields import _canonical
 from actors.gateway.media import Body
-from actors.store.admission.fieldset import encode_fields, fields_of_new, flatten
+from actors.store.admission.fieldset import encode_fields, fields_of_new, flatten, root_of
 
 TEXTS = st.sampled_from(["a", "b", "", "1", "100m", "2026-11-23T10:20:30Z", "2026-11-23T12:20:30+02:00", "null", "é"])
 ODD = st.sampled_from([None, True, False, 0, 1, -1, 1.5, 2**70, [], {}, [None], {"x": None}]) | TEXTS
@@ -111,7 +112,8 @@ def _keys(containers: list[Any]) -> list[list[Any]]:
 def test_the_fields_of_a_new_object_are_those_that_flattening_finds(pod: dict[str, Any]) -> None:
     pod.setdefault("metadata", {})
     pod = {name: value for name, value in pod.items() if value is not None}
-    assert json.dumps(fields_of_new(pod)) == json.dumps(encode_fields(flatten(pod, status=False)))
+    root = root_of(POD)
+    assert json.dumps(fields_of_new(pod, root)) == json.dumps(encode_fields(flatten(pod, root, status=False)))
 
 
 VALUES: st.SearchStrategy[str] = st.recursive(

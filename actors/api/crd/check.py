@@ -29,7 +29,8 @@ _SELECTABLE_MAX = 8
 _COLUMNS_MAX = 100
 
 
-def validate_definition(obj: Object, old: Object | None) -> Causes:
+def validate_definition(obj: Object, old: Object | None = None) -> Causes:
+    """Every bad field of a definition that has its defaults; `old` is what it replaces."""
     try:
         definition = read_definition(obj)
     except msgspec.ValidationError as error:
@@ -250,7 +251,7 @@ def _check_stored_versions(new: Definition) -> Iterator[Cause]:
         if name not in known:
             rule = (
                 f"missing from spec.versions; {name} was previously a storage version, and must remain in "
-                f"spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from "
-                "status.storedVersions"
+                f"spec.versions until a storage migration ensures no data remains persisted in {name} "
+                f"and removes {name} from status.storedVersions"
             )
             yield wrong(f"status.storedVersions[{index}]", name, rule)

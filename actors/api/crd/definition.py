@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from actors.api.codec import Object
-from actors.api.meta import Lens, ObjectMeta
+from actors.api.meta import Lens, ObjectMeta, Resource
 
 RESOURCE = "customresourcedefinitions.apiextensions.k8s.io"
 API_VERSION, KIND = "apiextensions.k8s.io/v1", "CustomResourceDefinition"
@@ -103,21 +103,31 @@ class Definition(Lens, frozen=True):
         return next((version.name for version in self.spec.versions if version.storage), "")
 
 
+class CustomResourceDefinition(Resource, frozen=True):
+    """What controllers see of a definition: little, so that a schema never hides it from them."""
+
+    status: Status | None = None
+
+    @property
+    def names_are_accepted(self) -> bool:
+        conditions = (self.status.conditions if self.status else None) or ()
+        return all(known.status == "True" for known in conditions if known.type == "NamesAccepted")
+
+
 def read_definition(obj: Object) -> Definition:
     """Of an object whose values have the right types. Raises msgspec.ValidationError."""
     return msgspec.convert(obj, Definition)
 
 
-def default_definition(obj: Object) -> Object:
-    """Names that follow from others, the conversion, the port of its webhook."""
+def default_definition(obj: Object) -> None:
+    """Fills in names that follow from others, the conversion, the port of its webhook."""
     spec = obj.get("spec")
     if not isinstance(spec, dict) or not isinstance(names := spec.get("names") or {}, dict):
-        return obj
+        return
     kind = names.get("kind") or ""
     derived = {"singular": str(kind).lower(), "listKind": f"{kind}List"} if kind else {}
-    names = {**derived, **{name: value for name, value in names.items() if value not in ("", None)}}
-    conversion = spec.get("conversion") or {"strategy": "None"}
-    return {**obj, "spec": {**spec, "names": names, "conversion": _with_port(conversion)}}
+    spec["names"] = {**derived, **{name: value for name, value in names.items() if value not in ("", None)}}
+    spec["conversion"] = _with_port(spec.get("conversion") or {"strategy": "None"})
 
 
 def _with_port(conversion: Any) -> Any:

@@ -1,48 +1,67 @@
-"""The kinds that a definition makes: one per served version, each with its schema compiled."""
+"""The kinds that a definition makes: one per version, each with its schema compiled."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import msgspec
 
 from actors.api.codec import Object
-from actors.api.crd.definition import Conversion, Definition, PrinterColumn, ScaleSpec, Version
-from actors.api.kinds import Kind
+from actors.api.crd.definition import Definition, PrinterColumn, Version
+from actors.api.kinds import Kind, ScalePaths
 from actors.api.structural.node import Node, compile_node
 
 _DECODER = msgspec.json.Decoder(Definition)
 
 
-@dataclass(frozen=True, slots=True)
-class CustomVersion:
-    """One version of a custom resource."""
+class CustomKind(Kind, frozen=True, eq=False, dict=True):
+    """One version of a custom resource. `stored_as` "" is the version that is stored.
 
-    kind: Kind
-    node: Node
-    schema: Object
-    served: bool
-    columns: tuple[PrinterColumn, ...]
-    scale: ScaleSpec | None
-    selectable: tuple[str, ...]
-    warning: str
-    list_kind: str
+    `selectable` are the dotted paths of its field selectors, `deprecation` what users of a deprecated version are told.
+    """
+
+    names_of_list: str = ""
+    schema: Object = {}
+    columns: tuple[PrinterColumn, ...] = ()
+    selectable: tuple[str, ...] = ()
+    deprecation: str = ""
+    served: bool = True
+    all_versions: dict[str, CustomKind] = {}
+
+    @property
+    def is_custom(self) -> bool:
+        return True
+
+    @property
+    def warning(self) -> str:
+        return self.deprecation
+
+    @property
+    def list_kind(self) -> str:
+        return self.names_of_list
+
+    @property
+    def storage(self) -> Kind:
+        return self.all_versions[self.stored_as.rpartition("/")[2]] if self.stored_as else self
+
+    def view(self, api_version: str) -> Kind:
+        return self.all_versions.get(api_version.rpartition("/")[2], self)
+
+    @cached_property
+    def node(self) -> Node:
+        return compile_node(self.schema)
 
 
-@dataclass(frozen=True, slots=True)
-class Custom:
-    """All versions of a custom resource, the stored one among them, by name."""
+class Custom(msgspec.Struct, frozen=True, eq=False):
+    """A custom resource with all its versions, by name. Only an established one is served."""
 
-    resource: str
+    versions: dict[str, CustomKind]
     storage: str
-    versions: dict[str, CustomVersion]
-    conversion: Conversion
     established: bool
     terminating: bool
 
     @property
-    def stored(self) -> CustomVersion:
+    def stored(self) -> CustomKind:
         return self.versions[self.storage]
 
 
@@ -50,46 +69,43 @@ class Custom:
 def read_custom(body: bytes) -> Custom:
     """Of a stored definition's body, which has been validated."""
     definition = _DECODER.decode(body)
-    versions = {version.name: _version(definition, version) for version in definition.spec.versions}
+    versions: dict[str, CustomKind] = {}
+    for version in definition.spec.versions:
+        versions[version.name] = _kind_of(definition, version, versions)
     return Custom(
-        resource=definition.metadata.name,
-        storage=definition.storage_version,
-        versions=versions,
-        conversion=definition.spec.conversion or Conversion(),
-        established=definition.is_true("Established"),
-        terminating=definition.metadata.is_deleting,
+        versions, definition.storage_version, definition.is_true("Established"), definition.metadata.is_deleting
     )
 
 
-def _version(definition: Definition, version: Version) -> CustomVersion:
-    spec, accepted = definition.spec, definition.spec.names
-    subresources = version.subresources
-    scale = subresources.scale if subresources else None
-    served = [
-        name
-        for name, there in (("status", subresources and subresources.status is not None), ("scale", scale))
-        if there
-    ]
-    kind = Kind(
+def _kind_of(definition: Definition, version: Version, versions: dict[str, CustomKind]) -> CustomKind:
+    spec, names = definition.spec, definition.spec.names
+    sub = version.subresources
+    scale = sub.scale if sub else None
+    subresources = ("scale",) * (scale is not None) + ("status",) * (sub is not None and sub.status is not None)
+    api_version = f"{spec.group}/{version.name}"
+    return CustomKind(
         group=spec.group,
         version=version.name,
-        kind=accepted.kind,
-        plural=accepted.plural,
+        kind=names.kind,
+        plural=names.plural,
         namespaced=spec.scope == "Namespaced",
-        short_names=accepted.short_names or (),
-        categories=accepted.categories or (),
-        subresources=tuple(served),
-    )
-    schema = (version.schema.open_api_v3_schema if version.schema else None) or {"type": "object"}
-    warning = version.deprecation_warning or f"{kind.api_version} {kind.kind} is deprecated"
-    return CustomVersion(
-        kind=kind,
-        node=compile_node(schema),
-        schema=schema,
-        served=version.served,
+        short_names=names.short_names or (),
+        categories=names.categories or (),
+        subresources=subresources,
+        singular_name=names.singular,
+        stored_as="" if version.storage else f"{spec.group}/{definition.storage_version}",
+        scale=ScalePaths(
+            scale.spec_replicas_path[1:], scale.status_replicas_path[1:], (scale.label_selector_path or ".")[1:]
+        )
+        if scale
+        else ScalePaths(),
+        names_of_list=names.list_kind or f"{names.kind}List",
+        schema=(version.schema.open_api_v3_schema if version.schema else None) or {"type": "object"},
         columns=version.additional_printer_columns or (),
-        scale=scale,
-        selectable=tuple(field.json_path for field in version.selectable_fields or ()),
-        warning=warning if version.deprecated else "",
-        list_kind=accepted.list_kind or f"{accepted.kind}List",
+        selectable=tuple(field.json_path[1:] for field in version.selectable_fields or ()),
+        deprecation=(version.deprecation_warning or f"{api_version} {names.kind} is deprecated")
+        if version.deprecated
+        else "",
+        served=version.served,
+        all_versions=versions,
     )

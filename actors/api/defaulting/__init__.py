@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from actors.api.codec import Object
+from actors.api.crd.definition import default_definition
 from actors.api.defaulting import kinds, workloads
 from actors.api.defaulting.parts import copied, fill_constants, has_constants
 from actors.api.defaulting.pods import default_pod, default_pod_spec, default_pull_policy, qos_class
@@ -39,6 +40,7 @@ _DEFAULTERS: dict[tuple[str, str], Defaulter] = {
     ("v1", "LimitRange"): kinds.default_limit_range,
     ("v1", "PodTemplate"): workloads.default_pod_template,
     ("v1", "ReplicationController"): workloads.default_replication_controller,
+    ("apiextensions.k8s.io/v1", "CustomResourceDefinition"): default_definition,
     ("apps/v1", "Deployment"): workloads.default_deployment,
     ("apps/v1", "ReplicaSet"): workloads.default_replica_set,
     ("apps/v1", "StatefulSet"): workloads.default_stateful_set,

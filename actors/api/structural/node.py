@@ -63,6 +63,7 @@ class Node:
     required: tuple[str, ...] = ()
     list_type: str = "atomic"
     map_keys: tuple[str, ...] = ()
+    is_atomic_map: bool = False
     default: Any = _MISSING
     enum: tuple[Any, ...] | None = None
     enum_keys: frozenset[bytes] = frozenset()
@@ -114,6 +115,7 @@ def compile_node(schema: Object) -> Node:
         required=tuple(schema.get("required") or ()),
         list_type=schema.get("x-kubernetes-list-type") or "atomic",
         map_keys=tuple(schema.get("x-kubernetes-list-map-keys") or ()),
+        is_atomic_map=schema.get("x-kubernetes-map-type") == "atomic",
         default=_MISSING if schema.get("default") is None else schema["default"],
         enum=tuple(schema["enum"]) if schema.get("enum") else None,
         enum_keys=frozenset(map(canonical, schema.get("enum") or ())),

@@ -64,7 +64,8 @@ def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
     name = str((obj.get("metadata") or {}).get("name", ""))
     sentences = [f"{cause.field}: {cause.message}" for cause in causes]
     listed = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
-    shown, group = (kind.kind, kind.group) if kind else (str(obj.get("kind", "")), "")
+    shown = kind.kind if kind else str(obj.get("kind", ""))
+    group = kind.group if kind else str(obj.get("apiVersion", "")).rpartition("/")[0]
     qualified = f"{shown}.{group}" if group else shown
     return Invalid(f'{qualified} "{name}" is invalid: {listed}', name=name, group=group, kind=shown, causes=causes)
 

@@ -8,10 +8,12 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.api.conversion import to_stored
+from actors.api.crd.kinds import CustomKind
 from actors.api.kinds import Kind
 from actors.gateway.tables import (
     access,
     autoscalers,
+    custom,
     deployments,
     devices,
     events,
@@ -88,6 +90,8 @@ PRINTERS: dict[str, Printer] = {
 
 def printer_of(kind: Kind) -> Printer:
     """NAME and AGE for what has no printer of its own. A view is printed as what it is a view of."""
+    if isinstance(kind, CustomKind):
+        return custom.printer_of(kind)
     found = PRINTERS.get(kind.storage.resource, simple.DEFAULT)
     return _through(kind, found) if kind.stored_as else found
 

@@ -11,13 +11,13 @@ from typing import Any
 from actors.api.codec import Object
 from actors.api.errors import BadRequest
 from actors.api.kinds import Kind
-from actors.api.schema import Field, definition_name
-from actors.store.admission.fieldset import KEY_DEFAULTS, item_steps, member_field
+from actors.api.schema import Field
+from actors.store.admission.fieldset import KEY_DEFAULTS, item_steps, member_field, root_of
 
 
 def check_applied(obj: Object, kind: Kind) -> None:
     """Raises BadRequest that tells every such item."""
-    found = list(_problems(obj, Field(definition_name(kind.api_version, kind.kind)), ""))
+    found = list(_problems(obj, root_of(kind), ""))
     if found:
         meta = obj["metadata"]
         named = "/".join(filter(None, (str(meta.get("namespace", "")), str(meta.get("name", "")))))
@@ -43,7 +43,7 @@ def _item_problems(items: Sequence[Any], field: Field, path: str) -> Iterator[st
             "(and doesn't have default value)"
             for key in missing
         )
-        yield from _problems(item, Field(field.element), f"{path}[{at}]")
+        yield from _problems(item, field.item, f"{path}[{at}]")
     steps = item_steps(list(items), field) or []
     seen: set[str] = set()
     for step in steps:

@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 
-from actors.api import kinds
 from actors.api.clock import format_time
-from actors.api.codec import Object, decode
-from actors.api.conversion import to_stored, view_of
+from actors.api.codec import Object
+from actors.api.conversion import to_stored
 from actors.api.errors import BadRequest, Cause, Conflict
 from actors.api.key import Stored
 from actors.api.kinds import Kind
-from actors.api.schema import Field, definition_name
+from actors.api.schema import Field
 from actors.reconcile.actions import Create, Patch
 from actors.store.admission import metadata, refusals
 from actors.store.admission.applied import check_applied
@@ -28,24 +27,25 @@ from actors.store.admission.fieldset import (
     format_path,
     item_steps,
     member_field,
+    root_of,
 )
 from actors.store.admission.last_applied import allowed_conflicts, with_last_applied
 from actors.store.admission.outcome import Context, Outcome, Put
 from actors.store.admission.ownership import APPLY, Claim, Owner, read_claims, with_claims
 from actors.store.admission.pruning import pruned
 from actors.store.admission.subresource import scaled
-from actors.store.admission.update import check_subresource, finish_update
+from actors.store.admission.update import check_subresource, decode_as, finish_update
 
 
 def admit_apply(write: Patch, context: Context) -> Outcome:
     """Creates what is not there. Raises Conflict (causes FieldManagerConflict), NotFound, Invalid, BadRequest."""
-    kind = kinds.kind_of(write.key.resource)
+    kind = context.kind_of(write.key.resource)
     if not write.manager:
         raise BadRequest("PatchOptions is invalid: fieldManager: Required value: is required for apply patch")
     if write.subresource not in ("", "status", "scale"):
         raise BadRequest(f"{kind.resource}/{write.subresource} cannot be applied: use another kind of patch")
     check_subresource(kind, write.subresource)
-    view = view_of(write.api_version, kind)
+    view = kind.view(write.api_version)
     patch = scaled(write.patch, view) if write.subresource == "scale" else write.patch
     wanted = metadata.check_type(to_stored(metadata.check_type(patch, view), view), kind)
     metadata.read_meta(wanted)
@@ -63,8 +63,8 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
 
 def _wanted_paths(wanted: Object, kind: Kind, subresource: str) -> frozenset[Path]:
     if "status" not in kind.subresources:
-        return frozenset(flatten(wanted))
-    return frozenset(flatten(wanted, status=subresource == "status"))
+        return frozenset(flatten(wanted, root_of(kind)))
+    return frozenset(flatten(wanted, root_of(kind), status=subresource == "status"))
 
 
 def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Put:
@@ -77,18 +77,18 @@ def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Con
 
 def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Outcome:
     metadata.check_preconditions(kind, stored, write.uid, write.revision, write.subresource)
-    live = decode(stored)
+    live = decode_as(stored, kind)
     claims = read_claims(live)
     others = [other for other in claims if other.owner != claim.owner]
     mine = next((known for known in claims if known.owner == claim.owner), None)
-    conflicts = _find_conflicts(live, wanted, claim.paths, others)
-    own = allowed_conflicts(live, write.manager) if conflicts else frozenset()
+    shape = root_of(kind)
+    conflicts = _find_conflicts(live, wanted, shape, claim.paths, others)
+    own = allowed_conflicts(live, shape, write.manager) if conflicts else frozenset()
     refused = [] if write.force else [(other, path) for other, path in conflicts if path not in own]
     if refused:
         raise _refusal(refused)
     taken = {path for _, path in conflicts}
     others = [msgspec.structs.replace(other, paths=other.paths - taken) for other in others]
-    shape = Field(definition_name(kind.api_version, kind.kind))
     kept = frozenset[Path]().union(*(other.paths for other in others))
     merged = pruned(_merged(live, wanted, shape), shape, mine.paths if mine else frozenset(), claim.paths, kept)
     merged = with_last_applied(merged, wanted, write.manager)
@@ -103,10 +103,10 @@ def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind
 
 
 def _find_conflicts(
-    live: Object, wanted: Object, paths: frozenset[Path], others: Sequence[Claim]
+    live: Object, wanted: Object, shape: Field, paths: frozenset[Path], others: Sequence[Claim]
 ) -> list[tuple[Claim, Path]]:
     """Fields that this manager wants otherwise than they are, and that are another's."""
-    before, after = flatten(live), flatten(wanted)
+    before, after = flatten(live, shape), flatten(wanted, shape)
     changed = {p for p in paths if after[p] is not CONTAINER and p in before and before[p] != after[p]}
     return [(other, path) for other in others for path in sorted(other.paths & changed)]
 
@@ -143,6 +143,6 @@ def _merged(live: Any, wanted: Any, field: Field | None) -> Any:
 
 def _merged_items(live: list[tuple[str, Any]], wanted: dict[str, Any], field: Field) -> list[Any]:
     """The wanted ones in their order, each over its old self; then those that only others want, repeated or not."""
-    element, known = Field(field.element), dict(reversed(live))
+    element, known = field.item, dict(reversed(live))
     merged = {step: _merged(known.get(step), item, element) for step, item in wanted.items()}
     return [*merged.values(), *(item for step, item in live if step not in merged)]

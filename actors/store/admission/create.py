@@ -5,6 +5,8 @@ from __future__ import annotations
 from actors.api import kinds
 from actors.api.clock import format_time
 from actors.api.codec import Object, lens
+from actors.api.crd.check import validate_definition
+from actors.api.crd.kinds import CustomKind
 from actors.api.defaulting import default
 from actors.api.errors import BadRequest, Cause
 from actors.api.key import Key
@@ -12,7 +14,7 @@ from actors.api.kinds import Kind
 from actors.api.validation import invalid, typed, validate
 from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
-from actors.store.admission import metadata, refusals
+from actors.store.admission import custom, metadata, refusals
 from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
 
@@ -26,19 +28,27 @@ _STATUS_ON_CREATE = frozenset({kinds.NODE})
 
 def admit_create(write: Create, context: Context) -> Put:
     """Raises AlreadyExists, NotFound and Forbidden (namespace), Invalid, BadRequest."""
-    kind = kinds.kind_of(write.resource)
+    kind = context.kind_of(write.resource)
     obj = metadata.check_type(write.object, kind)
     namespace = _namespace_of(write, obj, kind)
     key = _name_new(kind, namespace, obj, context)
     _check_namespace(kind, key, context)
     now = format_time(context.now)
     obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.counts_generations)
-    obj = default(typed(_with_first_status(obj, kind)))
-    if causes := validate(obj, None):
+    if isinstance(kind, CustomKind):
+        custom.check_creatable(context, kind)
+        obj = custom.shaped(_without_status(obj, kind), kind)
+        causes = custom.find_problems(obj, kind)
+    else:
+        obj = default(typed(_with_first_status(obj, kind)))
+        causes = [*validate(obj), *(validate_definition(obj) if kind is custom.DEFINITION else ())]
+    if causes:
         raise invalid(obj, causes)
     if context.lookup(key) is not None:
         raise refusals.already_exists(kind, key.name)
-    return Put(key, owned_by_create(obj, write.manager, now))
+    if kind is custom.DEFINITION:
+        obj = custom.settled(custom.guarded(obj), context)
+    return Put(key, owned_by_create(obj, kind, write.manager, now))
 
 
 def _namespace_of(write: Create, obj: Object, kind: Kind) -> str:
@@ -79,6 +89,10 @@ def _check_namespace(kind: Kind, key: Key, context: Context) -> None:
     found = lens(stored, Namespace)
     if found.metadata.is_deleting or found.status.phase == "Terminating":
         raise refusals.terminating(kind, key.name, key.namespace)
+
+
+def _without_status(obj: Object, kind: Kind) -> Object:
+    return {name: value for name, value in obj.items() if name != "status" or "status" not in kind.subresources}
 
 
 def _with_first_status(obj: Object, kind: Kind) -> Object:

@@ -22,7 +22,7 @@ IMMORTAL_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 
 def admit_delete(write: Delete, context: Context) -> Outcome:
     """Raises NotFound, Conflict, Forbidden."""
-    kind = kinds.kind_of(write.key.resource)
+    kind = context.kind_of(write.key.resource)
     stored = context.lookup(write.key)
     if stored is None:
         raise refusals.not_found(kind, write.key.name)

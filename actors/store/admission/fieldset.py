@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from actors.api.codec import Object
-from actors.api.schema import Field, Shape, definition, definition_name
+from actors.api.crd.fields import NodeField
+from actors.api.crd.kinds import CustomKind
+from actors.api.kinds import Kind
+from actors.api.schema import Field, definition_name
 
 Path = tuple[str, ...]
 
@@ -42,9 +45,15 @@ _SERVER_METADATA = frozenset(
 KEY_DEFAULTS = {"protocol": "TCP"}
 
 
-def flatten(obj: Object, *, status: bool | None = None) -> dict[Path, Any]:
+def root_of(kind: Kind) -> Field:
+    """The schema of the whole object."""
+    if isinstance(kind, CustomKind):
+        return NodeField("", node=kind.node, is_root=True)
+    return Field(definition_name(kind.api_version, kind.kind))
+
+
+def flatten(obj: Object, root: Field, *, status: bool | None = None) -> dict[Path, Any]:
     """The fields that a manager can own, with their values. `status`: only it, without it, or (None) all."""
-    root = Shape(definition_name(str(obj.get("apiVersion")), str(obj.get("kind"))))
     fields = {
         name: value
         for name, value in obj.items()
@@ -58,25 +67,27 @@ def _is_server_set(path: Path) -> bool:
     return len(path) == 1 or path[1] in _SERVER_METADATA
 
 
-def _walk_object(value: Object, shape: Shape, path: Path) -> Iterator[tuple[Path, Any]]:
+def _walk_object(value: Object, root: Field, path: Path) -> Iterator[tuple[Path, Any]]:
     for name, item in value.items():
-        yield from _walk(item, shape.field(name), (*path, "f:" + name))
+        yield from _walk(item, root.member(name), (*path, "f:" + name))
 
 
 def _walk(value: Any, field: Field | None, path: Path) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, dict) and value and not (field and field.map_type == "atomic"):
-        if field and field.type.startswith("map:"):
+        if field and field.is_map:
             yield path, CONTAINER
         for name, item in value.items():
-            yield from _walk(item, _member(field, name), (*path, "f:" + name))
+            yield from _walk(item, member_field(field, name), (*path, "f:" + name))
     elif isinstance(value, list) and value and (steps := item_steps(value, field)) is not None:
         yield path, CONTAINER
-        element = _element_of(field.type) if field else None
+        element = field.item if field else None
         for step, item in zip(steps, value, strict=True):
             yield (*path, step), CONTAINER if isinstance(item, dict) else item
             if isinstance(item, dict):
                 yield from (
-                    pair for n, i in item.items() for pair in _walk(i, _member(element, n), (*path, step, f"f:{n}"))
+                    pair
+                    for n, i in item.items()
+                    for pair in _walk(i, member_field(element, n), (*path, step, f"f:{n}"))
                 )
     else:
         yield path, CONTAINER if _holds_entries(value, field) else value
@@ -91,23 +102,9 @@ def _holds_entries(value: Any, field: Field | None) -> bool:
     return field.list_type == "set" or (field.list_type == "map" and bool(field.map_keys))
 
 
-def _member(field: Field | None, name: str) -> Field | None:
-    if field is None:
-        return None
-    if field.type.startswith("map:"):
-        return _element_of(field.type)
-    found = definition(field.type)
-    return found.fields.get(name) if found else None
-
-
-@cache
-def _element_of(type_name: str) -> Field:
-    return Field(type_name.removeprefix("[]").removeprefix("map:"))
-
-
 def member_field(field: Field | None, name: str) -> Field | None:
     """The schema of a member of a struct or map."""
-    return _member(field, name)
+    return field.member(name) if field else None
 
 
 def item_steps(items: list[Any], field: Field | None) -> list[str] | None:
@@ -156,12 +153,11 @@ def encode_fields(paths: Iterable[Path]) -> Object:
     return root
 
 
-def fields_of_new(obj: Object) -> Object:
-    """`encode_fields(flatten(obj, status=False))` in one pass: all of a new object but its status is its creator's."""
-    root = Shape(definition_name(str(obj.get("apiVersion")), str(obj.get("kind"))))
+def fields_of_new(obj: Object, root: Field) -> Object:
+    """`encode_fields(flatten(obj, root, status=False))` in one pass: its status is not its creator's."""
     tree: Object = {}
     for name in sorted(obj.keys() - {"apiVersion", "kind", "status"}):
-        below = _tree(obj[name], root.field(name))
+        below = _tree(obj[name], root.member(name))
         if name == "metadata":
             below = {step: inner for step, inner in below.items() if step not in _SERVER_METADATA}
             if not below:
@@ -172,17 +168,17 @@ def fields_of_new(obj: Object) -> Object:
 
 def _tree(value: Any, field: Field | None) -> Object:
     if isinstance(value, dict) and value and not (field and field.map_type == "atomic"):
-        tree = {"f:" + name: _tree(value[name], _member(field, name)) for name in sorted(value)}
-        if field and field.type.startswith("map:"):
+        tree = {"f:" + name: _tree(value[name], member_field(field, name)) for name in sorted(value)}
+        if field and field.is_map:
             tree["."] = {}
         return tree
     if not (isinstance(value, list) and value) or (steps := item_steps(value, field)) is None:
         return {}
-    tree, element = {}, _element_of(field.type) if field else None
+    tree, element = {}, field.item if field else None
     for step, item in sorted(zip(steps, value, strict=True), key=lambda pair: pair[0]):
         below = tree.setdefault(step, {})
         if isinstance(item, dict):
-            below |= {"f:" + name: _tree(item[name], _member(element, name)) for name in sorted(item)}
+            below |= {"f:" + name: _tree(item[name], member_field(element, name)) for name in sorted(item)}
             if below:
                 below["."] = {}
     return {**tree, ".": {}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from actors.api.codec import Object
+from actors.api.schema import Field
 from actors.store.admission.fieldset import Path, flatten
 from actors.store.admission.metadata import without_nulls
 
@@ -17,15 +18,15 @@ _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ANNOTATION_BYTES_MAX = 256 << 10
 
 
-def allowed_conflicts(live: Object, manager: str) -> frozenset[Path]:
+def allowed_conflicts(live: Object, root: Field, manager: str) -> frozenset[Path]:
     """The fields that are still as kubectl's last client-side apply made them."""
     if manager != _KUBECTL:
         return frozenset()
     try:
-        known = flatten(without_nulls(json.loads(live["metadata"]["annotations"][_LAST_APPLIED])))
+        known = flatten(without_nulls(json.loads(live["metadata"]["annotations"][_LAST_APPLIED])), root)
     except (KeyError, ValueError, TypeError, AttributeError):
         return frozenset()
-    now = flatten(live)
+    now = flatten(live, root)
     return frozenset(path for path, value in known.items() if now.get(path) == value)
 
 

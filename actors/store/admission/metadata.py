@@ -50,6 +50,11 @@ def _may_hold_null(obj: Object) -> bool:
         return True
 
 
+def _with_nulls(obj: Object) -> Object:
+    """A custom resource's schema says what its nulls mean; those of metadata mean nothing."""
+    return {**obj, "metadata": without_nulls(obj.get("metadata") or {})}
+
+
 def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:
     """A copy of a client's object with apiVersion, kind and metadata present. Raises BadRequest for another kind's.
 
@@ -57,7 +62,9 @@ def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:
     """
     if not isinstance(obj, dict):
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind.kind}): it is not a JSON object")
-    if known is not None or _may_hold_null(obj):
+    if kind.is_custom:
+        obj = _with_nulls(obj)
+    elif known is not None or _may_hold_null(obj):
         obj = without_nulls(obj, known)
     typed: Object = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **obj}
     if (typed["apiVersion"], typed["kind"]) != (kind.api_version, kind.kind):
@@ -152,10 +159,17 @@ def find_late_finalizers(old: Object, new: Object) -> list[Cause]:
 
 def counted(old: Object, new: Object, kind: Kind) -> Object:
     """`new` with the next generation when anything but metadata and status differs, for kinds that count."""
-    if not kind.counts_generations or not differs_in_content(old, new):
+    if not kind.counts_generations or not _differs(old, new, kind):
         return new
     generation = int(old["metadata"].get("generation", 0)) + 1
     return {**new, "metadata": {**new["metadata"], "generation": generation}}
+
+
+def _differs(old: Object, new: Object, kind: Kind) -> bool:
+    """The status of a custom resource that has no subresource for it is content like any other."""
+    if kind.is_custom and "status" not in kind.subresources and old.get("status") != new.get("status"):
+        return True
+    return differs_in_content(old, new)
 
 
 def differs_in_content(old: Object, new: Object) -> bool:

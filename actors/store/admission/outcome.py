@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from actors.api.clock import Millis
 from actors.api.codec import Object
+from actors.api.crd.definition import RESOURCE as DEFINITIONS
+from actors.api.crd.kinds import Custom, read_custom
 from actors.api.key import Key, Stored
+from actors.api.kinds import Kind, is_static, kind_of
 from actors.store.ids import Ids
 
 
 class Context(msgspec.Struct, frozen=True):
-    """`lookup` answers the object as the writes before this one have left it."""
+    """`lookup` and `scan` (all of a resource) answer the objects as the writes before this one have left them."""
 
     lookup: Callable[[Key], Stored | None]
     now: Millis
     ids: Ids
+    scan: Callable[[str], Iterable[Stored]] = lambda resource: ()
+
+    def kind_of(self, resource: str) -> Kind:
+        """Of the table, or of an established definition. Raises NotFound."""
+        custom = self.custom(resource)
+        return kind_of(resource) if custom is None or not custom.established else custom.stored
+
+    def custom(self, resource: str) -> Custom | None:
+        """What the definition of that name makes; None when there is none."""
+        if is_static(resource):
+            return None
+        stored = self.lookup(Key(DEFINITIONS, "", resource))
+        return read_custom(stored.body) if stored is not None else None
 
 
 class Put(msgspec.Struct, frozen=True):

@@ -14,8 +14,9 @@ import msgspec
 
 from actors.api.codec import Object
 from actors.api.errors import Cause
+from actors.api.kinds import Kind
 from actors.api.meta import Lens
-from actors.store.admission.fieldset import Path, decode_fields, encode_fields, fields_of_new, flatten
+from actors.store.admission.fieldset import Path, decode_fields, encode_fields, fields_of_new, flatten, root_of
 
 APPLY, UPDATE = "Apply", "Update"
 _ANCIENT = "ancient-changes"
@@ -86,22 +87,23 @@ def _entry(owner: Owner, api_version: str, time: str, fields: Object) -> Object:
     return {**entry, "subresource": owner.subresource} if owner.subresource else entry
 
 
-def owned_by_create(obj: Object, manager: str, now: str) -> Object:
+def owned_by_create(obj: Object, kind: Kind, manager: str, now: str) -> Object:
     """All that the creator said is the creator's. What a client says about managedFields of a new object is dropped."""
     if not manager:
         return with_claims(obj, ())
-    fields = fields_of_new(obj)
+    fields = fields_of_new(obj, root_of(kind))
     entry = _entry(Owner(manager, UPDATE), obj["apiVersion"], now, fields)
     return _with_entries(obj, [entry] if fields else [])
 
 
-def owned_by_update(old: Object, new: Object, manager: str, subresource: str, now: str) -> Object:
+def owned_by_update(old: Object, new: Object, kind: Kind, manager: str, subresource: str, now: str) -> Object:
     """What has changed is the manager's and nobody else's; what is gone is nobody's."""
     if new["metadata"].get("managedFields") != old["metadata"].get("managedFields"):
         new = with_claims(new, read_claims(new))
     if not manager:
         return new
-    before, after = flatten(old), flatten(new)
+    root = root_of(kind)
+    before, after = flatten(old, root), flatten(new, root)
     changed = {path for path, value in after.items() if path not in before or before[path] != value}
     gone = before.keys() - after.keys()
     if not changed and not gone:

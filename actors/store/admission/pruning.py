@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from actors.api.codec import Object
-from actors.api.schema import Field, definition
+from actors.api.schema import Field
 from actors.store.admission.fieldset import Path, item_steps, member_field
 
 _METADATA: Path = ("f:metadata",)
@@ -41,7 +41,7 @@ class _Pruner:
         if isinstance(value, dict) and not (field and field.map_type == "atomic"):
             return self._cut_members(value, field, path, doomed)
         if isinstance(value, list) and (steps := item_steps(value, field)) is not None and field is not None:
-            element, kept = Field(field.element), []
+            element, kept = field.item, []
             for step, item in zip(steps, value, strict=True):
                 at = (*path, step)
                 goes = doomed or at in self._dropped
@@ -70,7 +70,7 @@ class _Pruner:
 def _is_shared(value: Any, field: Field | None) -> bool:
     """A map, or a keyed list or set: what holds entries of many, as opposed to a struct, which is one thing."""
     if isinstance(value, dict):
-        return field is None or (field.map_type != "atomic" and definition(field.type) is None)
+        return field is None or (field.map_type != "atomic" and not field.is_struct)
     return isinstance(value, list) and item_steps(value, field) is not None
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from actors.api import kinds
 from actors.api.clock import format_time
 from actors.api.codec import Object, decode
-from actors.api.conversion import to_stored, to_view, view_of
+from actors.api.conversion import to_stored, to_view
+from actors.api.crd.check import validate_definition
+from actors.api.crd.kinds import CustomKind
 from actors.api.defaulting import default
 from actors.api.errors import BadRequest, Cause, Invalid, NotFound, UnsupportedMediaType
 from actors.api.key import Stored
@@ -17,7 +19,7 @@ from actors.api.patch import apply_json, apply_merge
 from actors.api.strategic_patch import apply_strategic
 from actors.api.validation import invalid, typed, validate
 from actors.reconcile.actions import Create, Patch, PatchType, Update
-from actors.store.admission import metadata, refusals
+from actors.store.admission import custom, metadata, refusals
 from actors.store.admission.create import admit_create
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.ownership import find_malformed, owned_by_update
@@ -56,7 +58,7 @@ _CONDITIONAL = frozenset(
 
 def admit_update(write: Update, context: Context) -> Outcome:
     """Raises NotFound, Conflict, Invalid, BadRequest."""
-    kind = kinds.kind_of(write.key.resource)
+    kind = context.kind_of(write.key.resource)
     stored = context.lookup(write.key)
     if stored is None:
         return _made_by_update(write, kind, context)
@@ -64,10 +66,11 @@ def admit_update(write: Update, context: Context) -> Outcome:
     if write.subresource == "scale":
         return _finish_scale(write.object, stored, kind, write.manager, context)
     given = metadata.check_type(write.object, kind)
-    if kind.resource in _CONDITIONAL and metadata.read_meta(given).resource_version in ("", "0"):
+    is_conditional = kind.is_custom or kind.resource in _CONDITIONAL
+    if is_conditional and metadata.read_meta(given).resource_version in ("", "0"):
         cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
         raise invalid(decode(stored), (cause,))
-    return finish_update(given, stored, decode(stored), kind, write.subresource, write.manager, context)
+    return finish_update(given, stored, decode_as(stored, kind), kind, write.subresource, write.manager, context)
 
 
 def _made_by_update(write: Update, kind: Kind, context: Context) -> Outcome:
@@ -82,21 +85,26 @@ def _made_by_update(write: Update, kind: Kind, context: Context) -> Outcome:
 
 def admit_patch(write: Patch, context: Context) -> Outcome:
     """All kinds of patch but server-side apply. Raises NotFound, Conflict, Invalid, BadRequest."""
-    kind = kinds.kind_of(write.key.resource)
+    kind = context.kind_of(write.key.resource)
     stored = context.lookup(write.key)
     if stored is None:
         raise refusals.not_found(kind, write.key.name)
     check_subresource(kind, write.subresource)
     metadata.check_preconditions(kind, stored, write.uid, write.revision, write.subresource)
-    old = decode(stored)
+    old = decode_as(stored, kind)
     if write.subresource == "binding":
         new = bound(old, write.patch, stored, kind, context.now)
         return _finish(kind, stored, old, new, write.manager, context, write.subresource)
     if write.subresource == "scale":
         return _finish_scale(_patched(scale_of(old, kind), write), stored, kind, write.manager, context)
-    view = view_of(write.api_version, kind)
-    patched = metadata.check_type(to_stored(_patched(to_view(old, view), write), view), kind, old)
+    view = kind.view(write.api_version)
+    patched = metadata.check_type(to_stored(_patched(to_view(old, view), write, kind.is_custom), view), kind, old)
     return finish_update(patched, stored, old, kind, write.subresource, write.manager, context)
+
+
+def decode_as(stored: Stored, kind: Kind) -> Object:
+    """What was stored under an earlier storage version of a custom resource is of this one now."""
+    return {**decode(stored), "apiVersion": kind.api_version}
 
 
 def check_subresource(kind: Kind, subresource: str) -> None:
@@ -105,10 +113,10 @@ def check_subresource(kind: Kind, subresource: str) -> None:
         raise NotFound(f"the server could not find the requested resource: {kind.resource}/{subresource}")
 
 
-def _patched(target: Object, write: Patch) -> Object:
+def _patched(target: Object, write: Patch, is_custom: bool = False) -> Object:
     if write.type is PatchType.JSON:
         result = apply_json(target, write.patch)
-    elif write.type is PatchType.STRATEGIC:
+    elif write.type is PatchType.STRATEGIC and not is_custom:
         result = apply_strategic(target, write.patch, target["apiVersion"], target["kind"])
     elif write.type is PatchType.MERGE:
         if not isinstance(write.patch, dict):
@@ -140,18 +148,26 @@ def _finish(
     """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
-    new = typed(new, old)
-    if _needs_defaults(old, new, subresource):
-        new = default(new)
     causes = metadata.find_late_finalizers(old, new)
+    if isinstance(kind, CustomKind):
+        new = custom.shaped(new, kind)
+        causes += custom.find_problems(new, kind, old)
+    else:
+        new = typed(new, old)
+        if _needs_defaults(old, new, subresource):
+            new = default(new)
+        causes += validate(new, old)
+    if kind is custom.DEFINITION:
+        causes += validate_definition(new, old)
     if kind is kinds.POD and not subresource:
         causes += find_frozen_fields(old, new)
-    causes += validate(new, old)
     if causes:
         raise invalid(old, tuple(dict.fromkeys(causes)))
+    if kind is custom.DEFINITION:
+        new = custom.settled(new, context)
     if new == old:
         return Keep(stored)
-    new = owned_by_update(old, metadata.counted(old, new, kind), manager, subresource, format_time(context.now))
+    new = owned_by_update(old, metadata.counted(old, new, kind), kind, manager, subresource, format_time(context.now))
     return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
 
 
@@ -176,7 +192,7 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
     replicas = (spec if isinstance(spec, dict) else {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise Invalid(f'Scale "{stored.key.name}" is invalid: spec.replicas: must be an integer', kind="Scale")
-    obj = decode(stored)
+    obj = decode_as(stored, kind)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
     metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
     return finish_update(with_replicas(obj, kind, replicas), stored, obj, kind, "scale", manager, context)

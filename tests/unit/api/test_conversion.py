@@ -7,7 +7,7 @@ import json
 import pytest
 
 from actors.api.codec import decode, encode
-from actors.api.conversion import shown, to_stored, to_view, view_of
+from actors.api.conversion import shown, to_stored, to_view
 from actors.api.key import Key, Stored
 from actors.api.kinds import EVENT, SERVED, Kind, kind_for, kind_of
 from actors.api.schema import check_object
@@ -91,5 +91,5 @@ def test_a_stored_object_is_shown_without_being_changed() -> None:
 def test_every_view_has_a_stored_kind_and_is_found_by_its_version() -> None:
     for kind in SERVED:
         assert kind.storage.stored_as == ""
-        assert view_of(kind.api_version, kind.storage) is kind
-    assert view_of("", SCALER) is SCALER and view_of("v1", SCALER) is SCALER
+        assert kind.storage.view(kind.api_version) is kind
+    assert SCALER.view("") is SCALER and SCALER.view("v1") is SCALER

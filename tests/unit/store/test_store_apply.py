@@ -6,8 +6,9 @@ from typing import Any
 
 from actors.api.codec import Object, decode
 from actors.api.key import Key
+from actors.api.kinds import kind_of
 from actors.reconcile.actions import Create, Patch, PatchType, Reply
-from actors.store.admission.fieldset import decode_fields, encode_fields, flatten, format_path
+from actors.store.admission.fieldset import decode_fields, encode_fields, flatten, format_path, root_of
 from actors.store.backend.memory import MemoryBackend
 from actors.store.bootstrap import bootstrap_writes
 from actors.store.engine import Engine
@@ -177,7 +178,12 @@ def test_broken_managed_fields_are_nobodys() -> None:
 
 
 def test_fieldsets_survive_their_encoding() -> None:
-    paths = frozenset(flatten({**web(env=[{"name": "A"}], ports=[{"containerPort": 80}]), "status": {}}))
+    paths = frozenset(
+        flatten(
+            {**web(env=[{"name": "A"}], ports=[{"containerPort": 80}]), "status": {}},
+            root_of(kind_of("deployments.apps")),
+        )
+    )
     assert decode_fields(encode_fields(paths)) == paths
     ports = '.spec.template.spec.containers[name="c"].ports[containerPort=80,protocol="TCP"].containerPort'
     assert ports in {format_path(path) for path in paths}
