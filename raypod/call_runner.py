@@ -33,7 +33,10 @@ def main(folder, wanted):
     with open(os.path.join(folder, "path")) as file:
         entries = file.read().split("\n")
     first = entries.index("")
-    sys.path[1:1] = [entry for entry in entries[:first] if os.path.exists(entry)]
+    lead = [entry for entry in entries[:first] if os.path.exists(entry)]
+    if len(lead) < first:  # the sources that came along stand in for folders that are not here
+        lead.append(os.path.join(folder, "modules.zip"))
+    sys.path[1:1] = lead
     sys.path.extend(entry for entry in entries[first:] if entry and os.path.exists(entry) and entry not in sys.path)
     sys.path.append(os.path.join(folder, "modules.zip"))
     parts = sorted(name for name in os.listdir(folder) if name.startswith("payload-"))

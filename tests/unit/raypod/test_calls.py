@@ -137,27 +137,28 @@ def test_output_is_passed_on_without_the_marks_and_their_line_feed(capsys):
     assert list(output.last) == ["a", "", "", "b", "e"]
 
 
-def test_the_callers_folders_come_in_the_callers_order(tmp_path, monkeypatch):
-    """A user's module wins over an installed one of the same name, as it does for the caller."""
-    users, installed = tmp_path / "users", tmp_path / "installed"
-    for folder in (users, installed):
-        folder.mkdir()
-        (folder / "twice_there.py").write_text(f"place = {folder.name!r}\n")
+@pytest.mark.parametrize("there", [True, False], ids=["the folder is there", "only its sources are"])
+def test_a_users_module_wins_over_an_installed_one(tmp_path, monkeypatch, there):
+    """As it does for the caller, also where the container has another /tmp."""
+    users, installed, folder = (tmp_path / name for name in ("users", "installed", "call"))
+    for place in (users, installed, folder):
+        place.mkdir()
+        (place / "twice_there.py").write_text(f"place = {place.name!r}\n")
     monkeypatch.setattr(sys, "path", [str(users), *sys.path, str(installed)])
-    packed = dict(line for secret in calls.secrets_of("c", b"") for line in secret["data"].items())
-    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(users)])
+    path = list(sys.path)
+    import twice_there  # it is among the sources that come along then
 
-    def where():
-        import twice_there
-
-        return twice_there.place
-
-    cloudpickle_path = tmp_path / "call"
-    cloudpickle_path.mkdir()
-    payload = calls.pack(where, (), {})
-    for name, text in {**packed, "payload-001": base64.b64encode(payload)}.items():
-        (cloudpickle_path / name).write_bytes(base64.b64decode(text))
+    for secret in calls.secrets_of("c", calls.pack(lambda: __import__("twice_there").place, (), {})):
+        for name, text in secret["data"].items():
+            (folder / name).write_bytes(base64.b64decode(text))
+    monkeypatch.delitem(sys.modules, twice_there.__name__)
+    if not there:
+        (users / "twice_there.py").unlink()
+        users.rmdir()
+    (folder / "twice_there.py").unlink()
+    monkeypatch.setattr(sys, "path", path[1:])
     printed = io.StringIO()
     with redirect_stdout(printed):
-        call_runner.main(str(cloudpickle_path), f"{sys.version_info.major}.{sys.version_info.minor}")
+        call_runner.main(str(folder), f"{sys.version_info.major}.{sys.version_info.minor}")
+    monkeypatch.delitem(sys.modules, "twice_there", raising=False)
     assert calls.unpack(calls.find_result(printed.getvalue().splitlines())) == "users"
