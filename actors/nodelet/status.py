@@ -50,13 +50,14 @@ def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, sto
         "hostIP": node.facts.address,
         "hostIPs": [{"ip": node.facts.address}],
         "qosClass": derive_qos_class(pod),
-        "containerStatuses": [statuses[c.name] for c in main_containers(pod)],
     }
+    if record.refusal is None:  # else there never will be a container, and kubectl shows the reason instead
+        status["containerStatuses"] = [statuses[c.name] for c in main_containers(pod)]
     if record.started_ms:
         status["startTime"] = format_time(record.started_ms)
     if addresses:
         status |= {"podIP": addresses[0], "podIPs": [{"ip": address} for address in addresses]}
-    if init_containers(pod):
+    if init_containers(pod) and record.refusal is None:
         status["initContainerStatuses"] = [statuses[c.name] for c in init_containers(pod)]
     if ended and stop is not None and stop.fails:
         status |= {"reason": stop.reason, "message": shorten(stop.message)}

@@ -295,6 +295,14 @@ def test_refused(layer: Path, name: str) -> None:
         unpack_to(layer, tar(*REFUSED[name]))
 
 
+@pytest.mark.parametrize("name", ["a path too long", "a hard link to nothing"])
+def test_a_refusal_says_which_entry_in_a_line(layer: Path, name: str) -> None:
+    with pytest.raises(Corrupt) as refused:
+        unpack_to(layer, tar(*REFUSED[name]))
+    assert len(str(refused.value)) < 300
+    assert "Errno" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "blob",
     [

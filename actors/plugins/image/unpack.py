@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from actors.api.text import shorten
 from actors.plugins.image.attributes import clamp_time, describe, describe_file
 from actors.plugins.image.faults import Corrupt
 from actors.plugins.image.tar import Entry, Read, TarReader
@@ -23,6 +24,8 @@ from actors.plugins.tree import is_directory, open_in_root, remove_entry
 
 _WHITEOUT, _OPAQUE, _AUFS = b".wh.", b".wh..wh..opq", b".wh..wh."
 OPAQUE_XATTR = "trusted.overlay.opaque"
+#: Of a name in a message: names can be as long as the tar.
+_QUOTED_MAX = 200
 _CHARACTER_DEVICES = frozenset(((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)))
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a name can be that a file system refuses: the tar's fault and not the machine's.
@@ -64,7 +67,7 @@ def unpack(read: Read, root_fd: int, entries_max: int, result: Unpacked) -> None
                 unpacker.add(entry, reader)
             except OSError as error:
                 if error.errno in _TAR_ERRNOS:
-                    raise Corrupt(f"the layer's entry {os.fsdecode(entry.name)!r} is refused: {error}") from error
+                    raise Corrupt(f"the layer's entry {_quote(entry.name)} is refused: {error.strerror}") from error
                 raise
         unpacker.finish()
 
@@ -73,8 +76,12 @@ def split_name(name: bytes) -> tuple[bytes, bytes]:
     """(parent, last part) within the layer; ("", "") is the layer's root. Raises Corrupt for `..` and NUL."""
     parts = [part for part in name.split(b"/") if part not in (b"", b".")]
     if b".." in parts or b"\0" in name:
-        raise Corrupt(f"the layer's entry {os.fsdecode(name)!r} leads out of the layer: refused")
+        raise Corrupt(f"the layer's entry {_quote(name)} leads out of the layer: refused")
     return (b"/".join(parts[:-1]), parts[-1]) if parts else (b"", b"")
+
+
+def _quote(name: bytes) -> str:
+    return repr(shorten(os.fsdecode(name), _QUOTED_MAX))
 
 
 class _Unpacker:
@@ -186,7 +193,7 @@ class _Unpacker:
         elif name.startswith(_AUFS):
             pass
         elif hidden in (b"", b".", b".."):
-            raise Corrupt(f"the layer's whiteout {os.fsdecode(name)!r} leads out of the layer: refused")
+            raise Corrupt(f"the layer's whiteout {_quote(name)} leads out of the layer: refused")
         else:
             self._hide(self._open_parent(parent), parent, hidden)
 
@@ -273,7 +280,9 @@ class _Unpacker:
         try:
             os.link(last, name, src_dir_fd=directory, dst_dir_fd=fd, follow_symlinks=False)
         except PermissionError as error:
-            raise Corrupt(f"the layer has a hard link to {os.fsdecode(target)!r}, which is no file") from error
+            raise Corrupt(f"the layer has a hard link to {_quote(target)}, which is no file") from error
+        except FileNotFoundError as error:
+            raise Corrupt(f"the layer has a hard link to {_quote(target)}, which it does not hold") from error
         finally:
             os.close(directory)
 

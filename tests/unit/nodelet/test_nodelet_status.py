@@ -12,10 +12,10 @@ from actors.nodelet.config import NodeletConfig
 from actors.nodelet.facts import NodeFacts
 from actors.nodelet.lifecycle import Stage
 from actors.nodelet.operations import Failure
-from actors.nodelet.record import PodRecord, Retry
+from actors.nodelet.record import PodRecord, Refusal, Retry
 from actors.nodelet.spec import NodeView
 from actors.nodelet.status import derive_status
-from actors.nodelet.termination import Stop
+from actors.nodelet.termination import Stop, find_stop
 from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus
 
 NODE = NodeView("n", NodeletConfig(), NodeFacts(address="192.0.2.1"))
@@ -67,3 +67,11 @@ def test_messages_in_a_status_are_cut() -> None:
     record.containers = {"c0": msgspec.structs.replace(exited(0, 1), message="\N{EURO SIGN}" * 9_999)}
     last_words = told(record)["state"]["terminated"]["message"]
     assert 4_090 < len(last_words.encode()) <= 4_096 and last_words.endswith("\N{EURO SIGN}...")
+
+
+def test_a_pod_that_the_node_refuses_shows_its_reason_and_no_container_that_is_being_created() -> None:
+    pod = msgspec.convert({"spec": {"containers": [{"name": "main"}], "initContainers": [{"name": "first"}]}}, Pod)
+    record = PodRecord(uid="u", key=Key("pods", "n", "p"), pod=pod, refusal=Refusal("UnsupportedField", "remove it"))
+    status = derive_status(record, pod, NODE, Stage.GONE, find_stop(record, 5), 5)
+    assert (status["phase"], status["reason"], status["message"]) == ("Failed", "UnsupportedField", "remove it")
+    assert not {"containerStatuses", "initContainerStatuses"} & set(status)
