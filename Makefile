@@ -38,7 +38,7 @@ format: $(STAMP)
 sim: $(STAMP) ## SEEDS=N seeds of the simulated cluster
 	@$(BIN)/python -m actors.sim --seeds $(SEEDS)
 
-bench: $(STAMP) ## NAME=launch|start|store|scheduler|footprint: figures beside the peer's (--json: JSON=1)
+bench: $(STAMP) ## NAME=launch|start|store|gateway|scheduler|footprint: figures beside the peer's (--json: JSON=1)
 	@scripts/install-test-peers
 	@$(BIN)/python -m benchmarks $(NAME) $(if $(JSON),--json)
 

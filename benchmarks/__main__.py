@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.table import render
 
 FIELDS = ("name", "value", "unit", "peer", "peer_value", "ratio", "n", "p50", "p99")
-ORDER = ("launch", "start", "store", "scheduler", "network", "footprint")
+ORDER = ("launch", "start", "store", "gateway", "scheduler", "network", "footprint")
 
 Row = dict[str, Any]
 
