@@ -252,7 +252,9 @@ class NodeletActor:
         try:
             await asyncio.wait_for(plugins.runtime.list_containers(), _ANSWER_SECONDS)
         except (TimeoutError, PluginError) as error:
-            raise Unavailable(f"the runtime of node {self._name} does not answer: {error}") from error
+            raise Unavailable(
+                f"the runtime of node {self._name} does not answer: {error or 'no word in time'}"
+            ) from error
 
 
 def select_held(devices: list[Device], held: Held) -> tuple[Device, ...]:
