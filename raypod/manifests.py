@@ -16,6 +16,7 @@ INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 GPU = "nvidia.com/gpu"
 CONTAINER = "main"
 
+_EXPANDED = re.compile(r"\$(?=[$(])")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?\Z")
 _MEMORY = re.compile(r"\d{1,18}(\.\d{1,9})?([KMGTPE]i?|k)?\Z", re.ASCII)
 #: `host/path:tag@digest`, roughly: the node, which pulls it, knows the fine print.
@@ -112,10 +113,10 @@ def job_manifest(
     container = _without_empty(
         name=CONTAINER,
         image=image,
-        command=[str(word) for word in command],
-        args=[str(word) for word in args],
+        command=[keep_literal(word) for word in command],
+        args=[keep_literal(word) for word in args],
         workingDir=working_dir,
-        env=[{"name": str(key), "value": str(value)} for key, value in (env or {}).items()],
+        env=[{"name": str(key), "value": keep_literal(value)} for key, value in (env or {}).items()],
         resources=_resources(cpus, memory, gpus),
         volumeMounts=mounts,
     )
@@ -137,6 +138,11 @@ def job_manifest(
             "template": {"metadata": {"labels": own}, "spec": pod},
         },
     }
+
+
+def keep_literal(value: object) -> str:
+    """As a manifest has to say it: there `$(NAME)` is a variable and `$$` one dollar sign, in a run they are what they are."""
+    return _EXPANDED.sub("$$", str(value))
 
 
 def is_name(text: str) -> bool:

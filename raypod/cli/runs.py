@@ -205,11 +205,14 @@ async def _follow(submitted: Any, output: Format) -> int:
 
 
 async def _tell_waiting(submitted: Any, progress: Progress) -> None:
+    """Each reason once: a pull that is tried again and again has two that alternate."""
+    told: set[str] = set()
     with suppress(RaypodError):
         async for status in submitted.watch():
             if status.phase != "Pending":
                 return
-            if status.message:
+            if status.message and status.message not in told:
+                told.add(status.message)
                 progress.show(f"{submitted.name} is pending: {status.message}")
 
 

@@ -133,3 +133,13 @@ def test_bytes_that_are_no_text_are_named():
     with pytest.raises(ValueError, match=r"not text in UTF-8: .*udcff"):
         encode({"command": ["echo", "\udcff"]})
     assert encode({"command": ["\u00fc"]}) == '{"command": ["\u00fc"]}'.encode()
+
+
+@pytest.mark.parametrize("text", ["echo $$", "$(date) $HOME $", "$$$(X)", "a$"])
+def test_what_a_shell_is_to_read_reaches_it_as_it_was_written(text):
+    from actors.nodelet.environment import expand
+
+    made = job_manifest("a", "host", command=["sh", "-c", text], args=[text], env={"E": text})
+    container = made["spec"]["template"]["spec"]["containers"][0]
+    written = (container["command"][2], container["args"][0], container["env"][0]["value"])
+    assert [expand(part, {"X": "no", "date": "no", "HOME": "no"}) for part in written] == [text] * 3
