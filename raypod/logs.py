@@ -29,7 +29,7 @@ async def read_logs(
 ) -> AsyncIterator[str]:
     """What there is now, replica by replica. `known`: the run's pods as last seen, for a run that is deleted."""
     page = await api.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=f"{RUN_LABEL}={name}")
-    pods = {pod["metadata"]["uid"]: pod for pod in [*known, *(page.get("items") or ())]}
+    pods = {pod["metadata"]["name"]: pod for pod in [*known, *(page.get("items") or ())]}
     for pod in sorted(pods.values(), key=lambda pod: (index_of(pod), pod["metadata"].get("creationTimestamp", ""))):
         prefix = f"[{index_of(pod)}] " if prefixed else ""
         if has_output(pod):
@@ -38,7 +38,7 @@ async def read_logs(
 
 
 async def _read_pod(api: ApiClient, namespace: str, pod: Object, stream: Stream) -> AsyncIterator[str]:
-    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    name, uid = pod["metadata"]["name"], pod["metadata"].get("uid", "")
     try:
         path = f"/api/v1/namespaces/{namespace}/pods/{name}/log"
         async for line in api.lines(path, container=CONTAINER, stream=stream):
@@ -62,17 +62,17 @@ class LogFollower:
 
     def see(self, pods: list[Object]) -> None:
         """The run's pods as they are now."""
-        present = {pod["metadata"]["uid"] for pod in pods}
-        for uid, event in self._ended.items():
-            if uid not in present:
+        present = {pod["metadata"]["name"] for pod in pods}
+        for name, event in self._ended.items():
+            if name not in present:
                 event.set()
         for pod in pods:
-            uid = pod["metadata"]["uid"]
-            if has_output(pod) and uid not in self._tasks:
-                self._ended[uid] = asyncio.Event()
-                self._tasks[uid] = asyncio.create_task(self._follow(pod))
-            if uid in self._ended and (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
-                self._ended[uid].set()
+            name = pod["metadata"]["name"]
+            if has_output(pod) and name not in self._tasks:
+                self._ended[name] = asyncio.Event()
+                self._tasks[name] = asyncio.create_task(self._follow(pod))
+            if name in self._ended and (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+                self._ended[name].set()
 
     async def finish(self) -> None:
         """No pods will follow: end once what there is has been read."""
@@ -92,10 +92,10 @@ class LogFollower:
     async def _follow(self, pod: Object) -> None:
         """Timestamps let a stream that broke go on where it was. One more look after the end misses nothing."""
         prefix = f"[{index_of(pod)}] " if self._prefixed else ""
-        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        name, uid = pod["metadata"]["name"], pod["metadata"].get("uid", "")
         place, failures = _Place(), 0
         while failures < _FAILURES_MAX:
-            was_ended = self._ended[uid].is_set()
+            was_ended = self._ended[name].is_set()
             try:
                 async for line in self._stream(name, uid, place, past=failures > 0 and was_ended):
                     stamp, _, text = line.decode(errors="replace").partition(" ")
@@ -107,7 +107,7 @@ class LogFollower:
                 failures += was_ended
             with suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_SECONDS):
-                    await self._ended[uid].wait()
+                    await self._ended[name].wait()
 
     def _stream(self, name: str, uid: str, place: _Place, *, past: bool) -> AsyncIterator[bytes]:
         """`past`: the pod may be gone, and its log is asked for by name."""

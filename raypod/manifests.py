@@ -141,7 +141,7 @@ def job_manifest(
 
 
 def keep_literal(value: object) -> str:
-    """As a manifest has to say it: there `$(NAME)` is a variable and `$$` one dollar sign, in a run they are what they are."""
+    """As a manifest has to say it: there `$(NAME)` is a variable and `$$` one dollar sign, in a run neither."""
     return _EXPANDED.sub("$$", str(value))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from raypod.errors import NotFound, WaitTimeout
 from raypod.logs import LogFollower, Stream, read_logs
 from raypod.manifests import RUN_LABEL
-from raypod.status import RunStatus, derive_status
+from raypod.status import RunStatus, derive_status, with_stopped
 from raypod.timeline import Timeline, derive_timeline
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class AsyncRun:
         """As it is now. Raises NotFound once the run is deleted."""
         api = await self._cluster.api()
         job, pods = await asyncio.gather(self._read_job(), api.get(self._pods_path, labelSelector=self._selector))
-        self._pods = pods.get("items") or []
+        self._job, self._pods = job, pods.get("items") or []
         return derive_status(job, self._pods)
 
     async def exit_codes(self) -> tuple[int | None, ...]:
@@ -89,9 +89,10 @@ class AsyncRun:
         """
         api = await self._cluster.api()
         if not follow:
-            lines = read_logs(
-                api, self.namespace, self.name, prefixed=self.replicas > 1, known=self._pods, stream=stream
-            )
+            with suppress(NotFound):
+                await self.status()
+            known = with_stopped(self._job, self._pods)
+            lines = read_logs(api, self.namespace, self.name, prefixed=self.replicas > 1, known=known, stream=stream)
             async for line in lines:
                 yield line
             return
@@ -175,7 +176,7 @@ class AsyncRun:
                 changed.clear()
                 if not jobs:
                     raise self._deleted()
-                yield pods, derive_status(jobs[0], pods)
+                yield with_stopped(jobs[0], pods), derive_status(jobs[0], pods)
         finally:
             for task in tasks:
                 task.cancel()

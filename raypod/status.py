@@ -12,8 +12,8 @@ import msgspec
 from raypod.manifests import CONTAINER, INDEX_LABEL, REPLICAS_MAX
 
 Object = dict[str, Any]
-#: Written by the Job's controller, by replica.
-EXIT_CODES_ANNOTATION = "raypod.io/exit-codes"
+#: Written by the Job's controller: by replica, the exit code and the pod's name.
+STOPPED_ANNOTATION = "raypod.io/stopped"
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Stopping"]
 
 
@@ -53,10 +53,9 @@ def derive_status(job: Object, pods: Sequence[Object]) -> RunStatus:
     A Job that another client made may have more replicas than a run: the first ones' exit codes are told.
     """
     replicas = job["spec"].get("completions") or 1
-    newest = newest_by_index(pods)
+    newest = newest_by_index(with_stopped(job, pods))
     status = job.get("status") or {}
-    noted = _noted_codes(job)
-    codes = [exit_code(newest.get(index), noted.get(str(index))) for index in range(min(replicas, REPLICAS_MAX))]
+    codes = [exit_code(newest.get(index)) for index in range(min(replicas, REPLICAS_MAX))]
     culprit = _culprit(newest.values())
     return RunStatus(
         phase=_phase(job, newest.values()),
@@ -88,18 +87,27 @@ def index_of(pod: Object) -> int:
     return int(text or 0)
 
 
-def exit_code(pod: Object | None, noted: int | None = None) -> int | None:
-    """Of a replica that has ended; None before. `noted` is that of one whose pod is gone."""
+def exit_code(pod: Object | None) -> int | None:
+    """Of a replica that has ended; None before."""
     terminated = _state(pod, "terminated") if pod else None
-    return terminated.get("exitCode", 0) if terminated else noted
+    return terminated.get("exitCode", 0) if terminated else None
 
 
-def _noted_codes(job: Object) -> dict[str, int]:
-    """How the replicas ended that were stopped because another one failed."""
-    text = (job["metadata"].get("annotations") or {}).get(EXIT_CODES_ANNOTATION) or "{}"
+def with_stopped(job: Object, pods: Sequence[Object]) -> list[Object]:
+    """`pods`, and what is known of those that are gone: they were stopped because another one failed."""
+    text = (job["metadata"].get("annotations") or {}).get(STOPPED_ANNOTATION) or "{}"
+    stopped: dict[str, tuple[int, str]] = {}
     with suppress(msgspec.MsgspecError):
-        return msgspec.json.decode(text, type=dict[str, int])
-    return {}
+        stopped = msgspec.json.decode(text, type=dict[str, tuple[int, str]])
+    present = {pod["metadata"].get("name") for pod in pods}
+    gone = [_gone_pod(index, *end) for index, end in stopped.items() if index.isdigit() and end[1] not in present]
+    return [*gone, *pods]
+
+
+def _gone_pod(index: str, code: int, name: str) -> Object:
+    metadata = {"name": name, "labels": {INDEX_LABEL: index}, "deletionTimestamp": "9999-12-31T23:59:59Z"}
+    ended = {"name": CONTAINER, "state": {"terminated": {"exitCode": code}}}
+    return {"metadata": metadata, "status": {"phase": "Failed", "containerStatuses": [ended]}}
 
 
 def _culprit(pods: Iterable[Object]) -> Object | None:

@@ -1,9 +1,9 @@
 """How a failed Job takes its other pods down: none goes before it is known how it ended.
 
 A pod that is deleted while it still bears the Job's finalizer stays until its node has told its end. Then its exit
-code goes into the Job's annotation `raypod.io/exit-codes` (JSON, by completion index) and only then the pod goes: who
-looks at a failed training run sees how every replica ended, not only the one that failed first. As in Kubernetes the
-pods that are taken down count as failed.
+code and its name go into the Job's annotation `raypod.io/stopped` (JSON: by completion index, `[code, name]`) and only
+then the pod goes: who looks at a failed training run sees how every replica ended and finds its log, not only those of
+the one that failed first. As in Kubernetes the pods that are taken down count as failed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from actors.controllers.job_tally import Tally, index_of, is_indexed, release
 from actors.controllers.pods import is_gone, pod_key
 from actors.reconcile.actions import Action, Delete, Patch
 
-EXIT_CODES_ANNOTATION = "raypod.io/exit-codes"
+STOPPED_ANNOTATION = "raypod.io/stopped"
+#: All annotations of an object have 256 KiB; this is enough for about 7,000 replicas.
+_BYTES_MAX = 200 << 10
 
 
 def bring_down(job: Job, count: Tally, pods: Sequence[Pod]) -> Iterable[Action]:
@@ -39,18 +41,22 @@ def _is_ending(pod: Pod) -> bool:
 def _note(job: Job, pods: Sequence[Pod]) -> Iterable[Action]:
     if not is_indexed(job):
         return
-    known = read_exit_codes(job)
-    ends = {str(index_of(pod)): code for pod in pods if (code := _exit_code(pod)) is not None}
-    if not ends.items() <= known.items():
-        text = msgspec.json.encode(known | ends, order="deterministic").decode()
-        patch = {"metadata": {"annotations": {EXIT_CODES_ANNOTATION: text}}}
+    known = _read(job)
+    codes = ((pod, _exit_code(pod)) for pod in pods)
+    ends = {str(index_of(pod)): (code, pod.metadata.name) for pod, code in codes if code is not None}
+    if ends.items() <= known.items():
+        return
+    text = msgspec.json.encode(known | ends, order="deterministic").decode()
+    if len(text) <= _BYTES_MAX:
+        patch = {"metadata": {"annotations": {STOPPED_ANNOTATION: text}}}
         yield Patch(key=key_in(JOB.resource, job.metadata), patch=patch, uid=job.metadata.uid)
 
 
-def read_exit_codes(job: Job) -> dict[str, int]:
+def _read(job: Job) -> dict[str, tuple[int, str]]:
     """What is noted; nothing when somebody else has written there."""
+    text = job.metadata.annotation(STOPPED_ANNOTATION) or "{}"
     try:
-        return msgspec.json.decode(job.metadata.annotation(EXIT_CODES_ANNOTATION) or "{}", type=dict[str, int])
+        return msgspec.json.decode(text, type=dict[str, tuple[int, str]])
     except msgspec.MsgspecError:
         return {}
 

@@ -58,6 +58,15 @@ def test_replicas_have_numbers_prefixes_and_exit_codes_of_their_own(whole: Whole
     assert list(run.logs()) == sorted(lines)
 
 
+def test_replicas_that_are_stopped_because_one_failed_say_how_they_ended(whole: WholeCluster) -> None:
+    script = "trap 'exit 7' TERM; test $JOB_COMPLETION_INDEX != 1 || { sleep 1; exit 5; }; echo $$; sleep 60 & wait"
+    run = whole.cluster.run(image="host", command=sh(script), replicas=3)
+    status = run.wait(60)
+    assert (status.phase, status.exit_codes, status.exit_code, status.failed) == ("Failed", (7, 5, 7), 5, 3)
+    assert status.message == "replica 1 exited with code 5: Error"
+    assert sorted(run.logs()) == ["[0] 1", "[2] 1"], "the shell reads its dollar signs itself"
+
+
 def test_followed_lines_come_while_the_container_runs(whole: WholeCluster) -> None:
     run = whole.cluster.run(image="host", command=sh("echo early; sleep 2; echo late; printf unfinished"))
     seen = [(line, run.status.phase) for line in run.logs(follow=True)]

@@ -130,8 +130,8 @@ def test_a_failed_job_tells_how_the_pods_ended_that_it_took_down(world: Rig) -> 
     world.settle()
     assert conditions(world)["Failed"] == ("True", "BackoffLimitExceeded")
     assert [pod["metadata"]["name"] for pod in pods(world, live=False)] == [first.name]
-    noted = world.get(JOBS, "train")["metadata"]["annotations"]["raypod.io/exit-codes"]
-    assert noted == '{"1":143}', "nobody knows of the third"
+    noted = world.get(JOBS, "train")["metadata"]["annotations"]["raypod.io/stopped"]
+    assert noted == f'{{"1":[143,"{stopped.name}"]}}', "nobody knows how the third ended"
 
 
 def test_failures_back_off_but_disruptions_do_not(world: Rig) -> None:

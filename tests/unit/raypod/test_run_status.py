@@ -93,7 +93,7 @@ def test_the_first_of_several_failed_replicas_is_named():
 
 def test_replicas_that_were_stopped_are_told_and_not_blamed():
     failed = job(failed=2, conditions=[{"type": "Failed", "status": "True", "message": "limit"}])
-    failed["metadata"]["annotations"] = {"raypod.io/exit-codes": '{"0":143}'}
+    failed["metadata"]["annotations"] = {"raypod.io/stopped": '{"0":[143,"j-0-abcde"]}'}
     status = derive_status(failed, [ended(1, 3)])
     assert (status.exit_codes, status.exit_code) == ((143, 3), 3)
     assert status.message == "replica 1 exited with code 3: Error"
@@ -108,7 +108,7 @@ def test_while_the_others_are_being_stopped_the_first_is_blamed():
 
 def test_notes_that_somebody_else_wrote_are_no_exit_codes():
     failed = job(failed=1)
-    failed["metadata"]["annotations"] = {"raypod.io/exit-codes": "many"}
+    failed["metadata"]["annotations"] = {"raypod.io/stopped": "many"}
     assert derive_status(failed, []).exit_codes == (None, None)
 
 
