@@ -56,14 +56,16 @@ class WatchFanout:
             self._leave(feed)
 
     async def _next(self, feed: _Feed, selection: Selection, since: int, bookmark_ms: int) -> WatchBatch:
-        """From the buffer when it reaches back to `since`; else from the store."""
+        """From the buffer when it reaches back to `since`; else from the store, which also says how far a bookmark is:
+        the feed hears of nothing that happens to other kinds."""
         if not feed.reaches(since):
             batch = await self._store.watch(selection, since, 0)
             if batch.revision > since or not feed.started:
                 feed.start(batch.revision)
                 return batch
             feed.start(batch.revision)
-        return await feed.wait_after(since, bookmark_ms)
+        batch = await feed.wait_after(since, bookmark_ms)
+        return batch if batch.revision > since else await self._store.watch(selection, since, 0)
 
     def _enter(self, selection: Selection) -> _Feed:
         feed = self._feeds.get(selection)

@@ -46,8 +46,8 @@ def test_an_image_that_the_registry_does_not_have(whole: WholeCluster, images: R
 def test_a_registry_that_does_not_answer(whole: WholeCluster, host: str, reason: str) -> None:
     host = host.format(port=free_port())
     told = refused(whole, f"{host}/train:1")
-    assert told == f"{host} cannot be reached: {reason}"
-    assert told in why(whole, f"{host}/train:1")
+    assert told == f"whole: {host} cannot be reached: {reason}"
+    assert told.removeprefix("whole: ") in why(whole, f"{host}/train:1")
 
 
 def test_a_layer_that_was_changed_in_the_registry(whole: WholeCluster, images: Registry) -> None:
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_archive(whole: WholeCluster, tmp_path: Path, content:
 
 def test_an_archive_that_is_not_there(whole: WholeCluster, tmp_path: Path) -> None:
     told = whole.raypod("image", "load", "nowhere.tar", cwd=tmp_path).complaint
-    assert told == f"{tmp_path}/nowhere.tar cannot be read: No such file or directory"
+    assert told == f"whole: {tmp_path}/nowhere.tar cannot be read: No such file or directory"
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_disk_that_is_full(whole: WholeCluster, images: Registry, full_disk: N
     noise = bytes((i * 7919 + (i >> 8) * 31) % 251 for i in range(1 << 20)) * 24
     reference = images.push("large", files={"noise": noise}, compress=False)
     told = refused(whole, reference)
-    assert told.startswith("the disk is full: unpacking layer sha256:")
+    assert told.startswith("whole: the disk is full: unpacking layer sha256:")
     assert told.endswith("free space or remove images with `raypod image rm`")
     assert "the disk is full" in why(whole, reference)
 

@@ -227,7 +227,9 @@ def test_a_second_ctrl_c_does_not_wait(whole: WholeCluster) -> None:
         assert run.stderr is not None
         assert run.stdout.readline() == "ready\n"
         run.send_signal(signal.SIGINT)
-        assert run.stderr.readline() + run.stderr.readline() == "\nraypod: stopping twice-stopped\n"
+        assert run.stderr.readline() + run.stderr.readline() == (
+            "\nraypod: stopping twice-stopped; Ctrl-C once more does not wait for it\n"
+        )
         time.sleep(0.5)
         run.send_signal(signal.SIGINT)
         assert run.wait(10) == 130

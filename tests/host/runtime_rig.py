@@ -85,7 +85,7 @@ class Rig:
     def output(self, status: ContainerStatus) -> str:
         """The text of the log, its parts joined."""
         path = Path(status.spec.log_path)
-        return join_log(path.read_text()) if path.exists() else ""
+        return join_log(path.read_text(errors="replace")) if path.exists() else ""
 
     async def launcher(self) -> dict[str, int]:
         """Pids of `supervisor` and `worker`."""

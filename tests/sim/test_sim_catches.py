@@ -244,9 +244,9 @@ def compaction_drops_what_is_there(patch: Patch) -> None:
     """Not only superseded states go, but the newest ones, too."""
     original = Log._plan_drop
 
-    def plan_drop(self: Any, now: int) -> tuple[int, list[int]]:
-        horizon, dropped = original(self, now)
-        return horizon, [*dropped, horizon] if horizon > self.horizon else dropped
+    def plan_drop(self: Any, now: int) -> tuple[int, int, list[int]]:
+        horizon, at, dropped = original(self, now)
+        return horizon, at, [*dropped, horizon] if horizon > self.horizon else dropped
 
     patch.setattr(Log, "_plan_drop", plan_drop)
 
