@@ -42,7 +42,7 @@ def _cell(obj: Any, type_name: str, path: tuple[Step, ...], now: Millis) -> Cell
         case "integer":
             return int(value) if isinstance(value, int | float) else None
         case "number":
-            return value if isinstance(value, int | float) else None  # type: ignore[return-value]
+            return value if isinstance(value, int | float) else None
         case "boolean":
             return value if isinstance(value, bool) else None
         case "date":

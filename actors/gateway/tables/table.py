@@ -13,7 +13,7 @@ import msgspec
 from actors.api.clock import Millis, parse_time
 from actors.api.meta import LabelSelector, Lens, Resource
 
-Cell = str | int | bool | None
+Cell = str | int | float | bool | None
 UNKNOWN = "<unknown>"
 NONE = "<none>"
 
