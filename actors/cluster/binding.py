@@ -19,7 +19,7 @@ import ray
 
 from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
-from actors.cluster.handles import RayCluster, RayNodes, ray_store
+from actors.cluster.handles import RayCluster, RayNodes, near_store, ray_store
 from actors.cluster.home import Home
 from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPERVISOR, ActorSpec
 
@@ -37,10 +37,10 @@ def start_actor(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bo
 
 def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool) -> tuple[str, str, tuple[Any, ...]]:
     """Module, class and constructor arguments of an actor."""
-    store = ray_store(f"system:{spec.name}")
+    store = near_store(f"system:{spec.name}", home.store_line)
     match spec.name:
         case name if name == STORE:
-            return "actors.store.actor", "StoreActor", (config.store, str(home.store))
+            return "actors.store.actor", "StoreActor", (config.store, str(home.store), None, str(home.store_line))
         case name if name == GATEWAY:
             return "actors.gateway.actor", "GatewayActor", (config.gateway, store, RayNodes(), RayCluster())
         case name if name == SCHEDULER:

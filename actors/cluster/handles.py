@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from actors.api.logs import LogChunk, LogRequest
 from actors.cluster.topology import CONTROL_PLANE, NODELET_PREFIX, RAY_NAMESPACE, STORE
 from actors.gateway.port import ActorHealth
 from actors.store.client import StoreClient
+from actors.store.line.caller import StoreLine
 
 LOG_SLACK_MS = 5_000
 IMAGE_SLACK_MS = 10_000
@@ -74,6 +76,11 @@ class ActorCall:
 def ray_store(user: str) -> StoreClient:
     """The store, from any process on the Ray cluster. `user`: in whose name it is written to."""
     return StoreClient(ActorCall(STORE), user=user)
+
+
+def near_store(user: str, line: Path) -> StoreClient:
+    """The store, from a process on its own machine: over its socket, a tenth of what a call through Ray costs."""
+    return StoreClient(StoreLine(line, ActorCall(STORE)), user=user)
 
 
 class RayNodes:

@@ -33,6 +33,11 @@ class Home(msgspec.Struct, frozen=True):
         return self.root / "store" / "log.db"
 
     @property
+    def store_line(self) -> Path:
+        """The store's Unix socket, for the parts of the control plane on its machine."""
+        return self.root / "store" / "line.sock"
+
+    @property
     def nodes(self) -> Path:
         return self.root / "nodes"
 

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Awaitable
+from pathlib import Path
 
 import msgspec
 
@@ -22,13 +23,17 @@ from actors.store.config import StoreConfig
 from actors.store.draft import Request
 from actors.store.engine import Engine
 from actors.store.ids import RandomIds
+from actors.store.line.listener import Listener
 from actors.store.local import read_clock
 from actors.store.server import StoreServer
 
 
 class StoreActor:
-    def __init__(self, config: StoreConfig, path: str, backend: Backend | None = None) -> None:
-        """`path`: of the SQLite file; its directory is made. Fails with BackendError when it cannot be opened."""
+    def __init__(self, config: StoreConfig, path: str, backend: Backend | None = None, line: str = "") -> None:
+        """`path`: of the SQLite file; its directory is made. `line`: of a Unix socket to listen at, too, while it runs.
+
+        Fails with BackendError when the file cannot be opened.
+        """
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
         engine = Engine(backend or SqliteBackend(path), RandomIds(), config)
         engine.commit(bootstrap_writes(config.api_port), read_clock())
@@ -36,10 +41,25 @@ class StoreActor:
         self._config = config
         self._path = path
         self._server = StoreServer(engine, read_clock)
+        self._line = line
+        self._listener = Listener(self._call, self._server.followers)
 
     async def run(self) -> None:
-        """Housekeeping, for ever: old history, expired Events."""
-        await self._server.run()
+        """Listen, and do housekeeping, for ever: old history, expired Events."""
+        await self.listen()
+        try:
+            await self._server.run()
+        finally:
+            self._listener.close()
+
+    async def listen(self) -> None:
+        """Take calls at the socket. Raises OSError."""
+        if self._line:
+            await self._listener.open(Path(self._line))
+
+    async def _call(self, method: str, blob: bytes) -> bytes:
+        answer: bytes = await getattr(self, method)(blob)
+        return answer
 
     async def commit(self, blob: bytes) -> bytes:
         """tuple[Request, ...] -> tuple[Committed, ...]: the commits of many callers in one blob."""
@@ -80,6 +100,10 @@ class StoreActor:
         """Millis -> int."""
         return await _answered(self._server.revision_at(wire.decode_call(blob, int)))
 
+    async def revision(self, blob: bytes) -> bytes:
+        """None -> int: of the last commit that anybody may have heard of."""
+        return wire.encode_result(self._server.engine.revision)
+
     async def history(self, blob: bytes) -> bytes:
         """HistoryCall -> History."""
         return await _answered(self._history(blob))
@@ -101,6 +125,7 @@ class StoreActor:
         return {"pid": os.getpid(), "path": self._path, "revision": log.revision, "objects": log.count()}
 
     async def close(self) -> None:
+        self._listener.close()
         await self._server.close()
 
 

@@ -78,6 +78,10 @@ class StoreClient:
     async def revision_at(self, at: Millis) -> int:
         return wire.decode_revision(await self._ask("revision_at", at))
 
+    async def revision(self) -> int:
+        """Of the last commit that anybody may have heard of."""
+        return wire.decode_revision(await self._ask("revision", None))
+
     async def history(self, selection: Selection, since: int = 0, until: int = 0) -> History:
         return wire.decode_history(await self._ask("history", wire.HistoryCall(selection, since, until)))
 

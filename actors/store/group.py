@@ -16,6 +16,7 @@ from actors.api.errors import Unavailable
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.store.backend.port import BackendError
 from actors.store.engine import Engine, Request
+from actors.store.followers import Followers
 from actors.store.news import News
 
 _LOG = logging.getLogger(__name__)
@@ -35,8 +36,9 @@ class _Waiting:
 class GroupWriter:
     """The only one that changes the engine. Used within one event loop; `close` ends its thread."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], Millis], news: News) -> None:
+    def __init__(self, engine: Engine, clock: Callable[[], Millis], news: News, followers: Followers) -> None:
         self._engine = engine
+        self._followers = followers
         self._clock = clock
         self._news = news
         self._waiting: list[_Waiting] = []
@@ -79,7 +81,9 @@ class GroupWriter:
             plan = self._engine.plan([waiting.request for waiting in group], self._clock())
             if plan.batch.records:
                 await self._run(self._engine.write, plan)
-            self._news.tell(self._engine.show(plan))
+            topics = self._engine.show(plan)
+            self._followers.tell()
+            self._news.tell(topics)
         except Exception as error:
             _LOG.exception("a commit of %d requests failed", len(group))
             _fail(group, Unavailable(f"the store could not commit: {error}", retry_after_seconds=1))
@@ -104,6 +108,7 @@ class GroupWriter:
                 _LOG.error("the store cannot read its log: %s", error)
                 await asyncio.sleep(_RELOAD_WAIT_SECONDS)
             else:
+                self._followers.tell()
                 self._news.tell_all()
                 return
 

@@ -16,6 +16,7 @@ from actors.reconcile.actions import Reply, StoreWrite
 from actors.reconcile.watch import Selection, WatchBatch
 from actors.store.engine import Engine
 from actors.store.expiry import plan_expiry
+from actors.store.followers import Followers
 from actors.store.group import GroupWriter
 from actors.store.history import select_history
 from actors.store.news import News
@@ -33,7 +34,8 @@ class StoreServer:
         self._engine = engine
         self._clock = clock
         self._news = News()
-        self._writer = GroupWriter(engine, clock, self._news)
+        self.followers = Followers(engine)
+        self._writer = GroupWriter(engine, clock, self._news, self.followers)
 
     @property
     def engine(self) -> Engine:

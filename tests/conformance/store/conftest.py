@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from line_support import listening, refuse
 
 from actors.store.actor import StoreActor
 from actors.store.backend.memory import MemoryBackend
@@ -16,6 +17,7 @@ from actors.store.client import StoreClient
 from actors.store.config import StoreConfig
 from actors.store.engine import Engine
 from actors.store.ids import RandomIds
+from actors.store.line.caller import StoreLine
 from actors.store.local import LocalStore, read_clock
 from actors.store.server import StoreServer
 
@@ -31,7 +33,7 @@ class ActorCall:
         return answer
 
 
-@pytest.fixture(params=["local-memory", "local-sqlite", "server-memory", "client-of-actor"])
+@pytest.fixture(params=["local-memory", "local-sqlite", "server-memory", "client-of-actor", "client-over-a-line"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     path = str(tmp_path / "log.db")
     if request.param.startswith("local"):
@@ -43,10 +45,13 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         server = StoreServer(Engine(engine.backend, RandomIds()), read_clock)
         yield server
         await server.close()
-    else:
+    elif request.param == "client-of-actor":
         actor = StoreActor(StoreConfig(), path)
         yield StoreClient(ActorCall(actor))
         await actor.close()
+    else:
+        async with listening(tmp_path) as line:
+            yield StoreClient(StoreLine(line, refuse))
 
 
 Reopen = Callable[[], Backend]
