@@ -45,7 +45,7 @@ bench: $(STAMP) ## NAME=launch|start|store|gateway|scheduler|footprint: figures 
 durability: $(STAMP) ## 500 kill -9 of the store while clients write
 	@$(BIN)/python -m pytest tests/e2e/test_store_durability.py --kills 500 --timeout 3600
 
-schemas: $(STAMP) ## derive actors/api/schema.json from Kubernetes' published schemas
+schemas: $(STAMP) ## derive our tables of schemas and descriptions from Kubernetes' published ones
 	@$(BIN)/python scripts/derive_schemas.py
 
 lock: ## derive requirements.lock from pyproject.toml (needs uv)

@@ -1,11 +1,15 @@
-"""Derive actors/api/schema.json, our compact table of Kubernetes' schemas: names, types, merge keys, list types, enums.
+"""Derive our compact tables of Kubernetes' schemas.
+
+actors/api/schema.json: names, types, merge keys, list types, enums.
+actors/gateway/openapi/descriptions.json.gz: what `kubectl explain` tells of each field.
 
 Source: the definitions of Kubernetes 1.37 that the PyPI package kubernetes-validate 1.37.0 ships (Apache-2.0), a
-development dependency fetched for this run only. Run by `make schemas`; `--check` fails when the table has drifted.
+development dependency fetched for this run only. Run by `make schemas`; `--check` fails when a table has drifted.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -27,7 +31,9 @@ PREFIXES = (
     "io.k8s.apiextensions-apiserver.pkg.apis.",
     "io.k8s.",
 )
-TABLE = Path(__file__).parent.parent / "actors/api/schema.json"
+ROOT = Path(__file__).parent.parent
+TABLE = ROOT / "actors/api/schema.json"
+DESCRIPTIONS = ROOT / "actors/gateway/openapi/descriptions.json.gz"
 #: Beside the table of kinds: what is sent or answered without being a row of it.
 EXTRA = (
     "apiextensions.v1.CustomResourceDefinition",
@@ -39,8 +45,10 @@ EXTRA = (
     "policy.v1.Eviction",
     "meta.v1.DeleteOptions",
     "meta.v1.Status",
+    "meta.v1.WatchEvent",
 )
 SCALARS = {"string": "string", "integer": "int", "boolean": "bool", "number": "number", "object": "any"}
+FORMATS = {"byte": "bytes", "int32": "int32"}
 
 
 def short(name: str) -> str:
@@ -57,7 +65,7 @@ def type_of(schema: dict[str, Any]) -> str:
         return "[]" + type_of(schema["items"])
     if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
         return "map:" + type_of(schema["additionalProperties"])
-    return "bytes" if schema.get("format") == "byte" else SCALARS[kind]
+    return FORMATS.get(schema.get("format", ""), SCALARS[kind])
 
 
 def field_row(schema: dict[str, Any]) -> str:
@@ -80,8 +88,9 @@ def field_row(schema: dict[str, Any]) -> str:
 
 
 def roots() -> list[str]:
-    """`apps.v1.Deployment` and the like: all that clients may send us."""
-    return [*(definition_name(kind.api_version, kind.kind) for kind in SERVED), *EXTRA]
+    """`apps.v1.Deployment` and the like: all that clients may send us, and the lists that they are sent."""
+    lists = [definition_name(kind.api_version, kind.list_kind) for kind in SERVED if kind.stored]
+    return [*(definition_name(kind.api_version, kind.kind) for kind in SERVED), *lists, *EXTRA]
 
 
 def reachable(definitions: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -96,27 +105,55 @@ def reachable(definitions: dict[str, Any]) -> dict[str, dict[str, Any]]:
         table[name] = {"fields": fields}
         if required := schema.get("required"):
             table[name]["required"] = sorted(required)
+        if map_type := schema.get("x-kubernetes-map-type"):
+            table[name]["map"] = map_type
         pending += [
             row.split(" ")[0].removeprefix("[]").removeprefix("map:").removeprefix("[]") for row in fields.values()
         ]
     return dict(sorted(table.items()))
 
 
-def derive() -> str:
+def read_definitions() -> dict[str, Any]:
+    """By short name."""
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, SOURCE], check=True)
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
             definitions = json.loads(wheel.read(MEMBER))["$defs"]
-    table = reachable({short(name): schema for name, schema in definitions.items()})
-    rows = [f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in table.items()]
-    return "{\n" + ",\n".join(rows) + "\n}\n"
+    return {short(name): schema for name, schema in definitions.items()}
+
+
+def describe(definitions: dict[str, Any], table: dict[str, Any]) -> dict[str, list[Any]]:
+    """`core.v1.Pod` -> [its description, {field: description}], of all in the table and of the scalars they use."""
+    scalars = [name for name, schema in definitions.items() if "properties" not in schema and "." in name]
+    used = " ".join(text for row in table.values() for text in row["fields"].values())
+    names = sorted([*table, *(name for name in scalars if name in used or name == "meta.v1.Patch")])
+    return {
+        name: [
+            definitions[name].get("description", ""),
+            {
+                field: row["description"]
+                for field, row in sorted(definitions[name].get("properties", {}).items())
+                if "description" in row
+            },
+        ]
+        for name in names
+    }
+
+
+def one_a_line(rows: dict[str, Any]) -> str:
+    lines = [f"{json.dumps(name)}: {json.dumps(row, separators=(',', ':'))}" for name, row in rows.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def main() -> int:
-    text = derive()
+    definitions = read_definitions()
+    table = reachable(definitions)
+    text, told = one_a_line(table), one_a_line(describe(definitions, table)).encode()
     if "--check" in sys.argv:
-        return 0 if TABLE.read_text() == text else sys.exit("actors/api/schema.json has drifted: run make schemas")
+        same = TABLE.read_text() == text and gzip.decompress(DESCRIPTIONS.read_bytes()) == told
+        return 0 if same else sys.exit("the tables of schemas have drifted: run make schemas")
     TABLE.write_text(text)
+    DESCRIPTIONS.write_bytes(gzip.compress(told, 9, mtime=0))
     return 0
 
 

@@ -74,14 +74,18 @@ def _field_of(type_name: str) -> Field:
 
 
 class Definition(msgspec.Struct, frozen=True):
+    """`map_type` "atomic": server-side apply owns an object of it as a whole."""
+
     name: str
     fields: dict[str, Field]
     required: tuple[str, ...] = ()
+    map_type: str = ""
 
 
 class _Row(msgspec.Struct, frozen=True):
     fields: dict[str, str]
     required: tuple[str, ...] = ()
+    map: str = ""
 
 
 def _parse_field(row: str) -> Field:
@@ -111,7 +115,7 @@ def definition(name: str) -> Definition | None:
     row = _rows().get(name)
     if row is None:
         return None
-    return Definition(name, {field: _parse_field(text) for field, text in row.fields.items()}, row.required)
+    return Definition(name, {field: _parse_field(text) for field, text in row.fields.items()}, row.required, row.map)
 
 
 def definitions() -> Iterator[Definition]:
@@ -192,7 +196,7 @@ class _Checker:
         return value
 
 
-_INT64 = range(-(2**63), 2**63)
+_INT32, _INT64 = range(-(2**31), 2**31), range(-(2**63), 2**63)
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]*={0,2}\s*$")
 
 
@@ -227,10 +231,15 @@ def _is_int(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value in _INT64
 
 
+def _is_int32(value: Any) -> bool:
+    return _is_int(value) and value in _INT32
+
+
 _TEXT_TIME = "an RFC 3339 time such as 2026-11-23T10:20:30Z"
 _SCALARS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "string": (lambda value: isinstance(value, str), "a string"),
     "int": (_is_int, "an integer"),
+    "int32": (_is_int32, "an integer of 32 bits"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "number": (lambda value: isinstance(value, int | float) and not isinstance(value, bool), "a number"),
     "bytes": (lambda value: isinstance(value, str) and _BASE64.match(value) is not None, "a base64 string"),

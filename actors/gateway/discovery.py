@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 
 from actors.api.errors import NotFound
@@ -73,7 +75,15 @@ def _plain_rows(kind: Kind) -> list[Document]:
         row["shortNames"] = list(kind.short_names)
     if kind.categories:
         row["categories"] = list(kind.categories)
+    if kind.stored:
+        row["storageVersionHash"] = storage_version_hash(kind.storage)
     return [row, *(_plain_subresource(kind, name, sub) for name, sub in subresources_of(kind))]
+
+
+def storage_version_hash(kind: Kind) -> str:
+    """Changes when objects are stored in another version (apiserver pkg/endpoints/discovery/storageversionhash.go)."""
+    text = f"{kind.group}/{kind.version}/{kind.kind}"
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
 def _plain_subresource(kind: Kind, name: str, sub: Subresource) -> Document:

@@ -1,46 +1,72 @@
-"""Paths that name no resource: discovery, OpenAPI, version, health. Documents are made once, gzipped and tagged."""
+"""Paths that name no resource: discovery, OpenAPI, version, health. Documents are made once, gzipped and tagged.
+
+A document of OpenAPI 3 is named by the hash of its content, so that clients may keep it for ever (KEP-2896).
+"""
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import hashlib
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
+from urllib.parse import quote
 
 from aiohttp import web
 
-from actors.api.errors import ApiError, NotFound
+from actors.api.errors import NotFound
 from actors.gateway import discovery, openapi
-from actors.gateway.call import JSON_TYPE, TEXT_TYPE, YAML_TYPE, Call
+from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
+from actors.gateway.compression import accepts_gzip
+from actors.gateway.health import ENDPOINTS, read_health
 from actors.gateway.media import DISCOVERY_FORMS, PLAIN_FORMS, Form
 from actors.gateway.openapi import is_custom
+from actors.gateway.openapi.gnostic import encode_v2
+from actors.gateway.options import text_of
 from actors.gateway.render import encode, yaml_bytes
 from actors.gateway.served import STATIC, Served
 from actors.gateway.token_requests import read_jwks, read_openid_configuration
-from actors.reconcile.watch import Selection
 
 _NOT_FOUND = "the server could not find the requested resource"
-_CHECK_SECONDS = 3
 _GZIP_BYTES_MIN = 16 * 1024
-#: kubectl asks for version 2 in this form only, and only about kinds that version 3 does not know: an empty document
-#: (`swagger: "2.0"`) lets it say so itself.
-_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2"
-_V2_TYPE = f"{_V2_PROTOBUF}.v1.0+protobuf"
-_V2_EMPTY = b"\x0a\x032.0"
+_KEEP_SECONDS = 365 * 24 * 3600
+#: How kubectl asks for version 2, and how it is answered.
+_V2_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
-class Document(NamedTuple):
-    body: bytes
-    zipped: bytes
-    etag: str
+class Document:
+    """What is sent for a path. A large one is kept compressed only, as nearly every client takes it so."""
+
+    def __init__(self, body: bytes) -> None:
+        self.etag = hashlib.sha256(body).hexdigest()[:32].upper()
+        self._small = body if len(body) <= _GZIP_BYTES_MIN else b""
+        self.zipped = b"" if self._small else gzip.compress(body, 6, mtime=0)
+
+    @property
+    def body(self) -> bytes:
+        return self._small or gzip.decompress(self.zipped)
 
 
 @lru_cache(maxsize=256)
 def _document(make: Callable[..., Any], *args: Any) -> Document:
-    body = encode(make(*args))
-    return Document(body, gzip.compress(body, 6, mtime=0), f'"{hashlib.sha256(body).hexdigest()[:32].upper()}"')
+    made = make(*args)
+    return Document(made if isinstance(made, bytes) else encode(made))
+
+
+def _v2_protobuf(served: Served) -> bytes:
+    return encode_v2(openapi.v2_document(served))
+
+
+def _v3(path: str, served: Served) -> Document:
+    return _document(openapi.v3_document, path, served if is_custom(path, served) else STATIC)
+
+
+def _v3_root(served: Served) -> dict[str, Any]:
+    """`/openapi/v3`."""
+    urls = {path: f"/openapi/v3/{path}?hash={_v3(path, served).etag}" for path in openapi.v3_paths(served)}
+    return {"paths": {path: {"serverRelativeURL": url} for path, url in urls.items()}}
 
 
 async def read_document(call: Call) -> web.StreamResponse:
@@ -52,8 +78,8 @@ async def read_document(call: Call) -> web.StreamResponse:
             return call.answer_value({"paths": _paths(served)})
         case ("version",):
             return call.answer_value(discovery.VERSION)
-        case ("healthz" | "livez" | "readyz", *rest):
-            return await _health(call, segments[0], rest)
+        case (endpoint, *rest) if endpoint in ENDPOINTS:
+            return await read_health(call, endpoint, rest)
         case ("api",):
             return _discover(call, _document(discovery.api_versions, ""), served, core=True)
         case ("apis",):
@@ -64,8 +90,8 @@ async def read_document(call: Call) -> web.StreamResponse:
             return _plain(call, _document(discovery.resource_list, "", version))
         case ("apis", group, version):
             return _plain(call, _document(discovery.resource_list, group, version, served))
-        case ("openapi", "v2") if _V2_PROTOBUF in call.request.headers.get("Accept", ""):
-            return call.answer(_V2_EMPTY, content_type=_V2_TYPE)
+        case ("openapi", "v2") if _V2_ASKED in call.request.headers.get("Accept", ""):
+            return _send(call, _document(_v2_protobuf, served), Form.JSON, _V2_TYPE)
         case ("openid", "v1", "jwks"):
             return read_jwks(call)
         case (".well-known", "openid-configuration"):
@@ -73,10 +99,9 @@ async def read_document(call: Call) -> web.StreamResponse:
         case ("openapi", "v2"):
             return _plain(call, _document(openapi.v2_document, served))
         case ("openapi", "v3"):
-            return _plain(call, _document(openapi.v3_root, served))
+            return _plain(call, _document(_v3_root, served))
         case ("openapi", "v3", *rest):
-            path = "/".join(rest)
-            return _plain(call, _document(openapi.v3_document, path, served if is_custom(path, served) else STATIC))
+            return _v3_document(call, "/".join(rest), _v3("/".join(rest), served))
     raise NotFound(_NOT_FOUND)
 
 
@@ -116,47 +141,29 @@ def _plain(call: Call, document: Document) -> web.StreamResponse:
     return _send(call, document, call.form(PLAIN_FORMS))
 
 
+def _v3_document(call: Call, path: str, document: Document) -> web.StreamResponse:
+    """Under its own hash it is good for ever; another hash leads to that."""
+    asked = text_of(call.query, "hash")
+    if asked and asked != document.etag:
+        return web.Response(status=301, headers={"Location": f"/openapi/v3/{quote(path)}?hash={document.etag}"})
+    response = _plain(call, document)
+    if asked:
+        response.headers["Cache-Control"] = "public, immutable"
+        response.headers["Expires"] = formatdate(call.now / 1000 + _KEEP_SECONDS, usegmt=True)
+    return response
+
+
 def _send(call: Call, document: Document, form: Form, content_type: str = JSON_TYPE) -> web.StreamResponse:
-    headers = call.request.headers
-    if document.etag in headers.get("If-None-Match", ""):
+    tag = f'"{document.etag}"'
+    if tag in call.request.headers.get("If-None-Match", ""):
         response = web.Response(status=304)
     elif form is Form.YAML:
         response = call.answer(yaml_bytes(document.body), content_type=YAML_TYPE)
-    elif "gzip" in headers.get("Accept-Encoding", "") and len(document.body) > _GZIP_BYTES_MIN:
+    elif document.zipped and accepts_gzip(call.request):
         response = call.answer(document.zipped, content_type=content_type)
         response.headers["Content-Encoding"] = "gzip"
     else:
         response = call.answer(document.body, content_type=content_type)
-    response.headers["ETag"] = document.etag
+    response.headers["ETag"] = tag
     response.headers["Vary"] = "Accept, Accept-Encoding"
     return response
-
-
-async def _health(call: Call, name: str, rest: list[str]) -> web.StreamResponse:
-    """As kube-apiserver's: `ok`, or with `?verbose` every check; 500 when one fails. livez asks nobody else."""
-    checks = {"ping": _ping} if name == "livez" else {"ping": _ping, "store": _check_store}
-    if rest:
-        if len(rest) > 1 or rest[0] not in checks:
-            raise NotFound(_NOT_FOUND)
-        checks = {rest[0]: checks[rest[0]]}
-    failures = {check: why for check, ask in checks.items() if (why := await ask(call))}
-    if not failures and "verbose" not in call.query:
-        return call.answer(b"ok", content_type=TEXT_TYPE)
-    lines = [f"[-]{check} failed: {failures[check]}" if check in failures else f"[+]{check} ok" for check in checks]
-    lines.append(f"{name} check {'failed' if failures else 'passed'}")
-    return call.answer("\n".join(lines).encode() + b"\n", 500 if failures else 200, TEXT_TYPE)
-
-
-async def _ping(call: Call) -> str:
-    return ""
-
-
-async def _check_store(call: Call) -> str:
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            await call.store.list(Selection(("namespaces",)), limit=1)
-    except TimeoutError:
-        return "the store does not answer"
-    except ApiError as error:
-        return error.message
-    return ""

@@ -34,7 +34,7 @@ def _issue(served: RunningGateway, name: str, group: str) -> str:
 
 
 def test_without_a_certificate_only_version_and_health_are_open(served: RunningGateway) -> None:
-    for path in ("/version", "/healthz", "/livez", "/readyz", "/readyz/store"):
+    for path in ("/version", "/healthz", "/livez", "/readyz", "/readyz/etcd"):
         assert served.request("GET", path, certificate="")[0] == 200, path
     for path in ("/api", "/apis", "/api/v1/pods", "/openapi/v3", "/", "/raypod/v1/status", "/nowhere"):
         code, _, body = served.request("GET", path, certificate="")

@@ -193,6 +193,15 @@ def test_explain(served: RunningGateway) -> None:
     assert 'field "nope" does not exist' in served.kubectl("explain", "pod.nope", fails=True).err
 
 
+def test_explain_describes_also_by_version_2(served: RunningGateway) -> None:
+    told = served.kubectl("explain", "pod.spec.containers.image").out
+    assert "Container image name." in told
+    told = served.kubectl("explain", "deployment.spec", "--output", "plaintext-openapiv2").out
+    assert "Number of desired pods." in told and "replicas\t<integer>" in told
+    told = served.kubectl("explain", "resourcequota.spec.hard").out
+    assert "<map[string]Quantity>" in told
+
+
 def test_who_am_i_and_may_i(served: RunningGateway) -> None:
     assert served.kubectl("auth", "can-i", "create", "pods").out == "yes\n"
     assert "system:masters" in served.kubectl("auth", "whoami").out
@@ -203,6 +212,15 @@ def test_who_am_i_and_may_i(served: RunningGateway) -> None:
 
 def test_readiness_through_kubectl(served: RunningGateway) -> None:
     assert served.kubectl("get", "--raw", "/readyz?verbose").out.splitlines()[-1] == "readyz check passed"
+    assert served.kubectl("get", "--raw", "/livez/ping").out == "ok"
+    told = served.kubectl("get", "--raw", "/readyz?verbose&exclude=etcd&exclude=nope").out.splitlines()
+    assert told == [
+        "[+]ping ok",
+        "[+]log ok",
+        "[+]etcd excluded: ok",
+        'warn: some health checks cannot be excluded: no matches for "nope"',
+        "readyz check passed",
+    ]
     assert json.loads(served.kubectl("get", "--raw", "/api/v1/nodes/n1").out)["kind"] == "Node"
 
 

@@ -86,6 +86,17 @@ def test_create_from_file_refuses_unknown_fields(served: RunningGateway) -> None
     assert served.kubectl("create", "-f", "-", stdin=json.dumps(pod("right"))).out == "pod/right created\n"
 
 
+def test_a_list_is_validated_and_applied(served: RunningGateway) -> None:
+    """kubectl knows the kind List from no document of version 3: it asks for version 2 in protobuf."""
+    items = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"of-list-{n}"}} for n in (1, 2)]
+    listed = {"apiVersion": "v1", "kind": "List", "items": items}
+    made = served.kubectl("apply", "-f", "-", stdin=json.dumps(listed)).out
+    assert made == "configmap/of-list-1 created\nconfigmap/of-list-2 created\n"
+    items[1]["dada"] = {}
+    refused = served.kubectl("apply", "-f", "-", stdin=json.dumps(listed), fails=True).err
+    assert 'unknown field "dada" in io.k8s.api.core.v1.ConfigMap' in refused
+
+
 def test_invalid_objects_name_every_field(served: RunningGateway) -> None:
     wrong = pod("Bad_Name")
     wrong["spec"]["containers"][0]["imagePullPolicy"] = "Sometimes"

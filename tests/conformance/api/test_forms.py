@@ -30,10 +30,26 @@ def test_large_answers_are_compressed_for_those_who_accept_it(api: Api) -> None:
 
 
 def test_documents_that_have_not_changed_are_not_sent_again(api: Api) -> None:
-    for path in ("/openapi/v3", "/api", "/apis"):
-        first = api.get(path)
-        again = api.get(path, {"If-None-Match": first.headers["ETag"]})
-        assert (again.code, again.body) == (304, b"")
+    aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    swagger = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    for path, accept in (
+        *(("/openapi/v3", ""), ("/openapi/v3/apis/apps/v1", ""), ("/api", ""), ("/apis", "")),
+        *(("/api", aggregated), ("/apis", aggregated), ("/openapi/v2", ""), ("/openapi/v2", swagger)),
+    ):
+        first = api.get(path, {"Accept": accept})
+        again = api.get(path, {"Accept": accept, "If-None-Match": first.headers["ETag"]})
+        assert (first.code, again.code, again.body) == (200, 304, b""), (path, accept)
+
+
+def test_a_document_under_its_hash_is_kept_for_ever(api: Api) -> None:
+    url = api.get("/openapi/v3").json["paths"]["apis/apps/v1"]["serverRelativeURL"]
+    named = api.get(url)
+    assert (named.code, named.headers["Cache-Control"]) == (200, "public, immutable")
+    assert named.headers["Expires"].endswith(" GMT")
+    bare = api.get("/openapi/v3/apis/apps/v1")
+    assert (bare.body, bare.headers["Cache-Control"]) == (named.body, "no-cache, private")
+    led = api.get("/openapi/v3/apis/apps/v1?hash=0123")  # the client follows to the right one
+    assert (led.body, led.headers["Cache-Control"]) == (named.body, "public, immutable")
 
 
 def test_slashes_at_the_end_are_passed_over(api: Api) -> None:

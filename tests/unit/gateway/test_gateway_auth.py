@@ -52,7 +52,7 @@ def test_who_a_certificate_names() -> None:
     [
         ("GET", "/version", True),
         ("GET", "/readyz", True),
-        ("GET", "/readyz/store", False),
+        ("GET", "/readyz/etcd", False),
         ("POST", "/version", False),
         ("GET", "/api", True),
         ("GET", "/apis/apps/v1", True),

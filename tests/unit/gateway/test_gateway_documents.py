@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from actors.api.errors import NotFound
 from actors.api.kinds import KINDS
 from actors.api.schema import definition_name
 from actors.gateway import discovery, openapi
+from actors.gateway.openapi.gnostic import encode_v2
 from actors.gateway.served import kind_at
 
 
@@ -48,13 +50,92 @@ def test_every_kind_is_published_with_its_identity_and_its_writes(kind: Any) -> 
     scope = "namespaces/{namespace}/" if kind.namespaced else ""
     collection = document["paths"][f"/{path}/{scope}{kind.plural}"]
     assert "fieldValidation" in [parameter["name"] for parameter in collection["post"]["parameters"]]
-    assert {"get", "put", "patch", "delete"} <= set(document["paths"][f"/{path}/{scope}{kind.plural}/{{name}}"])
+    assert {"get", "put", "patch", "delete", "parameters"} == set(
+        document["paths"][f"/{path}/{scope}{kind.plural}/{{name}}"]
+    )
 
 
 def test_merge_keys_are_published() -> None:
     schemas = openapi.v3_document("api/v1")["components"]["schemas"]
     containers = schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"]
     assert (containers["x-kubernetes-patch-merge-key"], containers["x-kubernetes-patch-strategy"]) == ("name", "merge")
+
+
+def test_fields_are_described_and_what_they_refer_to_too() -> None:
+    for version, schemas in (
+        (3, openapi.v3_document("api/v1")["components"]["schemas"]),
+        (2, openapi.v2_document()["definitions"]),
+    ):
+        pod = schemas["io.k8s.api.core.v1.Pod"]
+        assert "Pod is a collection of containers" in pod["description"]
+        spec = pod["properties"]["spec"]
+        assert "desired behavior of the pod" in spec["description"]
+        assert ("allOf" in spec) == (version == 3), "a reference of version 2 stands beside its description"
+        assert schemas["io.k8s.api.core.v1.SecretKeySelector"]["x-kubernetes-map-type"] == "atomic"
+        assert schemas["io.k8s.api.core.v1.PodList"]["required"] == ["items"]
+
+
+def test_operations_are_told_apart_and_say_what_they_take_and_answer() -> None:
+    told = [
+        operation
+        for path in openapi.v3_paths()
+        for item in openapi.v3_document(path)["paths"].values()
+        for method, operation in item.items()
+        if method != "parameters"
+    ]
+    ids = [operation["operationId"] for operation in told]
+    assert len(set(ids)) == len(ids)
+    assert {"listCoreV1NamespacedPod", "patchAppsV1NamespacedDeploymentScale", "createCoreV1Namespace"} <= set(ids)
+    assert "listCoreV1PodForAllNamespaces" in ids
+    for operation in told:
+        if operation["x-kubernetes-action"] in ("post", "put", "patch"):
+            assert operation["requestBody"]["required"], operation["operationId"]
+
+
+def test_parameters_of_a_path_are_those_in_it() -> None:
+    for path, item in openapi.v2_document()["paths"].items():
+        named = {row["name"] for row in item["parameters"] if row["in"] == "path"}
+        assert named == set(re.findall(r"{(\w+)}", path))
+
+
+def test_the_protobuf_form_has_every_definition_and_path() -> None:
+    """Read back with nothing but the wire format: 8 is the paths, 9 the definitions, each a list of named values."""
+    document = openapi.v2_document()
+    parts = dict(_fields(encode_v2(document)))
+    assert parts[1] == b"2.0"
+    for number, name, entry in ((8, "paths", 2), (9, "definitions", 1)):
+        rows = [dict(_fields(row)) for at, row in _fields(parts[number]) if at == entry]
+        assert [row[1].decode() for row in rows] == list(document[name])
+    pod = dict(_fields(parts[9]))[1]
+    assert b"io.k8s." in pod
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Of a message that has only strings and messages."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        assert tag & 7 == 2
+        size, at = _varint(data, at)
+        yield tag >> 3, data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value, shift = 0, 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if not byte & 0x80:
+            return value, at
+
+
+def test_storage_versions_have_the_hashes_of_kube_apiserver() -> None:
+    rows = {row["name"]: row for row in discovery.resource_list("", "v1")["resources"]}
+    assert rows["pods"]["storageVersionHash"] == "xPOwRZ+Yhw8="
+    assert rows["configmaps"]["storageVersionHash"] == "qFsyl6wFWjQ="
+    assert "storageVersionHash" not in rows["bindings"] and "storageVersionHash" not in rows["pods/status"]
 
 
 def test_aggregated_and_plain_discovery_tell_the_same() -> None:
@@ -87,5 +168,5 @@ def test_what_is_advertised_is_served() -> None:
 
 
 def test_documents_are_json() -> None:
-    for document in (discovery.group_list(), openapi.v3_root(), discovery.api_versions("x")):
+    for document in (discovery.group_list(), discovery.api_versions("x")):
         assert json.loads(json.dumps(document)) == document
