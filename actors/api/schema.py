@@ -31,6 +31,7 @@ class Field(msgspec.Struct, frozen=True):
     """One field. `type` is a scalar, a definition's name, or one of these behind `[]` (list) and `map:` (by string).
 
     `merge_key` is set for lists that merge by it, "" for lists of scalars that merge as sets, None for the others.
+    `map_type` "atomic": server-side apply owns the object as a whole.
     """
 
     type: str
@@ -70,12 +71,10 @@ class Field(msgspec.Struct, frozen=True):
 
 @cache
 def _field_of(type_name: str) -> Field:
-    return Field(type_name)
+    return Field(type_name, map_type=_map_type(type_name))
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """`map_type` "atomic": server-side apply owns an object of it as a whole."""
-
     name: str
     fields: dict[str, Field]
     required: tuple[str, ...] = ()
@@ -98,9 +97,15 @@ def _parse_field(row: str) -> Field:
         retain_keys="retainKeys" in strategies,
         list_type=options.get("list", ""),
         map_keys=tuple(filter(None, options.get("keys", "").split(","))),
-        map_type=options.get("map", ""),
+        map_type=options.get("map", "") or _map_type(type_name),
         enum=tuple(filter(None, options.get("enum", "").split("|"))),
     )
+
+
+def _map_type(type_name: str) -> str:
+    """Of a struct: "atomic" where it is one value to server-side apply, as a LabelSelector is."""
+    row = _rows().get(type_name)
+    return row.map if row is not None else ""
 
 
 @lru_cache(maxsize=1)

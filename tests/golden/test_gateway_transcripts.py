@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,7 +97,7 @@ async def test_discovery(golden: Golden) -> None:
     await said.ask("GET", "/apis", Accept=AGGREGATED)
     await said.ask("GET", "/openapi/v3")
     await said.ask("GET", "/apis/nope")
-    golden.check(FOLDER / "discovery.txt", said.text)
+    golden.check(FOLDER / "discovery.txt", re.sub(r"hash=[0-9A-F]{32}", "hash=...", said.text))
 
 
 async def test_raypods_own(golden: Golden) -> None:

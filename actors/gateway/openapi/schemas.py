@@ -142,7 +142,7 @@ def _field(name: str, field: Field, version: Version) -> Document:
         schema["x-kubernetes-list-type"] = field.list_type
     if field.map_keys:
         schema["x-kubernetes-list-map-keys"] = list(field.map_keys)
-    if field.map_type:
+    if field.map_type and not field.is_struct:
         schema["x-kubernetes-map-type"] = field.map_type
     if field.enum and name not in ("apiVersion", "kind"):
         schema["enum"] = list(field.enum)

@@ -81,9 +81,10 @@ def _walk(value: Any, field: Field | None, path: Path) -> Iterator[tuple[Path, A
     elif isinstance(value, list) and value and (steps := item_steps(value, field)) is not None:
         yield path, CONTAINER
         element = field.item if field else None
+        is_whole = element is not None and element.map_type == "atomic"
         for step, item in zip(steps, value, strict=True):
-            yield (*path, step), CONTAINER if isinstance(item, dict) else item
-            if isinstance(item, dict):
+            yield (*path, step), CONTAINER if isinstance(item, dict) and not is_whole else item
+            if isinstance(item, dict) and not is_whole:
                 yield from (
                     pair
                     for n, i in item.items()
@@ -177,7 +178,7 @@ def _tree(value: Any, field: Field | None) -> Object:
     tree, element = {}, field.item if field else None
     for step, item in sorted(zip(steps, value, strict=True), key=lambda pair: pair[0]):
         below = tree.setdefault(step, {})
-        if isinstance(item, dict):
+        if isinstance(item, dict) and not (element and element.map_type == "atomic"):
             below |= {"f:" + name: _tree(item[name], member_field(element, name)) for name in sorted(item)}
             if below:
                 below["."] = {}

@@ -137,6 +137,30 @@ def test_sets_unite_atomic_lists_and_maps_are_one(api: Api) -> None:
     assert shown["spec"]["template"]["spec"]["containers"][0]["args"] == ["z"]
 
 
+def test_structs_that_kubernetes_says_are_one_value_have_one_owner(api: Api) -> None:
+    """A LabelSelector, an ObjectReference, a SecretKeySelector (x-kubernetes-map-type of the definition)."""
+    key = {"name": "s", "key": "k"}
+    env = [{"name": "A", "valueFrom": {"secretKeyRef": key}}]
+    pod = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i", "env": env}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": pod}
+    path = f"/apis/apps/v1/namespaces/{api.namespace}/deployments/atomic"
+    wanted = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "atomic"}, "spec": spec}
+    made = api.patch("apply", path, wanted, fieldManager="one").ok()
+    owned = made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"]
+    assert owned["f:selector"] == {}
+    variable = owned["f:template"]["f:spec"]["f:containers"]['k:{"name":"c"}']["f:env"]['k:{"name":"A"}']
+    assert variable["f:valueFrom"] == {"f:secretKeyRef": {}}
+    env[0]["valueFrom"] = {"secretKeyRef": {**key, "optional": True}}
+    refused = api.patch("apply", path, wanted, fieldManager="two")
+    at = '.spec.template.spec.containers[name="c"].env[name="A"].valueFrom.secretKeyRef'
+    assert refused.refused(409, "Conflict") and list(refused.causes) == [at]
+    api.patch("apply", path, wanted, fieldManager="one").ok()
+    env[0]["valueFrom"] = {"secretKeyRef": key}
+    again = api.patch("apply", path, wanted, fieldManager="one").ok()
+    left = again["spec"]["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]
+    assert left == key, "one value is replaced by another"
+
+
 def test_what_was_repeated_before_survives_an_apply(api: Api) -> None:
     body = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     body["spec"]["containers"][0]["env"] = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
