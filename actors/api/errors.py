@@ -10,7 +10,7 @@ ApiError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -26,8 +26,8 @@ class Cause(msgspec.Struct, frozen=True):
 class ApiError(Exception):
     """A request refused, with Kubernetes' own answer. `causes`: every offending field; `cursor`: of a list."""
 
-    code: ClassVar[int] = 500
-    reason: ClassVar[str] = "InternalError"
+    code: int = 500
+    reason: str = "InternalError"
 
     def __init__(
         self,
@@ -148,10 +148,11 @@ _BY_REASON: dict[str, type[ApiError]] = {cls.reason: cls for cls in ApiError.__s
 
 
 def from_status(status: dict[str, Any]) -> ApiError:
-    """The exception that `to_status` came from (an unknown reason becomes `InternalError`)."""
+    """The exception that `to_status` came from. A reason of somebody else's is an InternalError that tells that reason
+    and its code."""
     details = status.get("details") or {}
     cls = _BY_REASON.get(str(status.get("reason")), InternalError)
-    return cls(
+    error = cls(
         str(status.get("message", "")),
         name=details.get("name", ""),
         group=details.get("group", ""),
@@ -161,3 +162,5 @@ def from_status(status: dict[str, Any]) -> ApiError:
         retry_after_seconds=details.get("retryAfterSeconds", 0),
         cursor=(status.get("metadata") or {}).get("continue", ""),
     )
+    error.code, error.reason = int(status.get("code") or cls.code), str(status.get("reason", cls.reason))
+    return error

@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+from actors.admission.profile import make_chain
+from actors.admission.store import AdmittedStore
 from actors.api.clock import Millis
 from actors.controllers.config import ControllersConfig
 from actors.controllers.core import ControllersCore
@@ -13,21 +15,29 @@ from actors.controllers.profile import all_controllers
 from actors.store.loop import run_core
 from actors.store.port import StorePort
 
+#: As admission sees the controllers.
+_USER = {"username": "system:kube-controller-manager", "groups": ["system:authenticated"]}
+
 
 def read_clock() -> Millis:
     return time.time_ns() // 1_000_000
 
 
 class ControllersActor:
-    """`run` returns only when `stop` was called."""
+    """`run` returns only when `stop` was called. What is written passes admission, as users' writes do."""
 
     def __init__(self, config: ControllersConfig, store: StorePort) -> None:
-        self._store = store
+        self._admission = make_chain(store)
+        self._store = AdmittedStore(store, self._admission, _USER)
         self._core = ControllersCore(all_controllers(config), writes_max=config.writes_max)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        await run_core(self._core, self._store, read_clock, self._stop)
+        self._admission.start()
+        try:
+            await run_core(self._core, self._store, read_clock, self._stop)
+        finally:
+            await self._admission.stop()
 
     async def stop(self) -> None:
         self._stop.set()

@@ -168,6 +168,7 @@ async def find_kind(call: Call) -> Kind:
     kind = STATIC.find(*at) or (await call.backend.custom.served()).kind_at(*at)
     if kind.warning:
         call.warnings.append(kind.warning)
+    call.kind = kind
     return kind
 
 

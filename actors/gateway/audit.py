@@ -158,6 +158,7 @@ class Entry:
         self._target: Target | None = None
         self._asking = self._user = User("")
         self.body = b""
+        self.annotations: dict[str, str] = {}
 
     @property
     def level(self) -> Level:
@@ -190,7 +191,8 @@ class Entry:
         event |= {"auditID": self.id, "stage": stage, **self._who_and_what()}
         if code:
             event["responseStatus"] = _status(code, message, reason)
-            event["annotations"] = {"authorization.k8s.io/decision": "forbid" if code == _FORBIDDEN else "allow"}
+            decision = "forbid" if code == _FORBIDDEN and not self.annotations else "allow"
+            event["annotations"] = {"authorization.k8s.io/decision": decision, **self.annotations}
         event |= self._contents(stage, answer)
         event["requestReceivedTimestamp"] = format_micro_time(self._facts.received_ms)
         event["stageTimestamp"] = format_micro_time(trail.clock())

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
+from actors.admission.request import ANYBODY, Origin
 from actors.api.errors import ApiError, BadRequest, InternalError, TooLarge, Unavailable
 from actors.gateway.call import Call
 from actors.gateway.media import Body, Form, body_type
@@ -24,8 +25,8 @@ from actors.gateway.render import encode
 from actors.gateway.target import parse_target
 from actors.reconcile.actions import Reply, StoreWrite
 
-#: Position of an item, what it writes, where it waits for the replies.
-_Waiting = tuple[int, Sequence[StoreWrite], asyncio.Future[list[Reply]]]
+#: Position of an item, what it writes, whose it is, where it waits for the replies.
+_Waiting = tuple[int, Sequence[StoreWrite], Origin, asyncio.Future[list[Reply]]]
 #: Authorizes and routes one item.
 Answer = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -149,7 +150,11 @@ class ItemCall(Call):
         return bytes(self.item.body)
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
-        replies = await self.commits.commit(self.position, self.signed(writes))
+        origin = ANYBODY if self.backend.admission.is_idle else self.origin()
+        try:
+            replies = await self.commits.commit(self.position, self.signed(writes), origin)
+        finally:
+            self.take_notes(origin.notes)
         self.reply = replies[-1]
         return replies
 
@@ -187,9 +192,9 @@ class _Commits:
         self._waiting: list[_Waiting] = []
         self._flushes: set[asyncio.Task[None]] = set()
 
-    async def commit(self, position: int, writes: Sequence[StoreWrite]) -> list[Reply]:
+    async def commit(self, position: int, writes: Sequence[StoreWrite], origin: Origin) -> list[Reply]:
         replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((position, writes, replies))
+        self._waiting.append((position, writes, origin, replies))
         self._settle()
         return await replies
 
@@ -210,18 +215,19 @@ class _Commits:
 
     async def _flush(self, part: list[_Waiting]) -> None:
         """One durable commit."""
-        writes = [write for _, its, _ in part for write in its]
+        writes = [write for _, its, _, _ in part for write in its]
+        origins = [origin for _, its, origin, _ in part for _ in its]
         try:
-            replies = await self._call.store.commit(writes, idempotency_key=self._key_of(part))
+            replies = await self._call.backend.admission.submit(writes, origins, self._key_of(part))
         except Exception as error:
             if not isinstance(error, ApiError):
                 _LOG.exception("a batch could not be committed")
                 error = Unavailable(f"the batch could not be committed: {type(error).__name__}")
-            for _, _, waiting in part:
+            for *_, waiting in part:
                 if not waiting.done():
                     waiting.set_exception(error)
             return
-        for _, its, waiting in part:
+        for _, its, _, waiting in part:
             if not waiting.done():
                 waiting.set_result(replies[: len(its)])
             replies = replies[len(its) :]
@@ -230,4 +236,4 @@ class _Commits:
         """A repeat is told what the first was where it writes the same items: rights may have changed meanwhile."""
         if not self._key:
             return self._call.backend.new_id()
-        return f"{self._key}/{hashlib.sha256(encode([position for position, _, _ in part])).hexdigest()[:16]}"
+        return f"{self._key}/{hashlib.sha256(encode([position for position, *_ in part])).hexdigest()[:16]}"

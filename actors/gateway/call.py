@@ -11,15 +11,18 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from actors.admission.chain import Chain
+from actors.admission.request import Notes, Origin
 from actors.api.clock import Millis
 from actors.api.errors import BadRequest, TooLarge, from_status
+from actors.api.kinds import Kind
 from actors.gateway.audit import Entry, Trail
 from actors.gateway.auth import User
 from actors.gateway.auth.access import Access
 from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
 from actors.gateway.media import Body, Form, body_type, choose_form
-from actors.gateway.options import Query, text_of
+from actors.gateway.options import Query, flag_of, text_of
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
 from actors.gateway.target import Target
@@ -46,6 +49,11 @@ class Backend:
     fanout: WatchFanout
     access: Access
     trail: Trail | None = None
+    chain: Chain | None = None
+
+    @cached_property
+    def admission(self) -> Chain:
+        return self.chain or Chain(self.store)
 
     @cached_property
     def custom(self) -> CustomKinds:
@@ -62,6 +70,7 @@ class Call:
     shown_at: Millis = 0
     warnings: list[str] = field(default_factory=list)
     audit: Entry | None = None
+    kind: Kind | None = None
 
     @property
     def store(self) -> StorePort:
@@ -124,7 +133,34 @@ class Call:
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
         """One durable commit in the user's name, safe to repeat by whatever carries it to the store."""
-        return await self.store.commit(self.signed(writes), idempotency_key=self.backend.new_id())
+        if self.backend.admission.is_idle:
+            return await self.store.commit(self.signed(writes), self.backend.new_id())
+        origin = self.origin()
+        try:
+            origins = [origin] * len(writes)
+            return await self.backend.admission.submit(self.signed(writes), origins, self.backend.new_id())
+        finally:
+            self.take_notes(origin.notes)
+
+    def origin(self) -> Origin:
+        """Whose request it is, in which terms, for admission."""
+        return Origin(self.user.to_info(), self.kind, self._options())
+
+    def take_notes(self, notes: Notes) -> None:
+        """What admission has said goes to the client and into the audit log, once."""
+        self.warnings += [text for text in dict.fromkeys(notes.warnings) if text not in self.warnings]
+        if self.audit is not None:
+            self.audit.annotations |= notes.annotations
+
+    def _options(self) -> dict[str, Any]:
+        """CreateOptions and their like, as far as the query tells."""
+        named = {name: text_of(self.query, name) for name in ("fieldManager", "fieldValidation")}
+        options: dict[str, Any] = {name: value for name, value in named.items() if value}
+        if self.target.verb == "patch":
+            options = {"kind": "PatchOptions", **options}
+            if "force" in self.query:
+                options["force"] = flag_of(self.query, "force")
+        return options
 
     def signed(self, writes: Sequence[StoreWrite]) -> list[StoreWrite]:
         """In the name of whose call it is."""

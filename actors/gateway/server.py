@@ -21,6 +21,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from cryptography import x509
 
+from actors.admission.profile import make_chain
 from actors.gateway import pki
 from actors.gateway.app import App
 from actors.gateway.audit import DEFAULT, Trail, read_policy
@@ -76,7 +77,9 @@ class Gateway:
         self.access = Access(store, config.authentication, ensure_keys(config.home_path, now_ms()))
         fanout = WatchFanout(store)
         self._audit_log, trail = open_trail(config)
-        self.app = App(Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail))
+        self._admission = make_chain(store)
+        backend = Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission)
+        self.app = App(backend)
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"
         self._context: ssl.SSLContext | None = None
@@ -96,6 +99,7 @@ class Gateway:
         self._context = make_context(certificates)
         self._web = make_web_server(self.app, self.config)
         self.access.start()
+        self._admission.start()
         self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -113,6 +117,7 @@ class Gateway:
         if self._web is not None:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
+        await self._admission.stop()
         await self.access.stop()
         if self._audit_log is not None:
             self._audit_log.close()

@@ -31,13 +31,25 @@ class Propagation(StrEnum):
     ORPHAN = "Orphan"
 
 
+class Amended(msgspec.Struct, frozen=True):
+    """What admission outside of the store has made of a write, or has seen of it: `object` takes the place of what the
+    write would make, and holds only while the stored object is at `revision` (0: not there), else Conflict. The
+    write's manager claims nothing more: `object` has its managedFields. None: a removal has no object."""
+
+    object: Object | None
+    revision: int
+
+
 class Write(msgspec.Struct, frozen=True, tag_field="op", tag=True, omit_defaults=True, kw_only=True):
     """What all writes share. `dry_run`: answered as if committed, nothing stored. `manager`: fieldManager. `user`: who
-    asked, as the gateway has authenticated them, for the log; "" is the part of the control plane that commits."""
+    asked, as the gateway has authenticated them, for the log; "" is the part of the control plane that commits.
+    `draft`, of a dry run: the object with its defaults, before it is validated."""
 
     dry_run: bool = False
     manager: str = ""
     user: str = ""
+    draft: bool = False
+    amended: Amended | None = None
 
 
 class Create(Write, frozen=True):

@@ -17,6 +17,7 @@ __all__ = ["Context", "Keep", "Outcome", "Put", "Remove", "admit"]
 
 def admit(write: StoreWrite, context: Context) -> Outcome:
     """Raises ApiError."""
+    context = context.for_write(write)
     match write:
         case Create():
             return admit_create(write, context)

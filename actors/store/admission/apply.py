@@ -72,6 +72,8 @@ def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Con
         raise refusals.not_found(kind, write.key.name)
     named = {**wanted, "metadata": {**wanted["metadata"], "name": write.key.name}}
     created = admit_create(Create(resource=write.key.resource, namespace=write.key.namespace, object=named), context)
+    if context.amended is not None:
+        return created
     return Put(created.key, with_claims(created.object, [claim]))
 
 

@@ -29,26 +29,32 @@ _STATUS_ON_CREATE = frozenset({kinds.NODE})
 def admit_create(write: Create, context: Context) -> Put:
     """Raises AlreadyExists, NotFound and Forbidden (namespace), Invalid, BadRequest."""
     kind = context.kind_of(write.resource)
-    obj = metadata.check_type(write.object, kind)
+    amended = context.amended.object if context.amended else None
+    obj = metadata.check_type(write.object if amended is None else amended, kind)
     namespace = _namespace_of(write, obj, kind)
     key = _name_new(kind, namespace, obj, context)
     _check_namespace(kind, key, context)
     now = format_time(context.now)
-    obj = metadata.with_identity(obj, key, context.ids.uid(), now, counts_generations=kind.counts_generations)
+    uid = context.ids.uid() if amended is None else str(obj["metadata"]["uid"])
+    obj = metadata.with_identity(obj, key, uid, now, counts_generations=kind.counts_generations)
     if isinstance(kind, CustomKind):
         custom.check_creatable(context, kind)
         obj = custom.shaped(_without_status(obj, kind), kind)
-        causes = custom.find_problems(obj, kind)
     else:
         obj = default(typed(_with_first_status(obj, kind)))
-        causes = [*validate(obj), *(validate_definition(obj) if kind is custom.DEFINITION else ())]
-    if causes:
+    if not context.draft and (causes := _find_problems(obj, kind)):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:
         raise refusals.already_exists(kind, key.name)
-    if kind is custom.DEFINITION:
+    if kind is custom.DEFINITION and not context.draft:
         obj = custom.settled(custom.guarded(obj), context)
-    return Put(key, owned_by_create(obj, kind, write.manager, now))
+    return Put(key, obj if amended is not None else owned_by_create(obj, kind, write.manager, now))
+
+
+def _find_problems(obj: Object, kind: Kind) -> list[Cause]:
+    if isinstance(kind, CustomKind):
+        return custom.find_problems(obj, kind)
+    return [*validate(obj), *(validate_definition(obj) if kind is custom.DEFINITION else ())]
 
 
 def _namespace_of(write: Create, obj: Object, kind: Kind) -> str:

@@ -27,6 +27,8 @@ def admit_delete(write: Delete, context: Context) -> Outcome:
     if stored is None:
         raise refusals.not_found(kind, write.key.name)
     _check_preconditions(write, stored, kind)
+    if context.amended is not None and context.amended.revision != stored.revision:
+        raise refusals.conflict(kind, stored.key, refusals.MODIFIED)
     if kind is kinds.NAMESPACE and write.key.name in IMMORTAL_NAMESPACES:
         raise refusals.forbidden(kind, write.key.name, "this namespace may not be deleted")
     old = decode(stored)

@@ -12,16 +12,28 @@ from actors.api.crd.definition import RESOURCE as DEFINITIONS
 from actors.api.crd.kinds import Custom, read_custom
 from actors.api.key import Key, Stored
 from actors.api.kinds import Kind, is_static, kind_of
+from actors.reconcile.actions import Amended, Write
 from actors.store.ids import Ids
 
 
 class Context(msgspec.Struct, frozen=True):
-    """`lookup` and `scan` (all of a resource) answer the objects as the writes before this one have left them."""
+    """`lookup` and `scan` (all of a resource) answer the objects as the writes before this one have left them.
+
+    `draft` and `amended` are those of the write that is being decided.
+    """
 
     lookup: Callable[[Key], Stored | None]
     now: Millis
     ids: Ids
     scan: Callable[[str], Iterable[Stored]] = lambda resource: ()
+    draft: bool = False
+    amended: Amended | None = None
+
+    def for_write(self, write: Write) -> Context:
+        """What is the same for nearly all writes is not made anew."""
+        if not write.draft and write.amended is None:
+            return self
+        return msgspec.structs.replace(self, draft=write.draft and write.dry_run, amended=write.amended)
 
     def kind_of(self, resource: str) -> Kind:
         """Of the table, or of an established definition. Raises NotFound."""

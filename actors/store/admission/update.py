@@ -18,7 +18,7 @@ from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge
 from actors.api.strategic_patch import apply_strategic
 from actors.api.validation import invalid, typed, validate
-from actors.reconcile.actions import Create, Patch, PatchType, Update
+from actors.reconcile.actions import Amended, Create, Patch, PatchType, Update
 from actors.store.admission import custom, metadata, refusals
 from actors.store.admission.create import admit_create
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
@@ -146,29 +146,48 @@ def _finish(
     kind: Kind, stored: Stored, old: Object, new: Object, manager: str, context: Context, subresource: str = ""
 ) -> Outcome:
     """Defaults, validation and the books of the store (generation, managers), for every way to change an object."""
+    if context.amended is not None:
+        new = _amended(context.amended, kind, stored, old, subresource)
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
-    causes = metadata.find_late_finalizers(old, new)
     if isinstance(kind, CustomKind):
         new = custom.shaped(new, kind)
-        causes += custom.find_problems(new, kind, old)
     else:
         new = typed(new, old)
         if _needs_defaults(old, new, subresource):
             new = default(new)
-        causes += validate(new, old)
+    if not context.draft and (causes := _find_problems(old, new, kind, subresource)):
+        raise invalid(old, tuple(dict.fromkeys(causes)))
+    if kind is custom.DEFINITION and not context.draft:
+        new = custom.settled(new, context)
+    if new == old:
+        return Keep(stored)
+    new = metadata.counted(old, new, kind)
+    if context.amended is None:
+        new = owned_by_update(old, new, kind, manager, subresource, format_time(context.now))
+    return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
+
+
+def _find_problems(old: Object, new: Object, kind: Kind, subresource: str) -> list[Cause]:
+    causes = metadata.find_late_finalizers(old, new)
+    if isinstance(kind, CustomKind):
+        return causes + custom.find_problems(new, kind, old)
+    causes += validate(new, old)
     if kind is custom.DEFINITION:
         causes += validate_definition(new, old)
     if kind is kinds.POD and not subresource:
         causes += find_frozen_fields(old, new)
-    if causes:
-        raise invalid(old, tuple(dict.fromkeys(causes)))
-    if kind is custom.DEFINITION:
-        new = custom.settled(new, context)
-    if new == old:
-        return Keep(stored)
-    new = owned_by_update(old, metadata.counted(old, new, kind), kind, manager, subresource, format_time(context.now))
-    return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
+    return causes
+
+
+def _amended(amended: Amended, kind: Kind, stored: Stored, old: Object, subresource: str) -> Object:
+    """What admission outside of the store has made of the write, held to what its way in may change."""
+    if amended.revision != stored.revision or amended.object is None:
+        raise refusals.conflict(kind, stored.key, refusals.MODIFIED, subresource)
+    given = metadata.check_type(amended.object, kind)
+    metadata.read_meta(given)
+    part = "" if subresource == "scale" else subresource
+    return changed_part(old, metadata.carried_over(old, given), kind, part)
 
 
 def _needs_defaults(old: Object, new: Object, subresource: str) -> bool:

@@ -1,0 +1,149 @@
+"""Writes on their way to the store: those that a step wants to see pass the steps one by one (passage.py), the others
+are committed together as they came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator, Sequence
+
+from actors.admission.feed import ConfigurationFeed
+from actors.admission.passage import Steps, passage_of, places_of
+from actors.admission.request import Origin, Place, Request
+from actors.admission.rules import is_exempt
+from actors.admission.shapes import OwnShapes, Shapes
+from actors.admission.step import MutatingStep, ValidatingStep
+from actors.api.crd.definition import RESOURCE as DEFINITIONS
+from actors.api.crd.kinds import read_custom
+from actors.api.errors import ApiError, Conflict, NotFound
+from actors.api.key import Key, Stored
+from actors.api.kinds import Kind, is_static, kind_of
+from actors.reconcile.actions import Create, Reply, StoreWrite
+from actors.store.port import StorePort
+
+_ATTEMPTS = 8
+_TOGETHER_MAX = 32
+
+
+class Chain:
+    """Used within one event loop. `store` commits; nothing of it is hidden from anyone."""
+
+    def __init__(
+        self,
+        store: StorePort,
+        mutating: Sequence[MutatingStep] = (),
+        validating: Sequence[ValidatingStep] = (),
+        shapes: Shapes | None = None,
+    ) -> None:
+        self._store = store
+        self.mutating = tuple(mutating)
+        self.validating = tuple(validating)
+        self.shapes = shapes or OwnShapes()
+        self.feed = ConfigurationFeed(store, (*mutating, *validating))
+
+    def start(self) -> None:
+        self.feed.start()
+
+    async def stop(self) -> None:
+        await self.feed.stop()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is surely no step that wants to see anything."""
+        return self.feed.is_idle
+
+    # --- many writes --------------------------------------------------------------------------------------------
+
+    async def submit(
+        self, writes: Sequence[StoreWrite], origins: Sequence[Origin], idempotency_key: str = ""
+    ) -> list[Reply]:
+        """As StorePort.commit, past the steps; `origins` has one for each write. Neighbours that nobody wants to see
+        are one commit; those between them are each on their own, together in time."""
+        if self.is_idle:
+            return await self._store.commit(writes, idempotency_key)
+        await self.feed.wait_ready()
+        wanted = [await self._is_wanted(write, origin) for write, origin in zip(writes, origins, strict=True)]
+        if not any(wanted):
+            return await self._store.commit(writes, idempotency_key)
+        replies: list[Reply] = []
+        for start, end in _runs(wanted):
+            key = f"{idempotency_key}/{start}" if idempotency_key else ""
+            if wanted[start]:
+                replies += await self._each(writes[start:end], origins[start:end], key)
+            else:
+                replies += await self._store.commit(writes[start:end], key)
+        return replies
+
+    async def _each(self, writes: Sequence[StoreWrite], origins: Sequence[Origin], key: str) -> list[Reply]:
+        gate = asyncio.Semaphore(_TOGETHER_MAX)
+
+        async def one(position: int) -> Reply:
+            async with gate:
+                its_key = f"{key}/{position}" if key else ""
+                return await self._past_steps(writes[position], origins[position], its_key)
+
+        return list(await asyncio.gather(*(one(position) for position in range(len(writes)))))
+
+    async def _is_wanted(self, write: StoreWrite, origin: Origin) -> bool:
+        kind = await self._kind_of(write, origin)
+        return kind is not None and any(map(self._wants, places_of(write, kind)))
+
+    def _wants(self, place: Place) -> bool:
+        return not is_exempt(place.kind) and any(step.may_want(place) for step in (*self.mutating, *self.validating))
+
+    async def review(self, request: Request) -> Request:
+        """Past the steps, of what is not written to the store as it is: an eviction, a review, a connection.
+        Raises ApiError."""
+        if self.is_idle:
+            return request
+        await self.feed.wait_ready()
+        if not self._wants(request.place):
+            return request
+        steps = Steps(self.mutating, self.validating, self.shapes)
+        request = await steps.mutate(request)
+        await steps.validate(request)
+        return request
+
+    async def _kind_of(self, write: StoreWrite, origin: Origin) -> Kind | None:
+        """None for what is not served: the store refuses it."""
+        resource = write.resource if isinstance(write, Create) else write.key.resource
+        if origin.kind is not None and origin.kind.storage.resource == resource:
+            return origin.kind
+        if is_static(resource):
+            return kind_of(resource)
+        stored = await self._find(Key(DEFINITIONS, "", resource))
+        return read_custom(stored.body).stored if stored is not None else None
+
+    async def _find(self, key: Key) -> Stored | None:
+        try:
+            return await self._store.get(key)
+        except NotFound:
+            return None
+
+    # --- one write ----------------------------------------------------------------------------------------------
+
+    async def _past_steps(self, write: StoreWrite, origin: Origin, key: str) -> Reply:
+        """Anew, as long as somebody else changes the object while the steps look at it."""
+        kind = await self._kind_of(write, origin)
+        assert kind is not None
+        steps = Steps(self.mutating, self.validating, self.shapes)
+        for _ in range(_ATTEMPTS):
+            old = None if isinstance(write, Create) else await self._find(write.key)
+            passage = passage_of(write, kind, origin, old, steps, self._store)
+            try:
+                reply = await passage.carry_out(key)
+            except ApiError as error:
+                return Reply(error=error.to_status(), changed=False)
+            if reply is not None:
+                return reply
+        raise Conflict("the object is changed by others faster than admission can look at it; please try again")
+
+
+def _runs(wanted: Sequence[bool]) -> Iterator[tuple[int, int]]:
+    """Stretches of neighbours that are alike."""
+    start = 0
+    for _, same in itertools.groupby(wanted):
+        end = start + len(list(same))
+        yield start, end
+        start = end
