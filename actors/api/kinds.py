@@ -2,7 +2,7 @@
 
 The columns are what discovery publishes (KEP-3352), with a few of ours. A row with `stored_as` is a second view of
 the kind at that apiVersion: one stored object, served in both shapes by `conversion`. A row with `stored` false is
-answered and never kept (reviews, bindings).
+never kept: it `answers` these verbs (reviews, bindings, metrics).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Kind(msgspec.Struct, frozen=True):
     counts_generations: bool = True
     singular_name: str = ""
     stored: bool = True
+    answers: tuple[str, ...] = ("create",)
     stored_as: str = ""
     scale: ScalePaths = ScalePaths()
 
@@ -63,8 +64,12 @@ class Kind(msgspec.Struct, frozen=True):
     def verbs(self) -> tuple[str, ...]:
         """What discovery says and the gateway allows. Namespaces are deleted one by one."""
         if not self.stored:
-            return ("create",)
+            return self.answers
         return VERBS if self.resource != "namespaces" else tuple(verb for verb in VERBS if verb != "deletecollection")
+
+    @property
+    def is_listed(self) -> bool:
+        return "list" in self.verbs
 
     @property
     def is_custom(self) -> bool:
@@ -128,6 +133,8 @@ def kind_for(api_version: str, kind: str) -> Kind | None:
 
 
 BINDING = _BY_GVK[("v1", "Binding")]
+NODE_METRICS = _BY_GVK[("metrics.k8s.io/v1beta1", "NodeMetrics")]
+POD_METRICS = _BY_GVK[("metrics.k8s.io/v1beta1", "PodMetrics")]
 NAMESPACE = kind_of("namespaces")
 NODE = kind_of("nodes")
 POD = kind_of("pods")

@@ -18,6 +18,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from actors.api.errors import ApiError, InternalError, Unavailable
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.usage import NodeUsage
 from actors.cluster.topology import CONTROL_PLANE, NODELET_PREFIX, RAY_NAMESPACE, STORE
 from actors.gateway.port import ActorHealth
 from actors.store.client import StoreClient
@@ -26,6 +27,7 @@ from actors.store.line.caller import StoreLine
 LOG_SLACK_MS = 5_000
 IMAGE_SLACK_MS = 10_000
 HEALTH_MS = 1_500
+USAGE_MS = 3_000
 #: The list of nodelets is asked for at most so often.
 NODELETS_FRESH_SECONDS = 2.0
 
@@ -96,6 +98,9 @@ class RayNodes:
     async def image(self, node: str, request: ImageRequest) -> ImageReply:
         answer = await self._ask(node, "image", request, request.wait_ms + IMAGE_SLACK_MS)
         return msgspec.msgpack.decode(answer, type=ImageReply)
+
+    async def usage(self, node: str) -> NodeUsage:
+        return msgspec.msgpack.decode(await self._ask(node, "usage", None, USAGE_MS), type=NodeUsage)
 
     async def _ask(self, node: str, method: str, request: object, timeout_ms: int) -> bytes:
         call = self._calls.setdefault(node, ActorCall(NODELET_PREFIX + node))

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
-from actors.api.kinds import BINDING, Kind
+from actors.api.kinds import BINDING, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
 from actors.gateway.auth.authorize import attributes_of
@@ -24,6 +24,7 @@ from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
+from actors.gateway.metrics import read_metrics
 from actors.gateway.options import flag_of, parse_query
 from actors.gateway.pods import bind_pod, create_binding, create_eviction
 from actors.gateway.reading import get_object, list_objects
@@ -49,10 +50,12 @@ _OBJECT: dict[str, Handler] = {
     "delete": delete_object,
     "deletecollection": delete_collection,
 }
-#: POSTs of kinds that are answered and never kept.
+#: Kinds that are answered and never kept.
 _ANSWERED: dict[str, Handler] = {
     **{review.resource: create_review for review in REVIEWS},
     BINDING.resource: bind_pod,
+    NODE_METRICS.resource: read_metrics,
+    POD_METRICS.resource: read_metrics,
 }
 _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamResponse]]] = {
     ("log", "get"): read_pod_log,

@@ -10,6 +10,7 @@ from actors.api.clock import parse_time
 from actors.api.errors import ApiError, NotFound, Unavailable
 from actors.api.images import ImageProgress, ImageReply, ImageRequest, ImageSummary
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.usage import NodeUsage
 from actors.gateway.port import ActorHealth
 
 _POLL_SECONDS = 0.01
@@ -23,7 +24,7 @@ class FakeLog(msgspec.Struct):
 
 
 class FakeNodes:
-    """Logs by (node, namespace, pod, container); images by node.
+    """Logs by (node, namespace, pod, container); images and usages by node.
 
     `away` names nodes that do not answer; `failures` are raised, one a read, by reads that go on from a cursor.
     """
@@ -31,6 +32,7 @@ class FakeNodes:
     def __init__(self) -> None:
         self.logs: dict[tuple[str, str, str, str], FakeLog] = {}
         self.images: dict[str, dict[str, ImageSummary]] = {}
+        self.usages: dict[str, NodeUsage] = {}
         self.away: set[str] = set()
         self.failures: list[ApiError] = []
         self.requests: list[LogRequest] = []
@@ -77,6 +79,12 @@ class FakeNodes:
                 raise NotFound(f"image {request.reference!r} is not on node {node}")
             return ImageReply()
         return self._fetch(node, request.reference or request.path)
+
+    async def usage(self, node: str) -> NodeUsage:
+        self._check_there(node)
+        if node not in self.usages:
+            raise Unavailable("the node has just begun to measure", retry_after_seconds=1)
+        return self.usages[node]
 
     def _fetch(self, node: str, reference: str) -> ImageReply:
         """The first question finds it under way, the second done."""

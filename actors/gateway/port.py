@@ -14,6 +14,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.usage import NodeUsage
 
 
 class NodesPort(Protocol):
@@ -25,6 +26,10 @@ class NodesPort(Protocol):
 
     async def image(self, node: str, request: ImageRequest) -> ImageReply:
         """One image verb. Raises NotFound, BadRequest, Unavailable."""
+        ...
+
+    async def usage(self, node: str) -> NodeUsage:
+        """What it and its containers use now. Raises Unavailable (also when it has just begun to measure)."""
         ...
 
 

@@ -38,7 +38,7 @@ SUBRESOURCES: dict[str, Subresource] = {
 }
 
 #: Kinds that are answered from what the gateway knows of the client; none of them is kept.
-REVIEWS = tuple(kind for kind in SERVED if not kind.stored and kind is not BINDING)
+REVIEWS = tuple(kind for kind in SERVED if kind.answers == ("create",) and not kind.stored and kind is not BINDING)
 
 #: (group, version) -> its kinds, in the order of the table.
 GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {

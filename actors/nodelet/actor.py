@@ -10,7 +10,7 @@ import asyncio
 import importlib.metadata
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from actors.nodelet.image_desk import ImageDesk
 from actors.nodelet.log_reader import LogReader
 from actors.nodelet.peers import follow_peers
 from actors.nodelet.pod_range import claim_pod_cidr
+from actors.nodelet.usage import UsageDesk
 from actors.plugins.device.port import Device
 from actors.plugins.errors import PluginError
 from actors.plugins.registry import OwnProcesses, Plugins, PluginSettings, build_plugins
@@ -85,6 +86,7 @@ class NodeletActor:
         self._stopped.set()
         self._plugins: Plugins | None = None
         self._desk: ImageDesk | None = None
+        self._meter: UsageDesk | None = None
         self._facts = read_facts(self._address, self._state, self._held, _version())
         self._message = STARTING
 
@@ -124,6 +126,7 @@ class NodeletActor:
             self._follow_devices(plugins),
             follow_peers(self._store, plugins.network),
             self._keep_house(),
+            self._measure(plugins),
         )
 
     async def read_log(self, blob: bytes) -> bytes:
@@ -136,6 +139,12 @@ class NodeletActor:
         if self._desk is None:
             raise Unavailable(f"the node {self._name} is starting", retry_after_seconds=1)
         return msgspec.msgpack.encode(await self._desk.answer(msgspec.msgpack.decode(blob, type=ImageRequest)))
+
+    async def usage(self, blob: bytes) -> bytes:
+        """-> NodeUsage; `blob` is empty of meaning. Raises Unavailable."""
+        if self._meter is None:
+            raise Unavailable(f"the node {self._name} is starting", retry_after_seconds=1)
+        return msgspec.msgpack.encode(await self._meter.read())
 
     async def health(self) -> dict[str, Any]:
         """For `raypod status`: what runs here, and what keeps it from running more."""
@@ -218,6 +227,13 @@ class NodeletActor:
             if deleted:
                 _LOG.info("node %s: deleted the logs of %d pods", self._name, len(deleted))
             await asyncio.sleep(_HOUSEKEEPING_SECONDS)
+
+    async def _measure(self, plugins: Plugins) -> None:
+        self._meter = UsageDesk(plugins.runtime, self._running, read_clock)
+        await self._meter.run()
+
+    def _running(self) -> Iterator[tuple[str, ContainerStatus]]:
+        return ((uid, status) for uid, record in self._core.records.items() for status in record.running())
 
     def _is_live(self, uid: str, container: str, attempt: int) -> bool:
         record = self._core.records.get(uid)

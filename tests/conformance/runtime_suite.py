@@ -183,6 +183,17 @@ class RuntimeSuite:
         assert await subject.runtime.start_container(running.spec.id) == running
         assert await subject.runtime.container_status(running.spec.id) == running
 
+    async def test_what_running_containers_use(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
+        running = await _run(subject.runtime, spec_of(Script(run_ms=FOREVER)))
+        await _run_to_exit(subject.runtime, spec_of(Script()))
+        await subject.runtime.create_container(spec_of(Script()))
+        [first] = await subject.runtime.list_container_stats()
+        assert first.id == running.spec.id
+        assert first.memory_bytes > 0 and first.cpu_ns >= 0 and first.at_ms >= running.started_at_ms
+        await asyncio.sleep(0.02)
+        [second] = await subject.runtime.list_container_stats()
+        assert second.at_ms > first.at_ms and second.cpu_ns >= first.cpu_ns
+
     async def test_no_such_command_is_a_start_error(
         self, subject: Subject, spec_of: Callable[..., ContainerSpec]
     ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from runtime_rig import Rig, until
 from actors.plugins.device.port import DeviceEdits, DeviceMount, DeviceNode
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import ImageConfig
-from actors.plugins.runtime.port import Mount, Resources, Security
+from actors.plugins.runtime.port import ContainerStats, Mount, Resources, Security
 
 pytestmark = pytest.mark.root
 
@@ -304,3 +306,24 @@ async def test_a_command_that_cannot_run(rig: Rig, command: tuple[str, ...], cod
     assert words in caught.value.message and len(caught.value.message) < 400
     (status,) = await rig.runtime.list_containers()
     assert (status.exit_code, status.reason, status.message) == (code, "StartError", caught.value.message)
+
+
+async def test_what_it_uses_is_what_it_does(rig: Rig) -> None:
+    """One container burns a CPU, another holds 64 MiB, a third sleeps."""
+    hold = "import time; kept = bytearray(64 << 20); print('held', flush=True); time.sleep(60)"
+    busy = await rig.run("/bin/sh", "-c", "while :; do :; done")
+    large = await rig.run(sys.executable, "-c", hold)
+    idle = await rig.run("/bin/sleep", "60")
+    names = [status.spec.id for status in (busy, large, idle)]
+
+    async def read() -> dict[str, ContainerStats]:
+        return {one.id: one for one in await rig.runtime.list_container_stats()}
+
+    await until(lambda: rig.output(large) == "held\n")
+    before = await read()
+    await asyncio.sleep(1)
+    after = await read()
+    assert sorted(after) == sorted(names)
+    spent = {name: after[name].cpu_ns - before[name].cpu_ns for name in names}
+    assert spent[busy.spec.id] > 100_000_000 > spent[idle.spec.id]
+    assert after[large.spec.id].memory_bytes > 64 << 20 > 2 * after[idle.spec.id].memory_bytes

@@ -82,5 +82,5 @@ def _identities(kinds: Iterable[Kind]) -> Iterator[tuple[str, list[Document]]]:
         if kind.is_custom:
             continue
         yield long_name(definition_name(kind.api_version, kind.kind)), [gvk(kind)]
-        if kind.stored:
+        if kind.is_listed:
             yield long_name(definition_name(kind.api_version, kind.list_kind)), [gvk(kind, kind.list_kind)]

@@ -53,7 +53,7 @@ _ACTIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "delete": ("delete", _DELETING, ("200", "202")),
     "deletecollection": ("delete", tuple(dict.fromkeys((*_LISTING[1:7], *_DELETING))), ("200",)),
 }
-_OF_VERB = {"create": "post", "update": "put", "patch": "patch", "get": "get", "delete": "delete"}
+_OF_VERB = {"create": "post", "update": "put"}
 _WORDS = {"post": "create", "put": "replace", "get": "read", "deletecollection": "deleteCollection"}
 _TEXT = {"200": "OK", "201": "Created", "202": "Accepted", "401": "Unauthorized"}
 _ANSWERS = ("application/json", "application/yaml")
@@ -71,19 +71,20 @@ def paths_of(kind: Kind) -> Iterator[tuple[str, Document]]:
     """Each path with what may be asked there, in the words of version 3."""
     root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.api_version}"
     collection = f"{root}/namespaces/{{namespace}}/{kind.plural}" if kind.namespaced else f"{root}/{kind.plural}"
-    if not kind.stored:
-        yield collection, _item(kind, collection, ("post",))
-        return
-    verbs = kind.verbs
-    whole = ("list", "post", "deletecollection") if "deletecollection" in verbs else ("list", "post")
-    yield collection, _item(kind, collection, whole)
-    if kind.namespaced:
+    yield collection, _item(kind, collection, _actions(kind, "list", "create", "deletecollection"))
+    if kind.namespaced and kind.is_listed:
         yield f"{root}/{kind.plural}", _item(kind, f"{root}/{kind.plural}", ("list",), suffix="ForAllNamespaces")
-    yield f"{collection}/{{name}}", _item(kind, f"{collection}/{{name}}", ("get", "put", "patch", "delete"))
+    if each := _actions(kind, "get", "update", "patch", "delete"):
+        yield f"{collection}/{{name}}", _item(kind, f"{collection}/{{name}}", each)
     for name, sub in subresources_of(kind):
-        actions = tuple(dict.fromkeys(_OF_VERB[verb] for verb in SUBRESOURCES[name].verbs))
+        actions = tuple(dict.fromkeys(_OF_VERB.get(verb, verb) for verb in SUBRESOURCES[name].verbs))
         path = f"{collection}/{{name}}/{name}"
         yield path, _item(kind, path, actions, suffix=name[0].upper() + name[1:], sub=sub)
+
+
+def _actions(kind: Kind, *verbs: str) -> tuple[str, ...]:
+    """Those that the kind has."""
+    return tuple(_OF_VERB.get(verb, verb) for verb in verbs if verb in kind.verbs)
 
 
 def _item(
@@ -243,7 +244,7 @@ def shapes_of(kind: Kind) -> Iterator[str]:
     """The short names of the built-in schemas that the paths of a kind refer to."""
     if not kind.is_custom:
         yield _built_in(kind)
-        if kind.stored:
+        if kind.is_listed:
             yield _shape(kind, kind.list_kind)
     for _, sub in subresources_of(kind):
         if sub.kind:

@@ -21,6 +21,7 @@ from actors.plugins.runtime.image_config import merge_argv, merge_user
 from actors.plugins.runtime.port import (
     ContainerSpec,
     ContainerState,
+    ContainerStats,
     ContainerStatus,
     Sandbox,
     SandboxSpec,
@@ -42,6 +43,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     oom: bool = False
     start_error: int = 0
     ignores_stop: bool = False
+    memory_bytes: int = 1 << 20
 
 
 Scripts = Callable[[ContainerSpec], Script]
@@ -174,6 +176,20 @@ class FakeRuntime:
     async def list_containers(self) -> list[ContainerStatus]:
         self._enter("list_containers", "")
         return [self.machine.containers[name] for name in sorted(self.machine.containers)]
+
+    async def list_container_stats(self) -> list[ContainerStats]:
+        """One CPU is always busy, and memory is what the script says."""
+        now = self._clock()
+        return [
+            ContainerStats(
+                id=status.spec.id,
+                at_ms=now,
+                cpu_ns=max(now - status.started_at_ms, 0) * 1_000_000,
+                memory_bytes=self._scripts(status.spec).memory_bytes,
+            )
+            for status in await self.list_containers()
+            if status.state is ContainerState.RUNNING
+        ]
 
     async def events(self) -> AsyncIterator[ContainerStatus]:
         queue: asyncio.Queue[ContainerStatus] = asyncio.Queue()

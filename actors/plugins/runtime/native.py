@@ -26,12 +26,15 @@ from actors.plugins.runtime.planning import derive_hostname, derive_namespaces, 
 from actors.plugins.runtime.port import (
     ContainerSpec,
     ContainerState,
+    ContainerStats,
     ContainerStatus,
     Sandbox,
     SandboxSpec,
     SandboxState,
 )
 from actors.plugins.runtime.records import Records, SandboxProgress, SandboxRecord
+from actors.plugins.runtime.spawn import derive_cgroup
+from actors.plugins.runtime.stats import read_stats
 
 
 class NativeRuntime:
@@ -50,6 +53,7 @@ class NativeRuntime:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._layout = Layout(str(root.resolve()))
         self._images, self._network, self._clock = images, network, clock
+        self._cgroup = derive_cgroup(self._layout.root)
         self._records = Records(self._layout)
         self._node = read_node((_home_of(Path(self._layout.root)), *hidden_paths))
         self._subscribers: list[asyncio.Queue[ContainerStatus]] = []
@@ -189,6 +193,11 @@ class NativeRuntime:
         states = {state["id"]: state for state in await self._call("list_containers", "list")}
         specs = self._records.list_containers()
         return [_format_status(spec, states.get(spec.id)) for spec in specs if not self._is_busy(spec.id, states)]
+
+    async def list_container_stats(self) -> list[ContainerStats]:
+        running = [status for status in await self.list_containers() if status.state is ContainerState.RUNNING]
+        now = self._clock()
+        return await asyncio.to_thread(read_stats, self._cgroup, [status.spec.id for status in running], now)
 
     def _is_busy(self, container_id: str, states: dict[str, Any]) -> bool:
         """It is just being created: not there yet."""

@@ -131,6 +131,17 @@ class ContainerStatus(msgspec.Struct, frozen=True, kw_only=True):
     finished_at_ms: Millis = 0
 
 
+class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What a running container has used until `at_ms`. `cpu_ns`: CPU time since its start, of all its processes;
+    `memory_bytes`: what it holds without the file pages that the kernel may take back at once (CRI's working set).
+    """
+
+    id: str
+    at_ms: Millis
+    cpu_ns: int
+    memory_bytes: int
+
+
 class RuntimePort(Protocol):
     async def run_pod_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Make namespaces, cgroup and network. A second call with the same id answers the first's sandbox."""
@@ -171,6 +182,10 @@ class RuntimePort(Protocol):
         ...
 
     async def list_containers(self) -> list[ContainerStatus]: ...
+
+    async def list_container_stats(self) -> list[ContainerStats]:
+        """Of every running container. One that ends meanwhile is left out."""
+        ...
 
     def events(self) -> AsyncIterator[ContainerStatus]:
         """A status for each start and exit from now on. May skip some when the runtime restarts: list then."""

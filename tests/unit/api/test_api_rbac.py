@@ -74,7 +74,8 @@ def test_every_default_role_and_binding_is_valid_and_bound() -> None:
     roles = {role["metadata"]["name"]: role for role in default_roles()}
     assert [cause for obj in (*roles.values(), *default_bindings()) for cause in validate(obj)] == []
     assert all(binding["roleRef"]["name"] in roles for binding in default_bindings())
-    assert roles["system:aggregate-to-view"]["rules"] == roles["view"]["rules"]
+    view = [roles[part]["rules"] for part in ("system:aggregate-to-view", "system:aggregated-metrics-reader")]
+    assert roles["view"]["rules"] == [rule for rules in view for rule in rules]
     for lesser, greater in (("view", "edit"), ("edit", "admin")):
         assert all(rule in roles[greater]["rules"] for rule in roles[lesser]["rules"])
     assert {"verbs": ["impersonate"], "apiGroups": [""], "resources": ["serviceaccounts"]} in roles["admin"]["rules"]
