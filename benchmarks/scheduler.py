@@ -20,7 +20,9 @@ from actors.api.kinds import kind_for
 from actors.reconcile.actions import Create, Patch, Reply, StoreWrite
 from actors.reconcile.watch import EventType, Selection, WatchBatch, WatchEvent
 from actors.scheduler.core import SchedulerCore
+from actors.store.admission.profile import AdmissionConfig
 from actors.store.backend.sqlite import SqliteBackend
+from actors.store.config import StoreConfig
 from actors.store.engine import Engine
 from actors.store.ids import RandomIds
 
@@ -86,7 +88,8 @@ def _run(node_count: int, pod_count: int, gpus: bool) -> tuple[float, list[float
 def _run_durable(node_count: int, pod_count: int) -> float:
     """Pods a second, from the list to the last bind on disk."""
     with tempfile.TemporaryDirectory() as folder:
-        engine = Engine(SqliteBackend(f"{folder}/log.db"), RandomIds())
+        config = StoreConfig(admission=AdmissionConfig(disable=("TaintNodesByCondition",)))
+        engine = Engine(SqliteBackend(f"{folder}/log.db"), RandomIds(), config)
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}}
         objects = [
             namespace,

@@ -15,16 +15,20 @@ from actors.api.kinds import kind_for
 from actors.reconcile.actions import Create, Delete, Patch, Reply, StoreWrite
 from actors.reconcile.core import Core
 from actors.reconcile.watch import Selection
+from actors.store.admission.profile import AdmissionConfig
 from actors.store.backend.memory import MemoryBackend
+from actors.store.config import StoreConfig
 from actors.store.engine import Engine
 from actors.store.ids import SeededIds
 
 START_MS = 1_790_000_000_000
+#: Only the cores of a test are there: nobody else would take a new node's first taint off.
+_CONFIG = StoreConfig(admission=AdmissionConfig(disable=("TaintNodesByCondition",)))
 
 
 class Rig:
     def __init__(self, *cores: Core) -> None:
-        self.engine = Engine(MemoryBackend(), SeededIds(1))
+        self.engine = Engine(MemoryBackend(), SeededIds(1), _CONFIG)
         self.now = START_MS
         self.since: dict[int, int] = {}
         self.writes: list[StoreWrite] = []

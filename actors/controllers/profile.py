@@ -12,6 +12,7 @@ from actors.controllers import (
     replicaset,
     role_aggregation,
     taint_eviction,
+    volume_protection,
 )
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job import job
@@ -34,4 +35,6 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         custom_resources.reconcile,
         namespace(config),
         role_aggregation.reconcile,
+        volume_protection.protect_claim,
+        volume_protection.protect_volume,
     )

@@ -150,7 +150,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Entry:
-    """One request on its way through. `body` is set by whoever reads it."""
+    """One request on its way through. `body` is set by whoever reads it, `annotations` by whoever judges it."""
 
     def __init__(self, trail: Trail, facts: Facts, audit_id: str) -> None:
         self._trail, self._facts, self.id = trail, facts, audit_id

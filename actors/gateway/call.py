@@ -32,6 +32,7 @@ from actors.store.port import StorePort
 
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
 
+_WARNING_CHARS_MAX = 4096
 #: Key of a request whose reply is a stream that has begun: no Status can follow.
 STREAMING = web.RequestKey("streaming", bool)
 
@@ -169,6 +170,9 @@ class Call:
     async def commit_one(self, write: StoreWrite) -> Reply:
         """Raises the ApiError that the store answered."""
         reply = (await self.commit([write]))[0]
+        self.warnings += reply.warnings
+        if self.audit is not None:
+            self.audit.annotations |= reply.audit
         if reply.error is not None:
             raise from_status(reply.error)
         return reply
@@ -176,7 +180,7 @@ class Call:
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
         response = web.Response(body=body, status=code, headers={"Content-Type": content_type})
         response.headers["Cache-Control"] = "no-cache, private"
-        for text in self.warnings:
+        for text in dict.fromkeys(self.warnings):
             response.headers.add("Warning", format_warning(text))
         return response
 
@@ -224,6 +228,6 @@ class Stream:
 
 def format_warning(text: str) -> str:
     """RFC 7234: `299 - "text"`; never more than a header may hold."""
-    clean = "".join(char if char.isprintable() and ord(char) < 128 else "?" for char in text[:512])
+    clean = "".join(char if char.isprintable() and ord(char) < 128 else "?" for char in text[:_WARNING_CHARS_MAX])
     escaped = clean.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{escaped}"'

@@ -117,10 +117,13 @@ Action = StoreWrite | Emit | RequeueAfter
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of one write: the object as it is now (for a removal, its last state), or a `Status` failure.
 
-    `removed` tells that the object is gone for good, `changed` is False for a write that changed nothing.
+    `removed` tells that the object is gone for good, `changed` is False for a write that changed nothing. `warnings`
+    are for the client, `audit` are annotations for the audit trail; both also beside an error.
     """
 
     stored: Stored | None = None
     error: dict[str, Any] | None = None
     removed: bool = False
     changed: bool = True
+    warnings: tuple[str, ...] = ()
+    audit: dict[str, str] = {}

@@ -21,6 +21,7 @@ from actors.api.meta import ObjectMeta, Resource, controller_of
 from actors.api.node import Lease, Node
 from actors.api.pod import Pod
 from actors.api.rbac import ClusterRole
+from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
@@ -40,6 +41,8 @@ RESOURCES: dict[type[Resource], str] = {
     Event: kinds.EVENT.resource,
     CustomResourceDefinition: DEFINITIONS,
     ClusterRole: kinds.CLUSTER_ROLE.resource,
+    PersistentVolume: "persistentvolumes",
+    PersistentVolumeClaim: "persistentvolumeclaims",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from actors.api import kinds
 from actors.api.codec import Object
 from actors.api.kinds import Kind
@@ -9,6 +11,16 @@ from actors.reconcile.actions import Create
 
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 API_SERVICE_IP = "10.96.0.1"
+_PRIORITIES = {
+    "system-node-critical": (
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
+    "system-cluster-critical": (
+        2_000_000_000,
+        "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+    ),
+}
 
 
 def bootstrap_writes(api_port: int) -> list[Create]:
@@ -17,6 +29,10 @@ def bootstrap_writes(api_port: int) -> list[Create]:
         *(_create(kinds.NAMESPACE, "", name) for name in NAMESPACES),
         *(_create(kinds.SERVICE_ACCOUNT, name, "default") for name in NAMESPACES),
         _create(kinds.SERVICE, "default", "kubernetes", labels=_API_LABELS, spec=_api_spec(api_port)),
+        *(
+            _create(kinds.PRIORITY_CLASS, "", name, value=value, description=text)
+            for name, (value, text) in _PRIORITIES.items()
+        ),
     ]
 
 
@@ -28,7 +44,7 @@ def _api_spec(api_port: int) -> Object:
     return {"type": "ClusterIP", "clusterIP": API_SERVICE_IP, "clusterIPs": [API_SERVICE_IP], "ports": [port]}
 
 
-def _create(kind: Kind, namespace: str, name: str, labels: dict[str, str] | None = None, **fields: Object) -> Create:
+def _create(kind: Kind, namespace: str, name: str, labels: dict[str, str] | None = None, **fields: Any) -> Create:
     metadata: Object = {"name": name, **({"namespace": namespace} if namespace else {})}
     if labels:
         metadata["labels"] = labels

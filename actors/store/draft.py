@@ -11,7 +11,8 @@ from actors.api.codec import Object, encode
 from actors.api.errors import ApiError, BadRequest, TooLarge
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
-from actors.store.admission import Context, Keep, Outcome, Put, admit
+from actors.store.admission import Context, Keep, Notes, Outcome, Put, Remove, admit
+from actors.store.admission.plugin import Plugins
 from actors.store.ids import Ids
 from actors.store.log import Log
 from actors.store.record import Answer, Batch, Record
@@ -35,28 +36,33 @@ class Plan(msgspec.Struct, frozen=True):
     replies: tuple[tuple[Reply, ...], ...]
 
 
-def plan(log: Log, requests: Sequence[Request], now: Millis, ids: Ids) -> Plan:
+def plan(log: Log, requests: Sequence[Request], now: Millis, ids: Ids, plugins: Plugins) -> Plan:
     """Carry out the requests in order, each write seeing those before it. `log` is not changed."""
-    draft = Draft(log, now, ids)
+    draft = Draft(log, now, ids, plugins)
     replies = tuple(draft.commit(request) for request in requests)
     return Plan(Batch(tuple(draft.records), tuple(draft.answers.values())), replies)
 
 
 class Draft:
-    def __init__(self, log: Log, now: Millis, ids: Ids) -> None:
+    def __init__(self, log: Log, now: Millis, ids: Ids, plugins: Plugins) -> None:
         self.records: list[Record] = []
         self.answers: dict[str, Answer] = {}
         self._log = log
         self._revision = log.revision
         self._changed: dict[Key, Stored | None] = {}
-        self._context = Context(self.lookup, now, ids, self.scan)
+        self._changed_keys: dict[str, dict[Key, None]] = {}
+        self._context = Context(self.lookup, self.scan, now, ids, plugins)
 
     def lookup(self, key: Key) -> Stored | None:
         return self._changed[key] if key in self._changed else self._log.find(key)
 
-    def scan(self, resource: str) -> Iterator[Stored]:
-        """All objects of a resource, in no order."""
-        keys = {*self._log.keys(resource), *(key for key in self._changed if key.resource == resource)}
+    def scan(self, resource: str, namespace: str) -> Iterator[Stored]:
+        """All objects of a resource ("": in all API namespaces), in no order."""
+        changed = self._changed_keys.get(resource, ())
+        new = (key for key in changed if not namespace or key.namespace == namespace)
+        keys = self._log.keys(resource, namespace)
+        if changed:
+            keys = [*dict.fromkeys((*keys, *new))]
         return (stored for key in keys if (stored := self.lookup(key)) is not None)
 
     def commit(self, request: Request) -> tuple[Reply, ...]:
@@ -71,29 +77,48 @@ class Draft:
         return replies
 
     def write(self, write: StoreWrite, user: str) -> Reply:
+        notes = Notes()
+        context = msgspec.structs.replace(self._context, user=write.user or user, notes=notes)
         try:
-            return self._carry_out(write, admit(write, self._context), user)
+            reply = self._carry_out(write, admit(write, context), context.user)
         except ApiError as error:
-            return Reply(error=error.to_status(), changed=False)
+            reply = Reply(error=error.to_status(), changed=False)
         except _MALFORMED as error:
             refusal = BadRequest(f"the request cannot be read as what it should be: {type(error).__name__}: {error}")
-            return Reply(error=refusal.to_status(), changed=False)
+            reply = Reply(error=refusal.to_status(), changed=False)
+        if notes.warnings or notes.audit:
+            return msgspec.structs.replace(reply, warnings=tuple(notes.warnings), audit=notes.audit)
+        return reply
 
     def _carry_out(self, write: StoreWrite, outcome: Outcome, user: str) -> Reply:
         if isinstance(outcome, Keep):
             return Reply(stored=outcome.stored, changed=False)
-        removed, previous = not isinstance(outcome, Put), self.lookup(outcome.key)
-        body = self._encode(outcome.object)
-        uid = previous.uid if previous else outcome.object["metadata"]["uid"]
+        removed = isinstance(outcome, Remove)
+        stored = self._stored(outcome)
         if write.dry_run:
-            revision, created = (previous.revision, previous.created_revision) if previous else (0, 0)
-            return Reply(stored=Stored(outcome.key, revision, created, uid, body), removed=removed)
-        self._revision += 1
-        created = previous.created_revision if previous else self._revision
-        stored = Stored(outcome.key, self._revision, created, uid, body)
-        self._changed[stored.key] = None if removed else stored
-        self.records.append(Record(stored, removed, self._context.now, write.user or user, write.manager))
+            return Reply(stored=stored, removed=removed)
+        also = [self._stored(put) for put in outcome.also]
+        stored = self._record(stored, removed, user, write.manager)
+        for changed in also:
+            self._record(changed, False, user, write.manager)
         return Reply(stored=stored, removed=removed)
+
+    def _stored(self, outcome: Put | Remove) -> Stored:
+        """As it was numbered before: what a dry run is shown."""
+        previous, body = self.lookup(outcome.key), self._encode(outcome.object)
+        if previous is None:
+            return Stored(outcome.key, 0, 0, outcome.object["metadata"]["uid"], body)
+        return Stored(outcome.key, previous.revision, previous.created_revision, previous.uid, body)
+
+    def _record(self, stored: Stored, removed: bool, user: str, manager: str) -> Stored:
+        """At the next revision."""
+        self._revision += 1
+        key, created = stored.key, stored.created_revision or self._revision
+        stored = Stored(key, self._revision, created, stored.uid, stored.body)
+        self._changed[key] = None if removed else stored
+        self._changed_keys.setdefault(key.resource, {})[key] = None
+        self.records.append(Record(stored, removed, self._context.now, user, manager))
+        return stored
 
     def _encode(self, obj: Object) -> bytes:
         body, limit = encode(obj), self._log.config.object_bytes_max

@@ -30,6 +30,7 @@ class Engine:
         self.backend = backend
         self.ids = ids
         self.config = config or StoreConfig()
+        self.plugins = self.config.admission.chain()
         self.log = Log.recover(backend.load(), self.config)
 
     @property
@@ -40,7 +41,7 @@ class Engine:
 
     def plan(self, requests: Sequence[Request], now: Millis) -> Plan:
         """Decide. Nothing is changed."""
-        return draft.plan(self.log, requests, now, self.ids)
+        return draft.plan(self.log, requests, now, self.ids, self.plugins)
 
     def write(self, plan: Plan) -> None:
         """Make durable; blocks. Only what changes something is written. Fails with BackendError: `reload` then."""

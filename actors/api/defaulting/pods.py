@@ -1,11 +1,10 @@
-"""Pods and pod templates: what a user leaves out (pkg/apis/core/v1/defaults.go, and admission's tolerations)."""
+"""Pods and pod templates: what a user leaves out (pkg/apis/core/v1/defaults.go)."""
 
 from __future__ import annotations
 
 from actors.api.codec import Object
 from actors.api.defaulting.parts import dicts, fill, section
 
-_TOLERATION_SECONDS = 300
 _POD_SPEC = {
     "restartPolicy": "Always",
     "dnsPolicy": "ClusterFirst",
@@ -13,13 +12,10 @@ _POD_SPEC = {
     "terminationGracePeriodSeconds": 30,
     "enableServiceLinks": True,
     "serviceAccountName": "default",
-    "priority": 0,
-    "preemptionPolicy": "PreemptLowerPriority",
 }
 _CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _FILE_MODE = 0o644
-_NOT_TOLERATED = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def default_pull_policy(image: str) -> str:
@@ -65,7 +61,7 @@ def _default_volume(volume: Object) -> None:
 
 def default_pod_spec(spec: Object) -> None:
     """In place, also for pod templates."""
-    fill(spec, {name: value for name, value in _POD_SPEC.items() if name not in ("priority", "preemptionPolicy")})
+    fill(spec, _POD_SPEC)
     fill(spec, {"securityContext": {}})
     host_network = spec.get("hostNetwork") is True
     for kind in ("initContainers", "containers"):
@@ -73,18 +69,6 @@ def default_pod_spec(spec: Object) -> None:
             _default_container(container, host_network=host_network)
     for volume in dicts(spec.get("volumes")):
         _default_volume(volume)
-
-
-def _default_tolerations(spec: Object) -> None:
-    """DefaultTolerationSeconds: five minutes on a node that is not ready or unreachable."""
-    present = list(dicts(spec.get("tolerations")))
-    for key in _NOT_TOLERATED:
-        tolerated = (
-            t for t in present if t.get("key") in (key, None, "") and t.get("effect") in ("NoExecute", None, "")
-        )
-        if next(tolerated, None) is None:
-            row = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _TOLERATION_SECONDS}
-            spec.setdefault("tolerations", []).append(row)
 
 
 def qos_class(spec: Object) -> str:
@@ -104,7 +88,4 @@ def qos_class(spec: Object) -> str:
 def default_pod(pod: Object) -> None:
     spec = section(pod, "spec")
     default_pod_spec(spec)
-    fill(spec, {"priority": _POD_SPEC["priority"], "preemptionPolicy": _POD_SPEC["preemptionPolicy"]})
-    if isinstance(spec.get("tolerations"), list | None):
-        _default_tolerations(spec)
     fill(section(pod, "status"), {"phase": "Pending", "qosClass": qos_class(spec)})

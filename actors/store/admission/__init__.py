@@ -9,15 +9,24 @@ from actors.reconcile.actions import Create, Delete, Patch, PatchType, StoreWrit
 from actors.store.admission.apply import admit_apply
 from actors.store.admission.create import admit_create
 from actors.store.admission.delete import admit_delete
-from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
+from actors.store.admission.outcome import Context, Keep, Notes, Outcome, Put, Remove
 from actors.store.admission.update import admit_patch, admit_update
 
-__all__ = ["Context", "Keep", "Outcome", "Put", "Remove", "admit"]
+__all__ = ["Context", "Keep", "Notes", "Outcome", "Put", "Remove", "admit"]
 
 
 def admit(write: StoreWrite, context: Context) -> Outcome:
     """Raises ApiError."""
     context = context.for_write(write)
+    outcome = _decide(write, context)
+    if context.draft or isinstance(outcome, Keep):
+        return outcome
+    resource = write.resource if isinstance(write, Create) else write.key.resource
+    subresource = write.subresource if isinstance(write, Update | Patch) else ""
+    return context.plugins.settle(outcome, context.kind_of(resource), context, subresource)
+
+
+def _decide(write: StoreWrite, context: Context) -> Outcome:
     match write:
         case Create():
             return admit_create(write, context)

@@ -17,6 +17,8 @@ from actors.reconcile.actions import Create
 from actors.store.admission import custom, metadata, refusals
 from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
+from actors.store.admission.plugin import Operation, Request
+from actors.store.admission.pod import with_qos_class
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 NAMESPACE_FINALIZER = "kubernetes"
@@ -37,15 +39,20 @@ def admit_create(write: Create, context: Context) -> Put:
     now = format_time(context.now)
     uid = context.ids.uid() if amended is None else str(obj["metadata"]["uid"])
     obj = metadata.with_identity(obj, key, uid, now, counts_generations=kind.counts_generations)
+    request = Request(Operation.CREATE, kind, key, context)
     if isinstance(kind, CustomKind):
         custom.check_creatable(context, kind)
-        obj = custom.shaped(_without_status(obj, kind), kind)
+        obj = context.plugins.mutate(request, custom.shaped(_without_status(obj, kind), kind))
     else:
-        obj = default(typed(_with_first_status(obj, kind)))
+        obj = context.plugins.mutate(request, default(typed(_with_first_status(obj, kind))))
+        if kind is kinds.POD:
+            obj = with_qos_class(obj)
     if not context.draft and (causes := _find_problems(obj, kind)):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:
         raise refusals.already_exists(kind, key.name)
+    if not context.draft:
+        context.plugins.validate(request, obj)
     if kind is custom.DEFINITION and not context.draft:
         obj = custom.settled(custom.guarded(obj), context)
     return Put(key, obj if amended is not None else owned_by_create(obj, kind, write.manager, now))

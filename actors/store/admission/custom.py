@@ -58,6 +58,8 @@ def settled(obj: Object, context: Context) -> Object:
     group = f".{definition.spec.group}"
     name = definition.metadata.name
     others = read_all(
-        stored.body for stored in context.scan(RESOURCE) if stored.key.name.endswith(group) and stored.key.name != name
+        stored.body
+        for stored in context.scan(RESOURCE, "")
+        if stored.key.name.endswith(group) and stored.key.name != name
     )
     return settle(obj, definition, others, format_time(context.now))

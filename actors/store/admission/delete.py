@@ -12,12 +12,12 @@ from actors.api.kinds import Kind
 from actors.reconcile.actions import Delete, Propagation
 from actors.store.admission import refusals
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
+from actors.store.admission.plugin import Operation, Request
 from actors.store.admission.pod import plan_grace_seconds
 from actors.store.admission.update import is_released
 
 FOREGROUND_FINALIZER = "foregroundDeletion"
 ORPHAN_FINALIZER = "orphan"
-IMMORTAL_NAMESPACES = frozenset({"default", "kube-system", "kube-public"})
 
 
 def admit_delete(write: Delete, context: Context) -> Outcome:
@@ -29,9 +29,8 @@ def admit_delete(write: Delete, context: Context) -> Outcome:
     _check_preconditions(write, stored, kind)
     if context.amended is not None and context.amended.revision != stored.revision:
         raise refusals.conflict(kind, stored.key, refusals.MODIFIED)
-    if kind is kinds.NAMESPACE and write.key.name in IMMORTAL_NAMESPACES:
-        raise refusals.forbidden(kind, write.key.name, "this namespace may not be deleted")
     old = decode(stored)
+    context.plugins.validate(Request(Operation.DELETE, kind, stored.key, context, old), old)
     del old["metadata"]["resourceVersion"]
     new = _with_propagation(old, write.propagation)
     new = _dying(new, kind, write.grace_period_seconds, context.now)

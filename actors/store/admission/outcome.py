@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,17 +16,30 @@ from actors.api.kinds import Kind, is_static, kind_of
 from actors.reconcile.actions import Amended, Write
 from actors.store.ids import Ids
 
+if TYPE_CHECKING:
+    from actors.store.admission.plugin import Plugins
+
+
+class Notes(msgspec.Struct):
+    """What admission has to say of one write beside its outcome: warnings for the client, annotations for the audit."""
+
+    warnings: list[str] = msgspec.field(default_factory=list)
+    audit: dict[str, str] = msgspec.field(default_factory=dict)
+
 
 class Context(msgspec.Struct, frozen=True):
-    """`lookup` and `scan` (all of a resource) answer the objects as the writes before this one have left them.
-
-    `draft` and `amended` are those of the write that is being decided.
+    """`lookup` and `scan` (of a resource: all, or those of an API namespace, in no order) answer the objects as the
+    writes before this one have left them. `plugins`: the built-in ones. `user`: who asks. `notes` are of one write.
+    `draft` and `amended` are those of that write.
     """
 
     lookup: Callable[[Key], Stored | None]
+    scan: Callable[[str, str], Iterable[Stored]]
     now: Millis
     ids: Ids
-    scan: Callable[[str], Iterable[Stored]] = lambda resource: ()
+    plugins: Plugins
+    user: str = ""
+    notes: Notes = msgspec.field(default_factory=Notes)
     draft: bool = False
     amended: Amended | None = None
 
@@ -49,17 +63,19 @@ class Context(msgspec.Struct, frozen=True):
 
 
 class Put(msgspec.Struct, frozen=True):
-    """The object becomes this."""
+    """The object becomes this. `also`: other objects that change with it, in the same commit."""
 
     key: Key
     object: Object
+    also: tuple[Put, ...] = ()
 
 
 class Remove(msgspec.Struct, frozen=True):
-    """The object is gone for good; this was its last state."""
+    """The object is gone for good; this was its last state. `also` as in Put."""
 
     key: Key
     object: Object
+    also: tuple[Put, ...] = ()
 
 
 class Keep(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 from actors.api.clock import Millis, format_time
 from actors.api.codec import Object
+from actors.api.defaulting import qos_class
 from actors.api.errors import BadRequest, Cause
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -82,6 +83,12 @@ def _grace_differs(before: Object, after: Object) -> bool:
 def _has_new_gate(before: Object, after: Object) -> bool:
     gates = before.get("schedulingGates") or []
     return any(gate not in gates for gate in after.get("schedulingGates") or [])
+
+
+def with_qos_class(pod: Object) -> Object:
+    """Its class follows from the resources that it has been given by now."""
+    found = qos_class(pod["spec"])
+    return pod if pod["status"].get("qosClass") == found else {**pod, "status": {**pod["status"], "qosClass": found}}
 
 
 def plan_grace_seconds(pod: Object, requested: int | None) -> int:

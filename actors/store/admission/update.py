@@ -23,6 +23,7 @@ from actors.store.admission import custom, metadata, refusals
 from actors.store.admission.create import admit_create
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.ownership import find_malformed, owned_by_update
+from actors.store.admission.plugin import Operation, Request
 from actors.store.admission.pod import bound, find_frozen_fields
 from actors.store.admission.subresource import SERVED, changed_part, scale_of, with_replicas
 
@@ -150,18 +151,22 @@ def _finish(
         new = _amended(context.amended, kind, stored, old, subresource)
     del old["metadata"]["resourceVersion"]
     new["metadata"].pop("resourceVersion", None)
+    request = Request(Operation.UPDATE, kind, stored.key, context, old, subresource)
     if isinstance(kind, CustomKind):
-        new = custom.shaped(new, kind)
+        new = context.plugins.mutate(request, custom.shaped(new, kind))
     else:
         new = typed(new, old)
         if _needs_defaults(old, new, subresource):
             new = default(new)
+        new = context.plugins.mutate(request, new)
     if not context.draft and (causes := _find_problems(old, new, kind, subresource)):
         raise invalid(old, tuple(dict.fromkeys(causes)))
     if kind is custom.DEFINITION and not context.draft:
         new = custom.settled(new, context)
     if new == old:
         return Keep(stored)
+    if not context.draft:
+        context.plugins.validate(request, new)
     new = metadata.counted(old, new, kind)
     if context.amended is None:
         new = owned_by_update(old, new, kind, manager, subresource, format_time(context.now))

@@ -39,7 +39,6 @@ def test_a_minimal_pod():
     assert spec["terminationGracePeriodSeconds"] == 30
     assert spec["containers"][0]["terminationMessagePath"] == "/dev/termination-log"
     assert spec["containers"][0]["ports"] == [{"containerPort": 80, "protocol": "TCP"}]
-    assert [t["tolerationSeconds"] for t in spec["tolerations"]] == [300, 300]
 
 
 def test_requests_come_from_limits():
@@ -49,12 +48,6 @@ def test_requests_come_from_limits():
     ][0]
     assert container["resources"]["requests"] == {"cpu": "1", "nvidia.com/gpu": "1"}
     assert resources["requests"] == {"cpu": "1"}
-
-
-def test_an_own_toleration_is_respected():
-    own = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
-    tolerations = default(pod({"containers": [], "tolerations": [own]}))["spec"]["tolerations"]
-    assert [t["tolerationSeconds"] for t in tolerations] == [5, 300]
 
 
 def test_a_job_gets_its_selector_from_its_uid():

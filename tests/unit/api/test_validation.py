@@ -103,7 +103,7 @@ def test_a_pod_may_change_its_image_and_little_else():
     old = pod()
     new = copy.deepcopy(old)
     new["spec"]["containers"][0]["image"] = "j"
-    new["spec"]["tolerations"].append({"key": "k", "operator": "Exists"})
+    new["spec"]["tolerations"] = [{"key": "k", "operator": "Exists"}]
     assert validate(new, old) == []
     new["spec"]["containers"][0]["command"] = ["x"]
     assert fields(new, old) == ["spec"]

@@ -10,7 +10,7 @@ import pytest
 from actors.api.codec import lens
 from actors.api.key import Key
 from actors.api.kinds import NODE
-from actors.api.node import TAINT_OUT_OF_SERVICE, Node
+from actors.api.node import TAINT_NOT_READY, TAINT_OUT_OF_SERVICE, Node
 from actors.cluster.lost_nodes import BY_RAY, LostNodes, plan_taint
 from actors.cluster.topology import RayNode
 from actors.reconcile.actions import Create, Patch
@@ -35,7 +35,7 @@ async def store_with(*names: str, taints: list[dict[str, Any]] | None = None) ->
 
 async def taints_of(store: LocalStore, name: str) -> list[tuple[str, str]]:
     node = lens(await store.get(Key(NODE.resource, "", name)), Node)
-    return [(taint.key, taint.value) for taint in node.spec.taints or ()]
+    return [(taint.key, taint.value) for taint in node.spec.taints or () if taint.key != TAINT_NOT_READY]
 
 
 async def test_a_node_goes_out_of_service_after_the_grace_period_and_comes_back() -> None:

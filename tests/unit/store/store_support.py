@@ -29,8 +29,8 @@ def new_pod(name: str, **spec: Any) -> Object:
 class Desk:
     """One engine, one clock; every call answers the reply to one write."""
 
-    def __init__(self) -> None:
-        self.engine = new_engine()
+    def __init__(self, config: StoreConfig | None = None) -> None:
+        self.engine = new_engine(config)
         self.now = NOW
 
     def write(self, write: StoreWrite) -> Reply:

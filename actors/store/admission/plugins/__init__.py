@@ -1,0 +1,1 @@
+"""The built-in admission plugins, one a file, each under Kubernetes' name for it. `profile.py` says which are on."""
