@@ -1,4 +1,9 @@
-"""The Common Expression Language as Kubernetes has it, on Google's CEL runtime (cel-expr-python).
+"""The Common Expression Language as Kubernetes has it: compiled by Google's library (cel-expr-python), evaluated here.
 
-Evaluation is bounded by the runtime: 10,000 iterations, 32 levels of nesting, regular expressions in linear time.
+    environment.py   variables, types, compiling      ast.py         what the compiler found
+    interpreter.py   evaluation, step by priced step  estimate.py    what it can cost at most, before it runs
+    functions/       the libraries, one a file
+
+Every evaluation has a budget in units of cost, Kubernetes' own, so none runs for long: a million units, the most that
+one expression may use, are about half a second.
 """

@@ -1,103 +1,175 @@
-"""Environments: the variables and functions that an expression may name; compiling and evaluating in them."""
+"""Environments: the variables and functions that an expression may name; compiling and evaluating in them.
+
+The compiler (cel-expr-python) parses, expands macros and checks types; evaluation is ours, priced step by step.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_bindings, ext_encoders, ext_math, ext_optional, ext_strings
+from cel_expr_python.ext import ext_optional, ext_strings
 
-from actors.api.cel.functions import formats, lists, network, quantity, regex, semver, url
-from actors.api.cel.functions.declare import Function
+from actors.api.cel.ast import Call, Const, Fold, ListNode, Node, Select, Struct, Tree, Type, read_tree
+from actors.api.cel.functions import FUNCTIONS
+from actors.api.cel.functions.standard import compiled
+from actors.api.cel.functions.times import parse_duration, parse_timestamp
+from actors.api.cel.interpreter import Frame, Step, compile_step
+from actors.api.cel.values import CelError
 
-EXPRESSION_CHARS_MAX = 100_000
-_MODULES = (lists, regex, url, quantity, network, formats, semver)
+__all__ = ["CelError", "Environment", "Program", "compile_expression"]
 
-
-class CelError(Exception):
-    """An expression that cannot be compiled, or that failed on its data. The text is one line for users."""
+EXPRESSION_CHARS_MAX = 20_000
+#: Kubernetes' limit of one evaluation (apis/cel/config.go: PerCallLimit).
+CALL_COST_MAX = 1_000_000
+_LIBRARIES = """
+stdlib:
+  exclude_functions:
+  - name: string
+extensions:
+- name: two-var-comprehensions
+- name: sets
+"""
 
 
 class Program(NamedTuple):
-    """`returns` is the static type: BOOL, STRING, DYN, ..."""
+    """A compiled expression. `returns` is its static type."""
 
-    expression: Any
-    returns: str
+    text: str
+    tree: Tree
+    step: Step
+    returns: Type
 
-    def evaluate(self, data: Mapping[str, Any]) -> Any:
+    def evaluate(self, data: Mapping[str, Any], budget: int = CALL_COST_MAX) -> Any:
         """Raises CelError."""
+        return self.spend(data, budget)[0]
+
+    def spend(self, data: Mapping[str, Any], budget: int) -> tuple[Any, int]:
+        """The value, and what it has cost; at most a call's limit. Raises CelError, OutOfBudget."""
+        limit = min(budget, CALL_COST_MAX)
+        frame = Frame(data, limit)
+        return self.step(frame), limit - frame.left
+
+
+class Environment:
+    """`variables` by name, which may be dotted; `pool` holds the messages that their types name."""
+
+    def __init__(self, variables: Mapping[str, Any], pool: Any = None) -> None:
+        self._env = cel.NewEnv(
+            descriptor_pool=pool,
+            config=cel.NewEnvConfigFromYaml(_LIBRARIES),
+            variables=dict(variables),
+            extensions=[ext_strings.ExtStrings(), ext_optional.ExtOptional(), _shared()],
+            functions=_declarations(shared=False),
+        )
+
+    def check(self, text: str) -> tuple[Tree, Any]:
+        """The tree, and its type as the compiler has it. Raises CelError with the compiler's words."""
+        if len(text) > EXPRESSION_CHARS_MAX:
+            raise CelError(f"expression is longer than {EXPRESSION_CHARS_MAX} characters")
+        if len(_DOUBLING.findall(text)) > _DOUBLINGS_MAX:
+            raise CelError(f"optMap and optFlatMap may be used at most {_DOUBLINGS_MAX} times in an expression")
         try:
-            value = self.expression.eval(data=data)
-            result = value.plain_value()
-            failed = value.type().name() == "ERROR"
+            expression = self._env.compile(text)
+            tree = read_tree(expression.serialize())
         except (RuntimeError, ValueError, TypeError) as error:
-            raise CelError(_runtime_text(str(error))) from error
-        if failed:
-            raise CelError(_runtime_text(str(result)))
-        return result
+            raise CelError(_compiler_text(str(error))) from error
+        for told in _problems(tree.root, tree):
+            raise CelError(told)
+        return tree, expression.return_type()
+
+    def compile(self, text: str) -> Program:
+        """Raises CelError."""
+        tree, _ = self.check(text)
+        return Program(text, tree, compile_step(tree.root), tree.type_of(tree.root))
 
 
-def _functions() -> list[Function]:
-    return [function for module in _MODULES for function in module.FUNCTIONS]
+#: Macros that repeat what they are called on: each link of a chain doubles the tree.
+_DOUBLING, _DOUBLINGS_MAX = re.compile(r"\.\s*(?:optMap|optFlatMap)\s*\("), 10
+#: Names that the compiler has overloads of already: it takes more of them only from an extension.
+_SHARED_NAMES = frozenset({"indexOf", "lastIndexOf"})
 
 
-def _extensions() -> list[Any]:
+@cache
+def _shared() -> Any:
+    return cel.CelExtension("kubernetes", _declarations(shared=True))
+
+
+@cache
+def _declarations(shared: bool) -> list[Any]:
     by_name: dict[str, list[Any]] = {}
-    for function in _functions():
-        by_name.setdefault(function.name, []).append(function.overload())
-    kubernetes = cel.CelExtension("kubernetes", [cel.FunctionDecl(name, found) for name, found in by_name.items()])
-    standard = (ext_strings.ExtStrings, ext_optional.ExtOptional, ext_math.ExtMath)
-    return [*(make() for make in standard), ext_bindings.ExtBindings(), ext_encoders.ExtEncoders(), kubernetes]
+    for function in FUNCTIONS:
+        if not function.standard and (function.name in _SHARED_NAMES) == shared:
+            by_name.setdefault(function.name, []).append(function.overload())
+    return [cel.FunctionDecl(name, found) for name, found in by_name.items()]
 
 
 @lru_cache(maxsize=16)
-def environment(variables: tuple[str, ...]) -> Any:
-    """With these variables of any type, CEL's standard functions and Kubernetes' libraries."""
-    return cel.NewEnv(variables=dict.fromkeys(variables, cel.Type.DYN), extensions=_extensions())
-
-
-def typed_environment(pool: Any, variables: Mapping[str, Any]) -> Callable[[str], str]:
-    """Compiles against protobuf messages; answers the type of an expression. Raises CelError."""
-    typed = cel.NewEnv(descriptor_pool=pool, variables=variables, extensions=_extensions())
-
-    def check(text: str) -> str:
-        try:
-            return str(typed.compile(text).return_type().name())
-        except (RuntimeError, ValueError, TypeError) as error:
-            raise CelError(_compiler_text(str(error))) from error
-
-    return check
+def untyped(variables: tuple[str, ...]) -> Environment:
+    """With these variables of any type."""
+    return Environment(dict.fromkeys(variables, cel.Type.DYN))
 
 
 @lru_cache(maxsize=4096)
 def compile_expression(text: str, variables: tuple[str, ...]) -> Program:
-    """Raises CelError with the compiler's words."""
-    if len(text) > EXPRESSION_CHARS_MAX:
-        raise CelError(f"expression is longer than {EXPRESSION_CHARS_MAX} characters")
-    try:
-        expression = environment(variables).compile(text)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise CelError(_compiler_text(str(error))) from error
-    return Program(expression, expression.return_type().name())
+    """With variables of any type. Raises CelError with the compiler's words."""
+    return untyped(variables).compile(text)
+
+
+# --- what Kubernetes checks beside the types (environment/base.go: ASTValidators) -----------------------------------
+
+_LITERALS = {"matches": (1, compiled), "duration": (0, parse_duration), "timestamp": (0, parse_timestamp)}
+
+
+def _problems(node: Node, tree: Tree) -> Iterator[str]:
+    match node:
+        case Call(function=name, args=args) if name in _LITERALS and len(args) > _LITERALS[name][0]:
+            at, parse = _LITERALS[name]
+            literal = args[at]
+            if isinstance(literal, Const) and isinstance(literal.value, str):
+                try:
+                    parse(literal.value)
+                except CelError:
+                    yield f"ERROR: <input>: invalid {name} argument"
+        case Call(function="format", args=[text, ListNode(elements=elements)], member=True):
+            for child in (text, *elements):
+                yield from _problems(child, tree)
+            return
+        case ListNode(elements=elements):
+            yield from _mixed(elements, tree)
+        case Struct(type_name="", entries=entries):
+            yield from _mixed([entry.key for entry in entries], tree)
+            yield from _mixed([entry.value for entry in entries], tree)
+    for child in children(node):
+        yield from _problems(child, tree)
+
+
+def _mixed(nodes: list[Node], tree: Tree) -> Iterator[str]:
+    """Literals whose items are of several types."""
+    found = dict.fromkeys(str(tree.type_of(node)) for node in nodes)
+    known = [name for name in found if "dyn" not in name and name != "null_type" and "optional" not in name]
+    if len(known) > 1:
+        yield f"ERROR: <input>: expected type '{known[0]}' but found '{known[1]}'"
+
+
+def children(node: Node) -> list[Node]:
+    match node:
+        case Select():
+            return [node.operand]
+        case Call():
+            return node.args
+        case ListNode():
+            return node.elements
+        case Struct():
+            keys = [entry.key for entry in node.entries if isinstance(entry.key, Node)]
+            return keys + [entry.value for entry in node.entries]
+        case Fold():
+            return [node.range, node.init, node.condition, node.step, node.result]
+    return []
 
 
 def _compiler_text(text: str) -> str:
     return text.removeprefix("INVALID_ARGUMENT: ").removesuffix(" [INVALID_ARGUMENT]").removesuffix(" [CANCELLED]")
-
-
-_WORDS = {
-    "Iteration budget exceeded": "operation cancelled: actual cost limit exceeded",
-    "divide by zero": "division by zero",
-}
-
-
-def _runtime_text(text: str) -> str:
-    """`NOT_FOUND: Key not found in map : "b"` -> `no such key: b`."""
-    _, colon, rest = text.partition(": ")
-    text = rest if colon and text.split(":")[0].isupper() else text
-    text = text.rpartition(" [")[0] if text.endswith("]") and " [" in text else text
-    if text.startswith("Key not found in map : "):
-        return "no such key: " + text.rpartition(" : ")[2].strip('"')
-    return _WORDS.get(text, text)

@@ -1,7 +1,8 @@
 """CEL rules of a schema (`x-kubernetes-validations`, KEP-2876) on an object: `self`, and `oldSelf` for transitions.
 
 A rule about a change runs where the old value is known to be the same place: members of objects, values of maps and
-items of lists of type map; what has not changed has been judged before. The work is bounded for the whole object.
+items of lists of type map; what has not changed has been judged before, with all that is in it (KEP-4008). The work is
+bounded for the whole object.
 """
 
 from __future__ import annotations
@@ -10,11 +11,8 @@ import datetime
 from collections.abc import Iterator
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from actors.api.cel.cost import COST_MAX, Size, estimate, size_of
-from actors.api.cel.environment import CelError, Program, compile_expression
+from actors.api.cel.environment import CALL_COST_MAX, CelError, compile_expression
+from actors.api.cel.values import NONE, Duration, Optional, OutOfBudget, Timestamp
 from actors.api.errors import Cause
 from actors.api.structural.formats import parse_datetime
 from actors.api.structural.node import DEPTH_MAX, Node, Rule
@@ -23,8 +21,8 @@ from actors.api.structural.validate import ABSENT, at, correlate, has_type, item
 from actors.api.structural.words import escape, parse_duration, uses
 
 VARIABLES = ("self", "oldSelf")
-#: Values that rules may be shown, all rules of an object together.
-_BUDGET = 1_000_000
+#: Of all rules of an object together, in units of cost; showing a value costs one. About a second of work.
+_BUDGET = 2_000_000
 _REASON_WORDS = {
     "FieldValueInvalid": "Invalid value",
     "FieldValueForbidden": "Forbidden",
@@ -51,13 +49,6 @@ def check_rules(value: Any, node: Node, old: Any = ABSENT) -> list[Cause]:
     return found
 
 
-def program_of(rule: Rule, text: str) -> Program:
-    """Raises CelError."""
-    if rule.optional_old_self:
-        text = f"cel.bind(oldSelf, size(oldSelf) > 0 ? optional.of(oldSelf[0]) : optional.none(), ({text}))"
-    return compile_expression(text, VARIABLES)
-
-
 class _Walk:
     """Judges one object; pays for every value shown to a rule."""
 
@@ -66,6 +57,8 @@ class _Walk:
 
     def place(self, value: Any, node: Node, path: str, old: Any, *, root: bool = False) -> Iterator[Cause]:
         if not node.subtree_rules or value is None or not has_type(value, node):
+            return
+        if old is not ABSENT and value == old:
             return
         if node.rules:
             yield from self._judge(value, node, path, old, root)
@@ -81,22 +74,61 @@ class _Walk:
                 yield from self.place(item, node.items, f"{path}[{index}]", known)
 
     def _judge(self, value: Any, node: Node, path: str, old: Any, root: bool) -> Iterator[Cause]:
-        if old is not ABSENT and value == old:
-            return
         shown = self._shown(value, node, DEPTH_MAX, root)
         shown_old = self._shown(old, node, DEPTH_MAX, root) if old is not ABSENT else ABSENT
-        size = size_of([shown, shown_old])
         for rule in node.rules:
-            self._pay(1)
+            data = {"self": shown}
             if rule.optional_old_self:
-                data = {"self": shown, "oldSelf": [] if shown_old is ABSENT else [shown_old]}
-            elif not uses(rule.rule, "oldSelf"):
-                data = {"self": shown}
-            elif shown_old is ABSENT:
+                data["oldSelf"] = NONE if shown_old is ABSENT else Optional(shown_old)
+            elif shown_old is not ABSENT:
+                data["oldSelf"] = shown_old
+            elif uses(rule.rule, "oldSelf"):
                 continue
-            else:
-                data = {"self": shown, "oldSelf": shown_old}
-            yield from _apply(rule, data, size, node, path)
+            yield from self._apply(rule, data, node, path)
+
+    def _apply(self, rule: Rule, data: dict[str, Any], node: Node, path: str) -> Iterator[Cause]:
+        where = path + rule.field_path
+        where = where.removeprefix(".") if not path else where
+        shown_type = node.type or "object"
+        try:
+            verdict = self._evaluate(rule.rule, data)
+        except OutOfBudget:
+            if self.left <= 0:
+                raise _OutOfBudget from None
+            why = "call cost exceeds limit for rule"
+            yield Cause(where, f'Invalid value: "{shown_type}": {why}: {rule.message or rule.rule}')
+            return
+        except CelError as error:
+            yield Cause(where, f'Invalid value: "{shown_type}": {error} evaluating rule: {rule.message or rule.rule}')
+            return
+        if verdict is not True:
+            message = self._message(rule, data)
+            words = _REASON_WORDS[rule.reason]
+            value = f': "{shown_type}"' if rule.reason in ("FieldValueInvalid", "FieldValueDuplicate") else ""
+            told = "" if rule.reason == "FieldValueDuplicate" else f": {message}"
+            yield Cause(where, f"{words}{value}{told}", rule.reason)
+
+    def _evaluate(self, text: str, data: dict[str, Any]) -> Any:
+        """Raises CelError, OutOfBudget."""
+        try:
+            value, cost = compile_expression(text, VARIABLES).spend(data, self.left)
+        except OutOfBudget:
+            self.left -= min(self.left, CALL_COST_MAX)
+            raise
+        self._pay(1 + cost)
+        return value
+
+    def _message(self, rule: Rule, data: dict[str, Any]) -> str:
+        """Of the expression, when it gives one good line; else the fixed one, else the rule itself."""
+        fixed = rule.message or f"failed rule: {rule.rule.strip()}"
+        if not rule.message_expression:
+            return fixed
+        try:
+            told = self._evaluate(rule.message_expression, data)
+        except CelError:
+            return fixed
+        good = isinstance(told, str) and told.strip() and "\n" not in told and len(told) <= 5 * 1024
+        return told.strip() if good else fixed
 
     def _pay(self, values: int) -> None:
         self.left -= values
@@ -161,45 +193,8 @@ def _shown_text(value: str, name: str) -> str | bytes | Timestamp | Duration:
 
 def _timestamp(moment: datetime.datetime) -> Timestamp:
     since = moment - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
+    return Timestamp((since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000)
 
 
 def _duration(length: datetime.timedelta) -> Duration:
-    micros = length // datetime.timedelta(microseconds=1)
-    whole, rest = divmod(abs(micros), 1_000_000)
-    sign = -1 if micros < 0 else 1
-    return Duration(seconds=sign * whole, nanos=sign * rest * 1000)
-
-
-def _apply(rule: Rule, data: dict[str, Any], size: Size, node: Node, path: str) -> Iterator[Cause]:
-    where = path + rule.field_path
-    where = where.removeprefix(".") if not path else where
-    shown_type = node.type or "object"
-    if estimate(rule.rule + rule.message_expression, size) > COST_MAX:
-        why = "actual cost limit exceeded: the object is too large for this rule"
-        yield Cause(where, f'Invalid value: "{shown_type}": {why}: {rule.message or rule.rule}')
-        return
-    try:
-        verdict = program_of(rule, rule.rule).evaluate(data)
-    except CelError as error:
-        yield Cause(where, f'Invalid value: "{shown_type}": {error} evaluating rule: {rule.message or rule.rule}')
-        return
-    if verdict is not True:
-        message = _message(rule, data)
-        words = _REASON_WORDS[rule.reason]
-        value = f': "{shown_type}"' if rule.reason in ("FieldValueInvalid", "FieldValueDuplicate") else ""
-        told = "" if rule.reason == "FieldValueDuplicate" else f": {message}"
-        yield Cause(where, f"{words}{value}{told}", rule.reason)
-
-
-def _message(rule: Rule, data: dict[str, Any]) -> str:
-    """Of the expression, when it gives one good line; else the fixed one, else the rule itself."""
-    fixed = rule.message or f"failed rule: {rule.rule.strip()}"
-    if not rule.message_expression:
-        return fixed
-    try:
-        told = program_of(rule, rule.message_expression).evaluate(data)
-    except CelError:
-        return fixed
-    good = isinstance(told, str) and told.strip() and "\n" not in told and len(told) <= 5 * 1024
-    return told.strip() if good else fixed
+    return Duration(length // datetime.timedelta(microseconds=1) * 1000)

@@ -8,10 +8,12 @@ import datetime
 import re
 import uuid
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-from actors.api.cel.functions.declare import BOOL, LIST, MAP, STRING, Function, member, tagged, untag
+from actors.api.cel.functions.declare import DYN, STRING, Function, member, opaque, traversal
+from actors.api.cel.values import NONE, Optional
 from actors.api.validation.metadata import validate_labels, validate_name, validate_qualified
 
 _Check = Callable[[str], list[str]]
@@ -78,24 +80,31 @@ FORMATS: dict[str, _Check] = {
 }
 
 
-def _validate(value: Any, text: str) -> dict[str, Any]:
-    return tagged("result", FORMATS[untag(value, "format")](text))
+#: Optionals of lists cannot be declared to the compiler: what is answered is of any type to it.
+FORMAT = opaque("kubernetes.NamedFormat")
 
 
-def _result(value: Any) -> list[str]:
-    found = untag(value, "result")
-    if not found:
-        raise ValueError("optional.none() dereference")
-    return list(found)
+@dataclass(slots=True, frozen=True)
+class Format:
+    name: str
+    type_name: ClassVar[str] = "kubernetes.NamedFormat"
 
 
-def _making(name: str) -> Callable[[], Any]:
-    return lambda: tagged("format", name)
+def _validate(value: Format, text: str) -> Optional:
+    found = FORMATS[value.name](text)
+    return Optional(found) if found else NONE
+
+
+def _making(name: str) -> Callable[[], Format]:
+    return lambda: Format(name)
+
+
+def _named(name: str) -> Optional:
+    return Optional(Format(name)) if name in FORMATS else NONE
 
 
 FUNCTIONS = (
-    *(Function(f"format.{name}", (), MAP, _making(name)) for name in FORMATS),
-    member("validate", (MAP, STRING), MAP, _validate),
-    member("hasValue", (MAP,), BOOL, lambda value: bool(untag(value, "result"))),
-    member("value", (MAP,), LIST, _result),
+    *(Function(f"format.{name}", (), FORMAT, _making(name)) for name in FORMATS),
+    Function("format.named", (STRING,), DYN, _named),
+    member("validate", (FORMAT, STRING), DYN, _validate, lambda args: traversal()(args[1:])),
 )

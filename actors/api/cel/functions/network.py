@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import Any, ClassVar
 
-from actors.api.cel.functions.declare import BOOL, DYN, INT, MAP, STRING, Function, member, tagged, untag
+from actors.api.cel.functions.declare import BOOL, INT, STRING, Function, member, opaque, traversal
+from actors.api.cel.values import size_of
+
+IP, CIDR = opaque("net.IP"), opaque("net.CIDR")
 
 _Address = IPv4Address | IPv6Address
 _Network = IPv4Network | IPv6Network
@@ -27,10 +32,12 @@ def _network(text: str) -> _Network:
     return ip_network(text, strict=False)
 
 
-def _can(parse: Callable[[str], Any]) -> Callable[[str], bool]:
-    def check(text: str) -> bool:
+def can(parse: Callable[..., Any]) -> Callable[..., bool]:
+    """Whether it does, without raising ValueError."""
+
+    def check(*args: Any) -> bool:
         try:
-            parse(text)
+            parse(*args)
         except ValueError:
             return False
         return True
@@ -38,29 +45,47 @@ def _can(parse: Callable[[str], Any]) -> Callable[[str], bool]:
     return check
 
 
-def _ip(text: str) -> dict[str, Any]:
-    return tagged("ip", str(_address(text)))
+@dataclass(slots=True, frozen=True)
+class Ip:
+    address: _Address
+    type_name: ClassVar[str] = "net.IP"
+
+    @property
+    def text(self) -> str:
+        return str(self.address)
 
 
-def _cidr(text: str) -> dict[str, Any]:
-    _network(text)
-    return tagged("cidr", text)
+@dataclass(slots=True, frozen=True)
+class Cidr:
+    """`address` is the one that was written; `network` has no bits of a host."""
+
+    address: _Address
+    network: _Network
+    type_name: ClassVar[str] = "net.CIDR"
+
+    @property
+    def text(self) -> str:
+        return f"{self.address}/{self.network.prefixlen}"
 
 
-def _address_of(value: Any) -> _Address:
-    return _address(value if isinstance(value, str) else untag(value, "ip"))
+def _ip(text: str) -> Ip:
+    return Ip(_address(text))
 
 
-def _network_of(value: Any) -> _Network:
-    return _network(value if isinstance(value, str) else untag(value, "cidr"))
+def _cidr(text: str) -> Cidr:
+    return Cidr(_address(text.partition("/")[0]), _network(text))
 
 
-def _asks(question: Callable[[_Address], Any]) -> Callable[[Any], Any]:
-    return lambda value: question(_address_of(value))
+def _asks(question: Callable[[_Address], Any]) -> Callable[[Ip], Any]:
+    return lambda value: question(value.address)
 
 
-def _contains_cidr(outer: Any, inner: Any) -> bool:
-    a, b = _network_of(outer), _network_of(inner)
+def _contains_ip(outer: Cidr, inner: Any) -> bool:
+    return (inner.address if isinstance(inner, Ip) else _address(inner)) in outer.network
+
+
+def _contains_cidr(outer: Cidr, inner: Any) -> bool:
+    a, b = outer.network, inner.network if isinstance(inner, Cidr) else _network(inner)
     return a.version == b.version and b.network_address in a and b.prefixlen >= a.prefixlen
 
 
@@ -74,25 +99,31 @@ def _is_link_local_multicast(address: _Address) -> bool:
     return address in ip_network("224.0.0.0/24" if address.version == 4 else "ff02::/16")
 
 
-def _masked(value: Any) -> dict[str, Any]:
-    return tagged("cidr", str(_network_of(value)))
+def _masked(value: Cidr) -> Cidr:
+    return Cidr(value.network.network_address, value.network)
+
+
+def _contains_cost(args: Sequence[Any]) -> int:
+    return 4 + math.ceil(size_of(args[1]) / 10)
 
 
 FUNCTIONS = (
-    Function("ip", (STRING,), MAP, _ip),
-    Function("isIP", (STRING,), BOOL, _can(_address)),
-    Function("ip.isCanonical", (STRING,), BOOL, lambda text: str(_address(text)) == text),
-    Function("cidr", (STRING,), MAP, _cidr),
-    Function("isCIDR", (STRING,), BOOL, _can(_network)),
-    member("family", (MAP,), INT, _asks(lambda address: address.version)),
-    member("isUnspecified", (MAP,), BOOL, _asks(lambda address: address.is_unspecified)),
-    member("isLoopback", (MAP,), BOOL, _asks(lambda address: address.is_loopback)),
-    member("isLinkLocalMulticast", (MAP,), BOOL, _asks(_is_link_local_multicast)),
-    member("isLinkLocalUnicast", (MAP,), BOOL, _asks(lambda address: address.is_link_local)),
-    member("isGlobalUnicast", (MAP,), BOOL, _asks(_is_global_unicast)),
-    member("containsIP", (MAP, DYN), BOOL, lambda outer, inner: _address_of(inner) in _network_of(outer)),
-    member("containsCIDR", (MAP, DYN), BOOL, _contains_cidr),
-    member("ip", (MAP,), MAP, lambda value: tagged("ip", str(untag(value, "cidr")).partition("/")[0])),
-    member("masked", (MAP,), MAP, _masked),
-    member("prefixLength", (MAP,), INT, lambda value: _network_of(value).prefixlen),
+    Function("ip", (STRING,), IP, _ip, cost=traversal()),
+    Function("isIP", (STRING,), BOOL, can(_address), cost=traversal()),
+    Function("ip.isCanonical", (STRING,), BOOL, lambda text: str(_address(text)) == text, cost=traversal(0.2)),
+    Function("cidr", (STRING,), CIDR, _cidr, cost=traversal()),
+    Function("isCIDR", (STRING,), BOOL, can(_network), cost=traversal()),
+    member("family", (IP,), INT, _asks(lambda address: address.version)),
+    member("isUnspecified", (IP,), BOOL, _asks(lambda address: address.is_unspecified)),
+    member("isLoopback", (IP,), BOOL, _asks(lambda address: address.is_loopback)),
+    member("isLinkLocalMulticast", (IP,), BOOL, _asks(_is_link_local_multicast)),
+    member("isLinkLocalUnicast", (IP,), BOOL, _asks(lambda address: address.is_link_local)),
+    member("isGlobalUnicast", (IP,), BOOL, _asks(_is_global_unicast)),
+    *(member("containsIP", (CIDR, inner), BOOL, _contains_ip, _contains_cost) for inner in (IP, STRING)),
+    *(member("containsCIDR", (CIDR, inner), BOOL, _contains_cidr, _contains_cost) for inner in (CIDR, STRING)),
+    member("ip", (CIDR,), IP, lambda value: Ip(value.address)),
+    member("masked", (CIDR,), CIDR, _masked),
+    member("prefixLength", (CIDR,), INT, lambda value: value.network.prefixlen),
+    Function("string", (IP,), STRING, lambda value: value.text),
+    Function("string", (CIDR,), STRING, lambda value: value.text),
 )

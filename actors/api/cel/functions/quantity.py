@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
-from actors.api.cel.functions.declare import BOOL, DOUBLE, DYN, INT, MAP, STRING, Function, member, tagged, untag
+from actors.api.cel.functions.declare import BOOL, DOUBLE, INT, STRING, Function, member, opaque, traversal
+
+QUANTITY = opaque("kubernetes.Quantity")
 
 _QUANTITY = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|n|u|m|k|M|G|T|P|E|[eE][+-]?\d{1,3}|)")
 _SUFFIXES = {
@@ -27,9 +31,14 @@ def parse(text: str) -> Decimal:
     return Decimal(number) * (_SUFFIXES[suffix] if suffix in _SUFFIXES else Decimal(f"1{suffix}"))
 
 
-def _quantity(text: str) -> dict[str, Any]:
-    parse(text)
-    return tagged("quantity", text)
+@dataclass(slots=True, frozen=True)
+class Quantity:
+    value: Decimal
+    type_name: ClassVar[str] = "kubernetes.Quantity"
+
+
+def _quantity(text: str) -> Quantity:
+    return Quantity(parse(text))
 
 
 def _is_quantity(text: str) -> bool:
@@ -40,37 +49,40 @@ def _is_quantity(text: str) -> bool:
     return True
 
 
-def _of(value: Any) -> Decimal:
-    return Decimal(value) if isinstance(value, int) else parse(untag(value, "quantity"))
-
-
-def _result(value: Decimal) -> dict[str, Any]:
-    return tagged("quantity", format(value, "f")[:_CHARS_MAX])
-
-
-def _is_integer(value: Any) -> bool:
-    number = _of(value)
+def _is_integer(quantity: Quantity) -> bool:
+    number = quantity.value
     return number == number.to_integral_value() and -(2**63) <= number < 2**63
 
 
-def _as_integer(value: Any) -> int:
-    if not _is_integer(value):
+def _as_integer(quantity: Quantity) -> int:
+    if not _is_integer(quantity):
         raise ValueError("cannot convert value to integer")
-    return int(_of(value))
+    return int(quantity.value)
 
 
-def _compare(a: Any, b: Any) -> int:
-    left, right = _of(a), _of(b)
-    return (left > right) - (left < right)
+def _sign(number: Decimal) -> int:
+    return (number > 0) - (number < 0)
 
 
+def _both(operate: Callable[[Decimal, Decimal], Any]) -> Callable[[Quantity, Any], Any]:
+    """With another quantity or an integer."""
+    return lambda a, b: operate(a.value, b.value if isinstance(b, Quantity) else Decimal(b))
+
+
+_ADD = _both(lambda a, b: Quantity(a + b))
+_SUB = _both(lambda a, b: Quantity(a - b))
 FUNCTIONS = (
-    Function("quantity", (STRING,), MAP, _quantity),
-    Function("isQuantity", (STRING,), BOOL, _is_quantity),
-    member("sign", (MAP,), INT, lambda value: _compare(value, 0)),
-    member("isInteger", (MAP,), BOOL, _is_integer),
-    member("asInteger", (MAP,), INT, _as_integer),
-    member("asApproximateFloat", (MAP,), DOUBLE, lambda value: float(_of(value))),
-    member("add", (MAP, DYN), MAP, lambda a, b: _result(_of(a) + _of(b))),
-    member("sub", (MAP, DYN), MAP, lambda a, b: _result(_of(a) - _of(b))),
+    Function("quantity", (STRING,), QUANTITY, _quantity, cost=traversal()),
+    Function("isQuantity", (STRING,), BOOL, _is_quantity, cost=traversal()),
+    member("sign", (QUANTITY,), INT, lambda quantity: _sign(quantity.value)),
+    member("isInteger", (QUANTITY,), BOOL, _is_integer),
+    member("asInteger", (QUANTITY,), INT, _as_integer),
+    member("asApproximateFloat", (QUANTITY,), DOUBLE, lambda quantity: float(quantity.value)),
+    member("add", (QUANTITY, QUANTITY), QUANTITY, _ADD),
+    member("add", (QUANTITY, INT), QUANTITY, _ADD),
+    member("sub", (QUANTITY, QUANTITY), QUANTITY, _SUB),
+    member("sub", (QUANTITY, INT), QUANTITY, _SUB),
+    member("compareTo", (QUANTITY, QUANTITY), INT, _both(lambda a, b: _sign(a - b))),
+    member("isGreaterThan", (QUANTITY, QUANTITY), BOOL, _both(lambda a, b: a > b)),
+    member("isLessThan", (QUANTITY, QUANTITY), BOOL, _both(lambda a, b: a < b)),
 )

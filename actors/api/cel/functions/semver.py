@@ -1,12 +1,15 @@
-"""`semver("1.2.3").isLessThan(semver("2.0.0"))`, and the comparisons that quantities share with versions."""
+"""`semver("1.2.3").isLessThan(semver("2.0.0"))` (apiserver pkg/cel/library/semverlib.go)."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from actors.api.cel.functions import quantity
-from actors.api.cel.functions.declare import BOOL, INT, MAP, STRING, Function, member, tagged, untag
+from actors.api.cel.functions.declare import BOOL, INT, STRING, Function, member, opaque, traversal
+from actors.api.cel.functions.network import can
+
+SEMVER = opaque("kubernetes.Semver")
 
 _SEMVER = re.compile(
     r"(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})\.(0|[1-9]\d{0,17})(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
@@ -25,33 +28,36 @@ def parse(text: str) -> _Order:
     return int(match[1]), int(match[2]), int(match[3]), not words, prerelease
 
 
-def _is_semver(text: str) -> bool:
-    try:
-        parse(text)
-    except ValueError:
-        return False
-    return True
+@dataclass(slots=True, frozen=True)
+class Semver:
+    order: _Order
+    type_name: ClassVar[str] = "kubernetes.Semver"
 
 
-def _semver(text: str) -> dict[str, Any]:
-    parse(text)
-    return tagged("semver", text)
+def _semver(text: str, normalize: bool = False) -> Semver:
+    return Semver(parse(_normalized(text) if normalize else text))
 
 
-def _compare(a: Any, b: Any) -> int:
-    if isinstance(a, dict) and "@quantity" in a:
-        return quantity._compare(a, b)
-    left, right = parse(untag(a, "semver")), parse(untag(b, "semver"))
-    return (left > right) - (left < right)
+def _normalized(text: str) -> str:
+    """`v1.02` -> `1.2.0`: without the v, without leading zeros, with three numbers."""
+    core, sign, rest = re.fullmatch(r"([^-+]*)([-+]?)(.*)", text.removeprefix("v"), re.S).groups()  # type: ignore[union-attr]
+    numbers = [part.lstrip("0") or "0" if part.isdigit() else part for part in core.split(".")]
+    return ".".join(numbers + ["0"] * (3 - len(numbers))) + sign + rest
+
+
+def _compare(a: Semver, b: Semver) -> int:
+    return (a.order > b.order) - (a.order < b.order)
 
 
 FUNCTIONS = (
-    Function("semver", (STRING,), MAP, _semver),
-    Function("isSemver", (STRING,), BOOL, _is_semver),
-    member("major", (MAP,), INT, lambda value: parse(untag(value, "semver"))[0]),
-    member("minor", (MAP,), INT, lambda value: parse(untag(value, "semver"))[1]),
-    member("patch", (MAP,), INT, lambda value: parse(untag(value, "semver"))[2]),
-    member("compareTo", (MAP, MAP), INT, _compare),
-    member("isGreaterThan", (MAP, MAP), BOOL, lambda a, b: _compare(a, b) > 0),
-    member("isLessThan", (MAP, MAP), BOOL, lambda a, b: _compare(a, b) < 0),
+    Function("semver", (STRING,), SEMVER, _semver, cost=traversal()),
+    Function("semver", (STRING, BOOL), SEMVER, _semver, cost=traversal()),
+    Function("isSemver", (STRING,), BOOL, can(_semver), cost=traversal()),
+    Function("isSemver", (STRING, BOOL), BOOL, can(_semver), cost=traversal()),
+    member("major", (SEMVER,), INT, lambda version: version.order[0]),
+    member("minor", (SEMVER,), INT, lambda version: version.order[1]),
+    member("patch", (SEMVER,), INT, lambda version: version.order[2]),
+    member("compareTo", (SEMVER, SEMVER), INT, _compare),
+    member("isGreaterThan", (SEMVER, SEMVER), BOOL, lambda a, b: _compare(a, b) > 0),
+    member("isLessThan", (SEMVER, SEMVER), BOOL, lambda a, b: _compare(a, b) < 0),
 )
