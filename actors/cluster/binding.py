@@ -19,7 +19,7 @@ import ray
 
 from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
-from actors.cluster.handles import RayCluster, RayNodes, near_store, ray_store
+from actors.cluster.handles import RayCluster, RayNodes, near_store, ray_store, replica
 from actors.cluster.home import Home
 from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPERVISOR, ActorSpec
 
@@ -42,7 +42,8 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
         case name if name == STORE:
             return "actors.store.actor", "StoreActor", (config.store, str(home.store), None, str(home.store_line))
         case name if name == GATEWAY:
-            return "actors.gateway.actor", "GatewayActor", (config.gateway, store, RayNodes(), RayCluster())
+            mirror = replica(f"system:{spec.name}", home.store_line)
+            return "actors.gateway.actor", "GatewayActor", (config.gateway, mirror, RayNodes(), RayCluster())
         case name if name == SCHEDULER:
             return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, store)
         case name if name == CONTROLLERS:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from typing import Protocol
 
 from actors.reconcile.watch import Selection, WatchBatch
-from actors.store.engine import Engine
 from actors.store.matching import matcher_of
+
+
+class Readable(Protocol):
+    """An engine, or whatever else holds a log."""
+
+    @property
+    def revision(self) -> int: ...
+
+    def changes(self, selection: Selection, since: int) -> WatchBatch:
+        """Raises Expired, BadRequest."""
+        ...
 
 
 class News:
@@ -31,17 +42,17 @@ class News:
         self._ended = True
         self.tell_all()
 
-    async def wait_changes(self, engine: Engine, selection: Selection, since: int, timeout_ms: int) -> WatchBatch:
+    async def wait_changes(self, log: Readable, selection: Selection, since: int, timeout_ms: int) -> WatchBatch:
         """The changes after `since`; waits for the first one. Raises Expired, BadRequest."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
         topic = matcher_of(selection).topic
         while True:
-            batch = engine.changes(selection, since)
+            batch = log.changes(selection, since)
             left = deadline - loop.time()
             if batch.events or left <= 0 or self._ended:
                 return batch
-            if batch.revision < engine.revision:
+            if batch.revision < log.revision:
                 await asyncio.sleep(0)
             else:
                 await self._wait(topic, left)

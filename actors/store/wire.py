@@ -15,6 +15,7 @@ from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply
 from actors.reconcile.watch import Selection, WatchBatch
 from actors.store.port import History, Page
+from actors.store.record import Record
 
 T = TypeVar("T")
 
@@ -113,6 +114,11 @@ def decode_page(blob: bytes) -> Page:
 
 def decode_revision(blob: bytes) -> int:
     return decode_result(blob, int)
+
+
+def decode_records(blob: bytes) -> tuple[Record, ...]:
+    """What followers are pushed."""
+    return decode_call(blob, tuple[Record, ...])
 
 
 def decode_history(blob: bytes) -> History:

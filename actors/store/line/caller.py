@@ -11,6 +11,7 @@ import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from actors.api.errors import InternalError, Unavailable
 from actors.store import wire
@@ -41,6 +42,10 @@ class StoreLine:
             return await self._otherwise(method, blob, timeout_ms)
         async with asyncio.timeout(timeout_ms / 1000):
             return await line.ask(_NUMBER_OF[method], blob)
+
+    async def is_there(self) -> bool:
+        """Whether somebody listens."""
+        return (self._line or await self._open()) is not None
 
     async def follow(self, since: int, take: Callable[[bytes], None]) -> None:
         """Has every blob of records after `since` taken, at once as it comes, until the line breaks.
@@ -108,8 +113,7 @@ class _Line(asyncio.Protocol):
             self._waiting.pop(number, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None

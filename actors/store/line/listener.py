@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 from actors.api.errors import ApiError
 from actors.store import wire
@@ -63,8 +64,7 @@ class _Line(asyncio.Protocol):
         self._following = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._lines.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

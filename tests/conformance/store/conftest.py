@@ -19,6 +19,7 @@ from actors.store.engine import Engine
 from actors.store.ids import RandomIds
 from actors.store.line.caller import StoreLine
 from actors.store.local import LocalStore, read_clock
+from actors.store.replica import Replica
 from actors.store.server import StoreServer
 
 
@@ -33,7 +34,9 @@ class ActorCall:
         return answer
 
 
-@pytest.fixture(params=["local-memory", "local-sqlite", "server-memory", "client-of-actor", "client-over-a-line"])
+@pytest.fixture(
+    params=["local-memory", "local-sqlite", "server-memory", "client-of-actor", "client-over-a-line", "replica"]
+)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     path = str(tmp_path / "log.db")
     if request.param.startswith("local"):
@@ -51,7 +54,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await actor.close()
     else:
         async with listening(tmp_path) as line:
-            yield StoreClient(StoreLine(line, refuse))
+            source = StoreLine(line, refuse)
+            client = StoreClient(source)
+            mirror = Replica(client, source)
+            yield client if request.param == "client-over-a-line" else mirror
+            await mirror.close()
 
 
 Reopen = Callable[[], Backend]
