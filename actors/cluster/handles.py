@@ -18,15 +18,19 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 from actors.api.errors import ApiError, InternalError, Unavailable
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.streams import StreamRequest, StreamTicket
 from actors.api.usage import NodeUsage
 from actors.cluster.topology import CONTROL_PLANE, NODELET_PREFIX, RAY_NAMESPACE, STORE
 from actors.gateway.port import ActorHealth
+from actors.nodelet.streams.endpoint import redeem
+from actors.nodelet.streams.frames import Frames
 from actors.store.client import StoreClient
 from actors.store.line.caller import StoreLine
 from actors.store.replica import Replica
 
 LOG_SLACK_MS = 5_000
 IMAGE_SLACK_MS = 10_000
+STREAM_MS = 10_000
 HEALTH_MS = 1_500
 USAGE_MS = 3_000
 #: The list of nodelets is asked for at most so often.
@@ -108,6 +112,15 @@ class RayNodes:
 
     async def usage(self, node: str) -> NodeUsage:
         return msgspec.msgpack.decode(await self._ask(node, "usage", None, USAGE_MS), type=NodeUsage)
+
+    async def open_stream(self, node: str, request: StreamRequest) -> Frames:
+        answer = await self._ask(node, "open_stream", request, STREAM_MS)
+        ticket = msgspec.msgpack.decode(answer, type=StreamTicket)
+        try:
+            return await redeem(ticket)
+        except (OSError, TimeoutError) as error:
+            where = f"{ticket.address}:{ticket.port}"
+            raise Unavailable(f"the node {node} cannot be reached for streams at {where}: {error}") from error
 
     async def _ask(self, node: str, method: str, request: object, timeout_ms: int) -> bytes:
         call = self._calls.setdefault(node, ActorCall(NODELET_PREFIX + node))

@@ -31,6 +31,7 @@ from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
+from actors.gateway.streams.pod import open_exec
 from actors.gateway.target import Target, parse_target
 from actors.gateway.token_requests import create_token
 from actors.gateway.watching import watch_objects
@@ -62,6 +63,8 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
     ("binding", "create"): create_binding,
     ("token", "create"): create_token,
     ("eviction", "create"): create_eviction,
+    ("exec", "get"): open_exec,
+    ("exec", "create"): open_exec,
 }
 
 

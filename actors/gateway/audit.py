@@ -176,9 +176,9 @@ class Entry:
         found.identify(self._asking, self._user, target, asked)
         return found
 
-    def started(self) -> None:
+    def started(self, code: int = 200) -> None:
         """A reply of unknown length begins."""
-        self._write(STARTED, code=200)
+        self._write(STARTED, code)
 
     def completed(self, code: int, answer: bytes = b"", message: str = "", reason: str = "") -> None:
         self._write(COMPLETE, code, answer, message, reason)

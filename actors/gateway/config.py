@@ -59,6 +59,7 @@ class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`address` is what kubeconfigs name (default: the loopback address); `sans` are further names of the server.
 
+    `stream_idle_seconds`: an exec, attach or port-forward without a byte for so long is ended.
     `home` is where pki/ and kubeconfig live (default: $RAYPOD_HOME, else ~/.raypod). `port` 0 takes a free one.
     """
 
@@ -77,6 +78,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     idle_seconds: int = 300
     write_stall_seconds: int = 60
     watch_seconds_max: int = 3600
+    stream_idle_seconds: int = 4 * 3600
     connections_max: int = 4096
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -10,8 +11,14 @@ from actors.api.clock import parse_time
 from actors.api.errors import ApiError, NotFound, Unavailable
 from actors.api.images import ImageProgress, ImageReply, ImageRequest, ImageSummary
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.streams import StreamRequest
 from actors.api.usage import NodeUsage
 from actors.gateway.port import ActorHealth
+from actors.nodelet.streams.endpoint import run_stream
+from actors.nodelet.streams.frames import Frames, memory_pair
+from actors.nodelet.streams.session import failure_status, send_status
+from actors.plugins.errors import PluginError
+from actors.plugins.runtime.port import Connection, Streams
 
 _POLL_SECONDS = 0.01
 
@@ -37,6 +44,10 @@ class FakeNodes:
         self.failures: list[ApiError] = []
         self.requests: list[LogRequest] = []
         self._pulls: set[tuple[str, str]] = set()
+        self.opened: list[StreamRequest] = []
+        #: What a stream is of, or why there is none.
+        self.streams: Callable[[StreamRequest], Streams | Connection] = _no_stream
+        self._serving: set[asyncio.Task[None]] = set()
 
     def log(self, node: str, namespace: str, pod: str, container: str) -> FakeLog:
         return self.logs.setdefault((node, namespace, pod, container), FakeLog())
@@ -95,9 +106,30 @@ class FakeNodes:
         self.images[node][reference] = image
         return ImageReply(images=(image,))
 
+    async def open_stream(self, node: str, request: StreamRequest) -> Frames:
+        self._check_there(node)
+        self.opened.append(request)
+        ours, theirs = memory_pair()
+        task = asyncio.create_task(self._serve(theirs, request))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        return ours
+
+    async def _serve(self, frames: Frames, request: StreamRequest) -> None:
+        try:
+            await run_stream(frames, request, self.streams(request))
+        except (ApiError, PluginError) as error:
+            await send_status(frames, failure_status(error))
+        finally:
+            await frames.close()
+
     def _check_there(self, node: str) -> None:
         if node in self.away:
             raise Unavailable(f"node {node} does not answer")
+
+
+def _no_stream(request: StreamRequest) -> Streams | Connection:
+    raise NotFound(f'container not found ("{request.container}")')
 
 
 def _is_since(line: bytes, since_ms: int) -> bool:

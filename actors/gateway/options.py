@@ -13,7 +13,8 @@ import msgspec
 from actors.api.errors import BadRequest, Cause, Invalid
 
 Query = Mapping[str, Sequence[str]]
-_PARAMETERS_MAX = 100
+#: Each word of a command to execute is one.
+_PARAMETERS_MAX = 4096
 _LIMIT_MAX = 100_000
 
 

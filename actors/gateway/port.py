@@ -14,7 +14,9 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.logs import LogChunk, LogRequest
+from actors.api.streams import StreamRequest
 from actors.api.usage import NodeUsage
+from actors.nodelet.streams.frames import Frames
 
 
 class NodesPort(Protocol):
@@ -30,6 +32,13 @@ class NodesPort(Protocol):
 
     async def usage(self, node: str) -> NodeUsage:
         """What it and its containers use now. Raises Unavailable (also when it has just begun to measure)."""
+        ...
+
+    async def open_stream(self, node: str, request: StreamRequest) -> Frames:
+        """The gateway's end of a stream; what cannot be started is told on it. Closing it ends what was started.
+
+        Raises NotFound (no such pod or running container there), TooManyRequests, Unavailable.
+        """
         ...
 
 

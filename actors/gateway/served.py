@@ -35,6 +35,7 @@ SUBRESOURCES: dict[str, Subresource] = {
     "finalize": Subresource(("update",)),
     "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1"),
     "log": Subresource(("get",)),
+    "exec": Subresource(("create", "get"), "PodExecOptions", "", "v1"),
 }
 
 #: Kinds that are answered from what the gateway knows of the client; none of them is kept.

@@ -21,6 +21,7 @@ from actors.api.clock import Millis
 from actors.api.errors import ApiError, Unavailable
 from actors.api.images import ImageRequest
 from actors.api.logs import LogRequest
+from actors.api.streams import StreamRequest
 from actors.nodelet.attempts import MESSAGE_POLICY_LABEL
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
@@ -31,11 +32,13 @@ from actors.nodelet.image_desk import ImageDesk
 from actors.nodelet.log_reader import LogReader
 from actors.nodelet.peers import follow_peers
 from actors.nodelet.pod_range import claim_pod_cidr
+from actors.nodelet.streams.endpoint import StreamEndpoint
+from actors.nodelet.streams.target import find_target, open_target
 from actors.nodelet.usage import UsageDesk
 from actors.plugins.device.port import Device
 from actors.plugins.errors import PluginError
 from actors.plugins.registry import OwnProcesses, Plugins, PluginSettings, build_plugins
-from actors.plugins.runtime.port import ContainerState, ContainerStatus
+from actors.plugins.runtime.port import Connection, ContainerState, ContainerStatus, Streams
 from actors.store.loop import run_core
 from actors.store.port import StorePort
 
@@ -82,6 +85,7 @@ class NodeletActor:
         self._given = plugins
         self._core = NodeletCore(node_name, self._config)
         self._logs = LogReader(self._state / "logs", self._is_live)
+        self._streams = StreamEndpoint(self._address, config.stream_port, self._state, self._open_stream)
         self._nudge, self._stop, self._stopped = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._stopped.set()
         self._plugins: Plugins | None = None
@@ -118,6 +122,7 @@ class NodeletActor:
                 for task in beside:
                     task.cancel()
         finally:
+            await self._streams.close()
             await executor.close()
 
     def _beside(self, executor: Executor, plugins: Plugins) -> tuple[Coroutine[Any, Any, None], ...]:
@@ -145,6 +150,22 @@ class NodeletActor:
         if self._meter is None:
             raise Unavailable(f"the node {self._name} is starting", retry_after_seconds=1)
         return msgspec.msgpack.encode(await self._meter.read())
+
+    async def open_stream(self, blob: bytes) -> bytes:
+        """StreamRequest -> StreamTicket. Raises BadRequest, NotFound, TooManyRequests, Unavailable."""
+        request = msgspec.msgpack.decode(blob, type=StreamRequest)
+        if self._plugins is None:
+            raise Unavailable(f"the node {self._name} is starting", retry_after_seconds=1)
+        find_target(self._core.records, request)
+        try:
+            return msgspec.msgpack.encode(await self._streams.issue(request))
+        except OSError as error:
+            raise Unavailable(f"the node {self._name} cannot listen for streams: {error}") from error
+
+    async def _open_stream(self, request: StreamRequest) -> Streams | Connection:
+        if self._plugins is None:
+            raise Unavailable(f"the node {self._name} is starting", retry_after_seconds=1)
+        return await open_target(self._plugins.runtime, find_target(self._core.records, request), request)
 
     async def health(self) -> dict[str, Any]:
         """For `raypod status`: what runs here, and what keeps it from running more."""

@@ -27,6 +27,7 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     pod_pids_max: int = 16_384
     labels: dict[str, str] = {}
     api_env: dict[str, str] = {}
+    stream_port: int = 0
 
     lease_renew_ms: Millis = 2_000
     lease_duration_seconds: int = 40

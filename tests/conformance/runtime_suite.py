@@ -11,15 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import pytest
 from runtime_stand_ins import CountingNetwork, StaticImages
 
 from actors.plugins.errors import PluginError
 from actors.plugins.runtime.fake import FOREVER, Script
 from actors.plugins.runtime.port import (
+    STDOUT,
+    Connection,
     ContainerSpec,
     ContainerState,
     ContainerStatus,
+    ExecResult,
+    ExecSpec,
     Resources,
     RuntimePort,
     SandboxSpec,
@@ -40,6 +45,10 @@ class Subject(Protocol):
 
     async def reopen(self) -> RuntimePort: ...
     def command(self, script: Script) -> tuple[str, ...]: ...
+    def listen(self, sandbox_id: str, port: int) -> tuple[str, ...]:
+        """The command of a container that accepts connections there, one after the other, and echoes."""
+        ...
+
     def read_log(self, path: str) -> str: ...
 
 
@@ -301,6 +310,136 @@ class RuntimeSuite:
         await again.stop_container(running.spec.id, 5_000)
         assert (await again.container_status(running.spec.id)).exit_code == 143
         assert (await again.start_container(created.spec.id)).state is not ContainerState.CREATED
+
+    # Streams
+
+    @pytest.fixture
+    async def running(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> str:
+        return (await _run(subject.runtime, spec_of(Script(run_ms=FOREVER)))).spec.id
+
+    async def test_exec_runs_a_command_to_its_end(self, subject: Subject, running: str) -> None:
+        command = subject.command(Script(stdout=("one", "two"), stderr=("oops",), exit_code=7))
+        result = await subject.runtime.exec_sync(ExecSpec(container_id=running, command=command), 20_000)
+        assert result == ExecResult(exit_code=7, stdout=b"one\ntwo\n", stderr=b"oops\n")
+        status = await subject.runtime.container_status(running)
+        assert status.state is ContainerState.RUNNING
+
+    async def test_exec_output_is_bounded(self, subject: Subject, running: str) -> None:
+        spec = ExecSpec(container_id=running, command=subject.command(Script(stdout=("x" * 50,) * 20)))
+        result = await subject.runtime.exec_sync(spec, 20_000, output_bytes_max=100)
+        assert (result.exit_code, len(result.stdout)) == (0, 100)
+
+    async def test_exec_that_lasts_too_long_is_ended(self, subject: Subject, running: str) -> None:
+        spec = ExecSpec(container_id=running, command=subject.command(Script(run_ms=FOREVER)))
+        with pytest.raises(PluginError, match="did not end within 200 ms") as caught:
+            await subject.runtime.exec_sync(spec, 200)
+        assert caught.value.reason == "DeadlineExceeded"
+
+    async def test_exec_of_no_such_command(self, subject: Subject, running: str) -> None:
+        with pytest.raises(PluginError, match="not found") as caught:
+            await subject.runtime.exec(ExecSpec(container_id=running, command=subject.command(Script(start_error=127))))
+        assert (caught.value.reason, caught.value.retryable) == ("ExecError", False)
+
+    async def test_exec_where_nothing_runs(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
+        command = subject.command(Script())
+        with pytest.raises(PluginError) as unknown:
+            await subject.runtime.exec(ExecSpec(container_id="unknown", command=command))
+        assert unknown.value.reason == "NotFound"
+        created = await subject.runtime.create_container(spec_of(Script()))
+        with pytest.raises(PluginError) as early:
+            await subject.runtime.exec(ExecSpec(container_id=created.spec.id, command=command))
+        ended = await _run_to_exit(subject.runtime, spec_of(Script()))
+        with pytest.raises(PluginError) as late:
+            await subject.runtime.exec(ExecSpec(container_id=ended.spec.id, command=command))
+        assert (early.value.reason, late.value.reason) == ("NotRunning", "NotRunning")
+
+    async def test_exec_input_goes_in_and_its_end_too(self, subject: Subject, running: str) -> None:
+        spec = ExecSpec(container_id=running, command=subject.command(Script(echo=True)), stdin=True)
+        streams = await subject.runtime.exec(spec)
+        await streams.write(b"said\n")
+        assert await streams.read() == (STDOUT, b"said\n")
+        await streams.close_stdin()
+        await streams.close_stdin()
+        assert await streams.read() is None
+        assert await streams.wait() == 0
+        await streams.write(b"to nobody")
+        await streams.close()
+        await streams.close()
+
+    async def test_exec_without_input_finds_it_at_its_end(self, subject: Subject, running: str) -> None:
+        streams = await subject.runtime.exec(ExecSpec(container_id=running, command=subject.command(Script(echo=True))))
+        assert await streams.read() is None
+        assert await streams.wait() == 0
+        await streams.close()
+
+    async def test_a_client_that_does_not_read_holds_the_process_up(self, subject: Subject, running: str) -> None:
+        """What is written is taken only as fast as it is read, and nothing of it is lost."""
+        spec = ExecSpec(container_id=running, command=subject.command(Script(echo=True)), stdin=True)
+        streams = await subject.runtime.exec(spec)
+        text = bytes(range(256)) * 16_000
+        taken = 0
+
+        async def write() -> None:
+            nonlocal taken
+            for at in range(0, len(text), 32_000):
+                await streams.write(text[at : at + 32_000])
+                taken = at
+            await streams.close_stdin()
+
+        writing = asyncio.create_task(write())
+        await asyncio.sleep(0.5)
+        assert taken < 1_000_000
+        seen = bytearray()
+        while (found := await streams.read()) is not None:
+            seen += found[1]
+        await writing
+        assert seen == text
+        await streams.close()
+
+    async def test_exec_with_a_terminal(self, subject: Subject, running: str) -> None:
+        spec = ExecSpec(
+            container_id=running,
+            command=subject.command(Script(stdout=("out",), stderr=("err",), exit_code=3)),
+            tty=True,
+        )
+        streams = await subject.runtime.exec(spec)
+        await streams.resize(120, 40)
+        seen = b""
+        while (found := await streams.read()) is not None:
+            assert found[0] == STDOUT
+            seen += found[1]
+        assert (seen, await streams.wait()) == (b"out\r\nerr\r\n", 3)
+        await streams.close()
+
+    async def test_port_forward(
+        self, subject: Subject, sandbox: SandboxSpec, spec_of: Callable[..., ContainerSpec]
+    ) -> None:
+        command = subject.listen(sandbox.id, 8080)
+        spec = msgspec.structs.replace(spec_of(Script(run_ms=FOREVER)), command=command)
+        await _run(subject.runtime, spec)
+        connection = await _connect(subject.runtime, sandbox.id, 8080)
+        await connection.write(b"hello")
+        assert await connection.read() == b"hello"
+        await connection.close_write()
+        assert await connection.read() == b""
+        await connection.close()
+
+    async def test_port_forward_to_nobody(self, subject: Subject, sandbox: SandboxSpec) -> None:
+        with pytest.raises(PluginError, match=r"127\.0\.0\.1:9: connect: connection refused") as caught:
+            await subject.runtime.port_forward(sandbox.id, 9)
+        assert caught.value.reason == "ConnectionRefused"
+        with pytest.raises(PluginError) as unknown:
+            await subject.runtime.port_forward("unknown", 9)
+        assert unknown.value.reason == "NotFound"
+
+
+async def _connect(runtime: RuntimePort, sandbox_id: str, port: int) -> Connection:
+    for _ in range(400):
+        try:
+            return await runtime.port_forward(sandbox_id, port)
+        except PluginError:
+            await asyncio.sleep(0.05)
+    raise TimeoutError(f"nobody listens on {port}")
 
 
 async def _run(runtime: RuntimePort, spec: ContainerSpec) -> ContainerStatus:

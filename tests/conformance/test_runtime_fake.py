@@ -9,8 +9,8 @@ from runtime_stand_ins import CountingNetwork, StaticImages
 from runtime_suite import EMPTY_IMAGE, IMAGE, RuntimeSuite
 
 from actors.plugins.image.port import ImageConfig
-from actors.plugins.runtime.fake import FakeMachine, FakeRuntime, Script
-from actors.plugins.runtime.port import ContainerSpec, RuntimePort
+from actors.plugins.runtime.fake import FOREVER, FakeMachine, FakeRuntime, Script
+from actors.plugins.runtime.port import ContainerSpec, ExecSpec, RuntimePort
 
 
 class FakeSubject:
@@ -23,10 +23,19 @@ class FakeSubject:
         self.runtime: RuntimePort = self._open()
 
     def _open(self) -> FakeRuntime:
-        return FakeRuntime(self.machine, self.images, self.network, lambda: next(self._clock), self._script_of)
+        return FakeRuntime(
+            self.machine, self.images, self.network, lambda: next(self._clock), self._script_of, execs=self._exec_of
+        )
 
     def _script_of(self, spec: ContainerSpec) -> Script:
         return self._scripts[spec.command]
+
+    def _exec_of(self, spec: ContainerSpec, asked: ExecSpec) -> Script:
+        return self._scripts[asked.command]
+
+    def listen(self, sandbox_id: str, port: int) -> tuple[str, ...]:
+        self.machine.listening.add((sandbox_id, port))
+        return self.command(Script(run_ms=FOREVER))
 
     async def reopen(self) -> RuntimePort:
         self.runtime = self._open()

@@ -18,6 +18,16 @@ from actors.plugins.runtime.port import RuntimePort
 
 _EAT_MEMORY = "import os\nkept = []\nwhile True: kept.append(os.urandom(1 << 20))"
 
+_ECHO = """
+import socket
+with socket.create_server(("127.0.0.1", {port})) as server:
+    while True:
+        peer, _ = server.accept()
+        while data := peer.recv(65536):
+            peer.sendall(data)
+        peer.close()
+"""
+
 
 class NativeSubject:
     def __init__(self, root: Path) -> None:
@@ -41,6 +51,8 @@ class NativeSubject:
         """A shell script that behaves so. As pid 1 it must trap SIGTERM to feel it."""
         if script.start_error:
             return ("no-such-command",)
+        if script.echo:
+            return ("/bin/cat",)
         if script.oom:
             return ("/usr/bin/python3", "-c", _EAT_MEMORY)
         lines = ["trap '' TERM" if script.ignores_stop else "trap 'exit 143' TERM"]
@@ -52,6 +64,9 @@ class NativeSubject:
             lines.append("while :; do sleep 1000 & wait; done")
         lines.append(f"exit {script.exit_code}")
         return ("/bin/sh", "-c", "\n".join(lines))
+
+    def listen(self, sandbox_id: str, port: int) -> tuple[str, ...]:
+        return ("/usr/bin/python3", "-c", _ECHO.format(port=port))
 
     def read_log(self, path: str) -> str:
         return Path(path).read_text() if Path(path).exists() else ""

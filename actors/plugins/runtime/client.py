@@ -48,23 +48,30 @@ class LauncherClient:
                 continue
         raise runtime_error(verb, "RuntimeUnavailable", f"the launcher of {self._root} keeps dying: see launcher.log")
 
-    async def _call_once(self, verb: str, arguments: dict[str, Any]) -> Any:
+    async def call_with(self, fds: dict[str, int], verb: str, **arguments: Any) -> Any:
+        """One that hands descriptors over and cannot be repeated: a launcher that dies over it has perhaps done it."""
+        try:
+            return await self._call_once(verb, {**arguments, "fd_names": list(fds)}, list(fds.values()))
+        except LauncherGone as error:
+            raise runtime_error(verb, "RuntimeUnavailable", "the launcher was replaced meanwhile: try again") from error
+
+    async def _call_once(self, verb: str, arguments: dict[str, Any], fds: list[int] | None = None) -> Any:
         sock = await self.connect()
         self._number += 1
         number = self._number
         answer = self._calls[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._send(sock, {"n": number, "verb": verb, **arguments})
+            await self._send(sock, {"n": number, "verb": verb, **arguments}, fds)
             return await answer
         finally:
             self._calls.pop(number, None)
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen: a send that failed has disconnected, and told every call so
 
-    async def _send(self, sock: socket.socket, message: dict[str, Any]) -> None:
+    async def _send(self, sock: socket.socket, message: dict[str, Any], fds: list[int] | None = None) -> None:
         while True:
             try:
-                protocol.send(sock, message)
+                protocol.send(sock, message, fds)
             except BlockingIOError:
                 await asyncio.sleep(0.001)
             except OSError as error:

@@ -17,23 +17,29 @@ from actors.plugins.image.port import ImagePort
 from actors.plugins.network.port import Attachment, NetworkPort
 from actors.plugins.runtime.errors import check_id, not_found, runtime_error
 from actors.plugins.runtime.exits import derive_reason
+from actors.plugins.runtime.fake_streams import FakeConnection, FakeProcess
 from actors.plugins.runtime.image_config import merge_argv, merge_user
 from actors.plugins.runtime.port import (
+    Connection,
     ContainerSpec,
     ContainerState,
     ContainerStats,
     ContainerStatus,
+    ExecResult,
+    ExecSpec,
     Sandbox,
     SandboxSpec,
     SandboxState,
+    Streams,
 )
+from actors.plugins.runtime.streaming import run_to_end
 
 FOREVER = -1
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
     """What a container does: print, run for `run_ms` (FOREVER: until stopped), exit. `start_error`: 127 or 126
-    instead of running. `ignores_stop`: only SIGKILL ends it."""
+    instead of running. `ignores_stop`: only SIGKILL ends it. `echo`: after printing it says its input back."""
 
     exit_code: int = 0
     run_ms: Millis = 0
@@ -44,9 +50,11 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     start_error: int = 0
     ignores_stop: bool = False
     memory_bytes: int = 1 << 20
+    echo: bool = False
 
 
 Scripts = Callable[[ContainerSpec], Script]
+Execs = Callable[[ContainerSpec, ExecSpec], Script]
 Faults = Callable[[str, str], PluginError | None]
 
 
@@ -59,6 +67,8 @@ class FakeMachine:
         self.logs: dict[str, bytes] = {}
         self.subscribers: list[asyncio.Queue[ContainerStatus]] = []
         self.pids = 0
+        #: (sandbox, port) at which somebody listens, and says back what it is told.
+        self.listening: set[tuple[str, int]] = set()
 
 
 class FakeRuntime:
@@ -76,10 +86,11 @@ class FakeRuntime:
         scripts: Scripts = lambda spec: Script(),
         faults: Faults = lambda verb, name: None,
         write_log: Callable[[str, bytes], None] | None = None,
+        execs: Execs = lambda spec, asked: Script(),
     ) -> None:
         self.machine, self._images, self._network, self._clock = machine, images, network, clock
         self._scripts, self._faults = scripts, faults
-        self._write_log = write_log or self._keep_log
+        self._write_log, self._execs = write_log or self._keep_log, execs
 
     # Sandboxes
 
@@ -190,6 +201,36 @@ class FakeRuntime:
             for status in await self.list_containers()
             if status.state is ContainerState.RUNNING
         ]
+
+    # Streams
+
+    async def exec(self, spec: ExecSpec) -> Streams:
+        return self._start_process("exec", spec)
+
+    async def exec_sync(self, spec: ExecSpec, timeout_ms: int, output_bytes_max: int = 16 << 20) -> ExecResult:
+        return await run_to_end(self._start_process("exec_sync", spec), timeout_ms, output_bytes_max)
+
+    def _start_process(self, verb: str, spec: ExecSpec) -> FakeProcess:
+        self._enter(verb, spec.container_id)
+        status = self._find(verb, spec.container_id)
+        if status.state is not ContainerState.RUNNING:
+            raise runtime_error(verb, "NotRunning", f"container {spec.container_id!r} is not running", retryable=False)
+        script = self._execs(status.spec, spec)
+        if script.start_error:
+            raise runtime_error(
+                verb, "ExecError", f'exec: "{spec.command[0]}": executable file not found in $PATH', retryable=False
+            )
+        return FakeProcess(script, stdin=spec.stdin, tty=spec.tty, forever=script.run_ms == FOREVER)
+
+    async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:
+        self._enter("port_forward", sandbox_id)
+        sandbox = self.machine.sandboxes.get(sandbox_id)
+        if sandbox is None or sandbox.state is not SandboxState.READY:
+            raise not_found("port_forward", "sandbox", sandbox_id)
+        if (sandbox_id, port) not in self.machine.listening:
+            words = f"dial tcp {address or '127.0.0.1'}:{port}: connect: connection refused"
+            raise runtime_error("port_forward", "ConnectionRefused", words, retryable=False)
+        return FakeConnection()
 
     async def events(self) -> AsyncIterator[ContainerStatus]:
         queue: asyncio.Queue[ContainerStatus] = asyncio.Queue()

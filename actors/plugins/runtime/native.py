@@ -20,21 +20,28 @@ from actors.plugins.image.port import ImageConfig, ImagePort
 from actors.plugins.network.port import Attachment, NetworkPort, NetworkResult
 from actors.plugins.runtime.client import LauncherClient
 from actors.plugins.runtime.errors import UNKNOWN_CODE, UNKNOWN_REASON, check_id, not_found, runtime_error
+from actors.plugins.runtime.execution import NativeProcess, start_process
+from actors.plugins.runtime.forwarding import connect
 from actors.plugins.runtime.host import delete_all, read_node, write_etc
 from actors.plugins.runtime.layout import Layout
 from actors.plugins.runtime.planning import derive_hostname, derive_namespaces, plan_container
 from actors.plugins.runtime.port import (
+    Connection,
     ContainerSpec,
     ContainerState,
     ContainerStats,
     ContainerStatus,
+    ExecResult,
+    ExecSpec,
     Sandbox,
     SandboxSpec,
     SandboxState,
+    Streams,
 )
 from actors.plugins.runtime.records import Records, SandboxProgress, SandboxRecord
 from actors.plugins.runtime.spawn import derive_cgroup
 from actors.plugins.runtime.stats import read_stats
+from actors.plugins.runtime.streaming import run_to_end
 
 
 class NativeRuntime:
@@ -203,6 +210,31 @@ class NativeRuntime:
         """It is just being created: not there yet."""
         lock = self._locks.get(container_id)
         return container_id not in states and lock is not None and lock.locked()
+
+    # Streams
+
+    async def exec(self, spec: ExecSpec) -> Streams:
+        return await self._start_process("exec", spec)
+
+    async def exec_sync(self, spec: ExecSpec, timeout_ms: int, output_bytes_max: int = 16 << 20) -> ExecResult:
+        return await run_to_end(await self._start_process("exec_sync", spec), timeout_ms, output_bytes_max)
+
+    async def _start_process(self, verb: str, spec: ExecSpec) -> NativeProcess:
+        self._find_spec(verb, spec.container_id)
+        try:
+            return await start_process(self._launcher, spec)
+        except PluginError as error:
+            raise runtime_error(verb, error.reason or "ExecError", error.message, retryable=error.retryable) from error
+
+    async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:
+        record = self._records.read_sandbox(sandbox_id)
+        if record is None or self._records.format_sandbox(record).state is not SandboxState.READY:
+            raise not_found("port_forward", "sandbox", sandbox_id)
+        netns = "" if record.spec.host_network else self._layout.namespace(sandbox_id, "net")
+        try:
+            return await connect(netns, port, address)
+        except OSError as error:
+            raise runtime_error("port_forward", "RuntimeError", str(error)) from error
 
     async def events(self) -> AsyncIterator[ContainerStatus]:
         """After a restart of the launcher every status is told again, so that none is missed."""

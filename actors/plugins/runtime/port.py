@@ -142,6 +142,77 @@ class ContainerStats(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
 
 
+class ExecSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A further process in a running container: with the container's user, capabilities, environment, directory and
+    limits. Without `stdin` its input is at its end. With `tty` it has a terminal instead of pipes, and no STDERR.
+    """
+
+    container_id: str
+    command: tuple[str, ...]
+    stdin: bool = False
+    tty: bool = False
+
+
+class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
+    exit_code: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+
+#: Channels of a process's standard streams.
+STDIN, STDOUT, STDERR = 0, 1, 2
+#: What one `read` answers at most.
+CHUNK_BYTES_MAX = 32 << 10
+
+
+class Streams(Protocol):
+    """The standard streams of a process, as one client holds them. Nothing is read ahead: who does not `read` stops
+    the process at its next write.
+    """
+
+    async def read(self) -> tuple[int, bytes] | None:
+        """(STDOUT or STDERR, what came on it); None once there is nothing more to come."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """To its standard input; waits until all is taken. What a process that no longer listens is sent is lost."""
+        ...
+
+    async def close_stdin(self) -> None:
+        """Its input is at its end. A second call does nothing; nor does a call for a terminal."""
+        ...
+
+    async def resize(self, width: int, height: int) -> None:
+        """Of its terminal, in characters; without one it does nothing."""
+        ...
+
+    async def wait(self) -> int:
+        """Its exit code. Fails with RuntimeUnavailable when that is lost."""
+        ...
+
+    async def close(self) -> None:
+        """Let go: a process that `exec` has started and that still runs is killed. A second call does nothing."""
+        ...
+
+
+class Connection(Protocol):
+    """A TCP connection that was made in a sandbox's network."""
+
+    async def read(self) -> bytes:
+        """At most CHUNK_BYTES_MAX; b"" at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Waits while the other side does not read. Raises OSError."""
+        ...
+
+    async def close_write(self) -> None:
+        """Nothing more will be written; what comes can still be read."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class RuntimePort(Protocol):
     async def run_pod_sandbox(self, spec: SandboxSpec) -> Sandbox:
         """Make namespaces, cgroup and network. A second call with the same id answers the first's sandbox."""
@@ -185,6 +256,21 @@ class RuntimePort(Protocol):
 
     async def list_container_stats(self) -> list[ContainerStats]:
         """Of every running container. One that ends meanwhile is left out."""
+        ...
+
+    async def exec(self, spec: ExecSpec) -> Streams:
+        """Start it. Fails with NotFound, NotRunning, ExecError (no such command, ...), none of them retryable."""
+        ...
+
+    async def exec_sync(self, spec: ExecSpec, timeout_ms: int, output_bytes_max: int = 16 << 20) -> ExecResult:
+        """Run it to its end; output beyond the limit is dropped. Fails with DeadlineExceeded, after killing it."""
+        ...
+
+    async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:
+        """Connect to a TCP port as from within the sandbox; `address` "": its own loopback, IPv4 then IPv6.
+
+        Fails with NotFound, ConnectionRefused, not retryable.
+        """
         ...
 
     def events(self) -> AsyncIterator[ContainerStatus]:

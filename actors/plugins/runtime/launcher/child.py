@@ -9,6 +9,8 @@ import json
 import os
 import resource
 import signal
+import stat
+import sys as interpreter
 
 from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, rootfs
 from actors.plugins.runtime.launcher import syscalls as sys
@@ -61,8 +63,9 @@ class Launch:
     stderr: int
     go: int
     status: int
-    #: /dev/null, open for reading; the last capability this kernel knows, and the set that we hold.
+    #: Its own /dev/null: whoever holds the host's could change its mode.
     null: int
+    #: The last capability this kernel knows, and the set that we hold.
     last_capability: int
     permitted: int
 
@@ -82,12 +85,12 @@ def run(launch: Launch) -> NoReturn:
         _prepare(launch)
         if not os.read(launch.go, 1):
             raise StartError(code, ABORTED)
-        _exec(launch.plan, launch.user.home)
+        execute(launch.plan["argv"], {"HOME": launch.user.home} | launch.plan["env"])
     except StartError as error:
         code = error.code
-        _report(launch.status, code, error.message)
+        report(launch.status, code, error.message)
     except BaseException as error:
-        _report(launch.status, code, f"{error.strerror}" if isinstance(error, OSError) else repr(error))
+        report(launch.status, code, f"{error.strerror}" if isinstance(error, OSError) else repr(error))
     os._exit(code)
 
 
@@ -99,19 +102,20 @@ def _prepare(launch: Launch) -> None:
     for fd in launch.namespace_fds:
         sys.setns(fd, 0)
     os.setsid()
-    _reset_process()
+    reset_process()
     mounts.make_private()
     working_directory = _build_root(launch)
+    forget_imports()
     mounts.enter(launch.root_fd)
     _set_stdio(launch)
     os.fchdir(working_directory)
     if not os.getcwd().startswith("/"):
-        raise StartError(128, f"working directory {_shown(plan['cwd'])!r} is outside the container")
+        raise StartError(128, f"working directory {shown(plan['cwd'])!r} is outside the container")
     sys.close_range_on_exec(_PARENT_FDS_FIRST)
     privileges.apply_privileges(plan, launch.user, launch.last_capability, launch.permitted)
 
 
-def _reset_process() -> None:
+def reset_process() -> None:
     """Undo what Python and the launcher have set for themselves."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
@@ -127,6 +131,13 @@ def _reset_process() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
 
 
+def forget_imports() -> None:
+    """A module that is imported from here on would be read from the container's files."""
+    interpreter.meta_path.clear()
+    interpreter.path_hooks.clear()
+    interpreter.path.clear()
+
+
 def _build_root(launch: Launch) -> int:
     """Attach the root file system in this mount namespace, and everything inside it, by descriptor. Answers the
     working directory's.
@@ -139,7 +150,8 @@ def _build_root(launch: Launch) -> int:
     mounts.attach(root, staging)
     proc = kernelfs.attach_proc(root)
     sysfs = kernelfs.attach_sys(root, launch.hierarchies, writable=plan["privileged"])
-    devfs.attach_dev(root, plan)
+    dev = devfs.attach_dev(root, plan)
+    launch.null = rootfs.open_path(dev, "null", os.O_RDONLY)
     devfs.make_nodes(root, [node for node in plan["nodes"] if not node[0].startswith("/dev/")])
     proc_device = os.fstat(proc).st_dev
     for mount, source in zip(plan["mounts"], sources, strict=True):
@@ -165,7 +177,7 @@ def _open_working_directory(root: int, path: str) -> int:
     try:
         return rootfs.make_directory(root, path)
     except OSError as error:
-        raise StartError(128, f"working directory {_shown(path)!r}: {error.strerror}") from error
+        raise StartError(128, f"working directory {shown(path)!r}: {error.strerror}") from error
 
 
 def _set_stdio(launch: Launch) -> None:
@@ -173,19 +185,25 @@ def _set_stdio(launch: Launch) -> None:
     for fd, number in ((launch.null, 0), (launch.stdout, 1), (launch.stderr, 2)):
         os.dup2(fd, number, inheritable=True)
     for number in (1, 2):
-        os.fchown(number, launch.user.uid, launch.user.gid)
+        give_pipe(number, launch.user)
 
 
-def _exec(plan: Plan, home: str) -> NoReturn:
-    argv, env = plan["argv"], {"HOME": home} | plan["env"]
+def give_pipe(fd: int, user: User) -> None:
+    """What is no pipe (the host's /dev/null) stays whose it is."""
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.fchown(fd, user.uid, user.gid)
+
+
+def execute(argv: list[str], env: dict[str, str]) -> NoReturn:
+    """Become `argv`, looked for in `env`'s PATH. Raises StartError."""
     name = argv[0]
     if "/" in name:
         _try_exec(name, argv, env)
-        raise StartError(127, f'exec: "{_shown(name)}": stat {_shown(name)}: no such file or directory')
+        raise StartError(127, f'exec: "{shown(name)}": stat {shown(name)}: no such file or directory')
     for directory in env.get("PATH", "").split(":"):
         if directory.startswith("/"):
             _try_exec(f"{directory}/{name}", argv, env)
-    raise StartError(127, f'exec: "{_shown(name)}": executable file not found in $PATH')
+    raise StartError(127, f'exec: "{shown(name)}": executable file not found in $PATH')
 
 
 def _try_exec(path: str, argv: list[str], env: dict[str, str]) -> None:
@@ -196,17 +214,17 @@ def _try_exec(path: str, argv: list[str], env: dict[str, str]) -> None:
         return
     except OSError as error:
         code = 126 if error.errno in (errno.EACCES, errno.EPERM, errno.ENOEXEC, errno.EISDIR) else 128
-        raise StartError(code, f'exec: "{_shown(argv[0])}": {os.strerror(error.errno or 0).lower()}') from error
+        raise StartError(code, f'exec: "{shown(argv[0])}": {os.strerror(error.errno or 0).lower()}') from error
     except ValueError as error:
-        raise StartError(128, f'exec: "{_shown(argv[0])}": {error}') from error
+        raise StartError(128, f'exec: "{shown(argv[0])}": {error}') from error
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """In a message, which is no place for all that a user can write."""
     return name if len(name) <= _NAME_CHARS_MAX else f"{name[:_NAME_CHARS_MAX]}..."
 
 
-def _report(status: int, code: int, message: str) -> None:
+def report(status: int, code: int, message: str) -> None:
     try:
         os.write(status, json.dumps([code, message[:2000]]).encode())
     except OSError:

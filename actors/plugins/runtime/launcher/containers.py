@@ -14,7 +14,7 @@ import os
 import traceback
 
 from actors.plugins.runtime.errors import UNKNOWN_CODE, UNKNOWN_REASON
-from actors.plugins.runtime.launcher import adopt, privileges
+from actors.plugins.runtime.launcher import adopt, execution, privileges, users
 from actors.plugins.runtime.launcher.attendant import Attendant, now_ms
 from actors.plugins.runtime.launcher.container import CREATED, EXITED, RUNNING, Container
 from actors.plugins.runtime.launcher.log_file import LogFile
@@ -121,6 +121,7 @@ class Containers:
             "stop_signal": plan["stop_signal"],
             "termination_file": plan["termination_file"],
             "host_pid": plan["host_pid"],
+            "user": (prepared.user.uid, prepared.user.gid, prepared.user.groups, prepared.user.home),
         }
         try:
             self._shared.cgroups.create(plan["id"], plan)
@@ -174,6 +175,19 @@ class Containers:
             prepared = prepare(plan, self._shared.layout)
         staging = self._shared.layout.staging
         return launch(prepared, self._shared.cgroups, staging, self._last_capability, self._permitted)
+
+    def exec(self, container_id: str, argv: list[str], fds: dict[str, int]) -> None:
+        """Begin a further process in it; the rest is told on `fds["control"]`. See `execution`."""
+        container = self.find(container_id)
+        plan = self._shared.files.read_plan(container_id)
+        if not container.running or container.starters or container.pidfd < 0 or plan is None:
+            raise Refused("NotRunning", f"container {container_id!r} is not running")
+        job = execution.Job()
+        job.plan, job.argv, job.fds, job.pidfd = plan, argv, fds, container.pidfd
+        job.user = users.User(*container.state["user"])
+        job.cgroups = self._shared.cgroups
+        job.last_capability, job.permitted = self._last_capability, self._permitted
+        execution.begin(job)
 
     def stop(self, container_id: str, grace_ms: int, then: Callable[[Container], None]) -> None:
         """`then` is called once it has exited; at once when it does not run."""

@@ -81,6 +81,8 @@ if TYPE_CHECKING:
         stop_signal: int
         termination_file: str
         host_pid: bool
+        #: Whom its processes run as, looked up once: (uid, gid, groups, home).
+        user: tuple[int, int, list[int], str]
 
 else:
     BindMount = Log = Resources = Plan = State = dict

@@ -137,7 +137,6 @@ def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: 
         launch_.cgroup_fds = cgroups.open_joins(plan["id"])
         opened += launch_.cgroup_fds
         launch_.hierarchies = cgroups.view(plan["id"])
-        launch_.null = _open_into(opened, "/dev/null", os.O_RDONLY)
         launch_.last_capability, launch_.permitted = last_capability, permitted
         unified = cgroups.open_unified(plan["id"])
         opened += [unified] if unified >= 0 else []

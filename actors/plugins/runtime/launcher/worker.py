@@ -110,7 +110,12 @@ class Worker:
         if received is None:
             self._hang_up(client)
             return
-        self._serve(client, received[0])
+        message, fds = received
+        try:
+            self._serve(client, message | {"fds": dict(zip(message.get("fd_names", ()), fds, strict=False))})
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def _hang_up(self, client: socket.socket) -> None:
         if self._clients.pop(client.fileno(), None) is not None:
@@ -245,6 +250,11 @@ class Worker:
 
     def verb_remove(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         self._containers.remove(message["id"], lambda: reply(None))
+
+    def verb_exec(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        """Whose descriptors came along: `execution.Job.fds`."""
+        self._containers.exec(message["id"], message["argv"], message["fds"])
+        reply(None)
 
     def verb_status(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         reply(self._containers.find(message["id"]).state)
