@@ -57,7 +57,7 @@ class SimStore:
 
     def bootstrap(self) -> None:
         """At each start, as the store actor does it. Call it once the laws are there to see."""
-        plan = self.engine.plan([Request(tuple(bootstrap_writes(_CONFIG.api_port)))], self._clock.now())
+        plan = self.engine.plan([Request(tuple(bootstrap_writes(_CONFIG)))], self._clock.now())
         self.engine.write(plan)
         self._is_durable(plan.batch)
         self.engine.show(plan)

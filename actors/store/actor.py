@@ -36,7 +36,7 @@ class StoreActor:
         """
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
         engine = Engine(backend or SqliteBackend(path), RandomIds(), config)
-        engine.commit(bootstrap_writes(config.api_port), read_clock())
+        engine.commit(bootstrap_writes(config), read_clock())
         gc.freeze()  # What was recovered lives long: full collections need not walk it.
         self._config = config
         self._path = path

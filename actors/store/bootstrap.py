@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Any
 
 from actors.api import kinds
 from actors.api.codec import Object
 from actors.api.kinds import Kind
 from actors.reconcile.actions import Create
+from actors.store.admission.services.ranges import DEFAULT_RANGE
+from actors.store.config import StoreConfig
 
+_DEFAULT = StoreConfig()
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-API_SERVICE_IP = "10.96.0.1"
 _PRIORITIES = {
     "system-node-critical": (
         2_000_001_000,
@@ -23,12 +26,13 @@ _PRIORITIES = {
 }
 
 
-def bootstrap_writes(api_port: int) -> list[Create]:
+def bootstrap_writes(config: StoreConfig = _DEFAULT) -> list[Create]:
     """In order; what exists already is answered AlreadyExists, which is fine."""
     return [
         *(_create(kinds.NAMESPACE, "", name) for name in NAMESPACES),
         *(_create(kinds.SERVICE_ACCOUNT, name, "default") for name in NAMESPACES),
-        _create(kinds.SERVICE, "default", "kubernetes", labels=_API_LABELS, spec=_api_spec(api_port)),
+        _create(kinds.SERVICE_CIDR, "", DEFAULT_RANGE, spec={"cidrs": list(config.service_cidrs)}),
+        _create(kinds.SERVICE, "default", "kubernetes", labels=_API_LABELS, spec=_api_spec(config)),
         *(
             _create(kinds.PRIORITY_CLASS, "", name, value=value, description=text)
             for name, (value, text) in _PRIORITIES.items()
@@ -39,9 +43,11 @@ def bootstrap_writes(api_port: int) -> list[Create]:
 _API_LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
 
-def _api_spec(api_port: int) -> Object:
-    port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": api_port}
-    return {"type": "ClusterIP", "clusterIP": API_SERVICE_IP, "clusterIPs": [API_SERVICE_IP], "ports": [port]}
+def _api_spec(config: StoreConfig) -> Object:
+    """At the first address of the first range."""
+    port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": config.api_port}
+    address = str(ip_network(config.service_cidrs[0])[1])
+    return {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ports": [port]}
 
 
 def _create(kind: Kind, namespace: str, name: str, labels: dict[str, str] | None = None, **fields: Any) -> Create:

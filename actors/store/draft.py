@@ -51,7 +51,7 @@ class Draft:
         self._revision = log.revision
         self._changed: dict[Key, Stored | None] = {}
         self._changed_keys: dict[str, dict[Key, None]] = {}
-        self._context = Context(self.lookup, self.scan, now, ids, plugins)
+        self._context = Context(self.lookup, self.scan, now, ids, plugins, node_ports=log.config.node_ports)
 
     def lookup(self, key: Key) -> Stored | None:
         return self._changed[key] if key in self._changed else self._log.find(key)
@@ -97,10 +97,10 @@ class Draft:
         stored = self._stored(outcome)
         if write.dry_run:
             return Reply(stored=stored, removed=removed)
-        also = [self._stored(put) for put in outcome.also]
+        also = [(self._stored(other), isinstance(other, Remove)) for other in outcome.also]
         stored = self._record(stored, removed, user, write.manager)
-        for changed in also:
-            self._record(changed, False, user, write.manager)
+        for other, is_gone in also:
+            self._record(other, is_gone, user, write.manager)
         return Reply(stored=stored, removed=removed)
 
     def _stored(self, outcome: Put | Remove) -> Stored:

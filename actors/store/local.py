@@ -42,7 +42,7 @@ class LocalStore:
         self.engine = Engine(backend or MemoryBackend(), ids or RandomIds(), config)
         self._clock = clock
         self._news = News()
-        self.engine.commit(bootstrap_writes(self.engine.config.api_port), clock())
+        self.engine.commit(bootstrap_writes(self.engine.config), clock())
 
     @property
     def revision(self) -> int:

@@ -126,7 +126,7 @@ class ApplyMachine(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.engine = Engine(MemoryBackend(b""), SeededIds(1))
-        self.engine.commit(bootstrap_writes(6443), 0)
+        self.engine.commit(bootstrap_writes(), 0)
         self.key = Key(self.shape.resource, "default", "x")
         self.now = 1_000_000
         body = {**self.shape.base, **self.shape.write({})}

@@ -119,7 +119,7 @@ def new_engine() -> Engine:
     web = {"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
     engine.commit(
         [
-            *bootstrap_writes(6443),
+            *bootstrap_writes(),
             Create(resource="namespaces", namespace="", object={"metadata": {"name": "dev"}}),
             Create(resource="configmaps", namespace="default", object={"metadata": {"name": "a"}, "data": {"a": "1"}}),
             Create(resource="deployments.apps", namespace="default", object=web, manager="you"),

@@ -103,7 +103,7 @@ def test_answers_are_those_of_one_order(clients: list[list[Any]], losses: list[i
 
 async def check(clients: list[list[Any]], losses: list[int]) -> None:
     engine = Engine(MemoryBackend(), SeededIds(1))
-    engine.commit(bootstrap_writes(6443), 0)
+    engine.commit(bootstrap_writes(), 0)
     start, server = engine.revision, StoreServer(engine, lambda: 1_000)
     story: list[Told] = []
     call = LossyCall(server, list(losses))

@@ -50,7 +50,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = MINUTE
         self.config = StoreConfig(retention_minutes=5, watch_events_max=3)
         self.start(b"")
-        self.engine.commit(bootstrap_writes(6443), 0)
+        self.engine.commit(bootstrap_writes(), 0)
         self.model: Model = {}
         self.past: dict[int, Model] = {self.engine.revision: {}}
         self.uids: set[str] = set()

@@ -62,7 +62,7 @@ class Past:
         self.config = StoreConfig(retention_minutes=3)
         self.engine = Engine(MemoryBackend(), SeededIds(1), self.config)
         self.now = START
-        self.engine.commit(bootstrap_writes(6443), self.now)
+        self.engine.commit(bootstrap_writes(), self.now)
         self.first = self.engine.revision
         self.states: dict[int, State] = {self.first: {}}
         self.times: dict[int, int] = {self.first: self.now}

@@ -43,10 +43,15 @@ def default_service(service: Object) -> None:
     kind = spec.get("type")
     if kind != "ExternalName":
         fill(spec, {"internalTrafficPolicy": "Cluster"})
-    if kind in ("NodePort", "LoadBalancer"):
+    if kind in ("NodePort", "LoadBalancer") or (kind == "ClusterIP" and spec.get("externalIPs")):
         fill(spec, {"externalTrafficPolicy": "Cluster"})
     if kind == "LoadBalancer":
         fill(spec, {"allocateLoadBalancerNodePorts": True})
+        for point in dicts(section(section(service, "status"), "loadBalancer").get("ingress")):
+            if point.get("ip"):
+                fill(point, {"ipMode": "VIP"})
+    if spec.get("sessionAffinity") == "None":
+        spec.pop("sessionAffinityConfig", None)
     if spec.get("sessionAffinity") == "ClientIP":
         client = section(section(spec, "sessionAffinityConfig"), "clientIP")
         fill(client, {"timeoutSeconds": _CLIENT_IP_SECONDS})

@@ -21,6 +21,7 @@ from actors.api.validation.pod import validate_pod
 from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.relations import RELATIONS
 from actors.api.validation.rules import by_rules, unchanged
+from actors.api.validation.services import validate_service
 from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
@@ -91,7 +92,7 @@ _BESIDE_RULES: dict[tuple[str, str], Validator] = {
     ("v1", "PersistentVolumeClaim"): kinds.validate_claim,
     ("v1", "PodTemplate"): workloads.validate_pod_template,
     ("v1", "ReplicationController"): workloads.validate_replication_controller,
-    ("v1", "Service"): kinds.validate_service,
+    ("v1", "Service"): validate_service,
     ("apps/v1", "DaemonSet"): workloads.validate_daemon_set,
     ("apps/v1", "StatefulSet"): workloads.validate_stateful_set,
     ("batch/v1", "CronJob"): workloads.validate_cron_job,

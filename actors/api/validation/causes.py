@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from actors.api.codec import Object
 from actors.api.errors import Cause
 
 Causes = Iterator[Cause]
+
+
+def shown(value: Any) -> str:
+    """As Kubernetes prints a bad value: text in quotes, everything else as JSON."""
+    return f'"{value}"' if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def required(path: str, hint: str = "") -> Cause:
@@ -16,17 +23,20 @@ def required(path: str, hint: str = "") -> Cause:
 
 
 def wrong(path: str, value: Any, rule: str) -> Cause:
-    shown = f'"{value}"' if isinstance(value, str) else "null" if value is None else str(value)
-    return Cause(path, f"Invalid value: {shown}: {rule}", "FieldValueInvalid")
+    return Cause(path, f"Invalid value: {shown(value)}: {rule}", "FieldValueInvalid")
 
 
 def unsupported(path: str, value: Any, supported: Sequence[str]) -> Cause:
     choices = ", ".join(f'"{choice}"' for choice in supported)
-    return Cause(path, f'Unsupported value: "{value}": supported values: {choices}', "FieldValueNotSupported")
+    return Cause(
+        path,
+        f"Unsupported value: {shown(value if value is not None else '')}: supported values: {choices}",
+        "FieldValueNotSupported",
+    )
 
 
 def duplicate(path: str, value: Any) -> Cause:
-    return Cause(path, f'Duplicate value: "{value}"', "FieldValueDuplicate")
+    return Cause(path, f"Duplicate value: {shown(value)}", "FieldValueDuplicate")
 
 
 def forbidden(path: str, rule: str) -> Cause:

@@ -17,6 +17,7 @@ _TIME_ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$")
 _PERCENT = re.compile(r"[0-9]+%$")
 _IP_RULE = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _CIDR_RULE = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+_LINK_MULTICAST = (ipaddress.ip_network("224.0.0.0/24"), ipaddress.ip_network("ff02::/16"))
 _PERCENT_RULE = (
     "a valid percent string must be a numeric string followed by an ending '%' "
     "(e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')"
@@ -71,7 +72,22 @@ def _is_address(value: Any) -> bool:
     return True
 
 
-def _ip(path: str, value: Any) -> Causes:
+def validate_reachable(path: str, value: Any) -> Causes:
+    """An address that is one may be somebody's: it is not unspecified, of this host, or of this link alone."""
+    if not _is_address(value):
+        return
+    address = ipaddress.ip_address(value)
+    if address.is_unspecified:
+        yield wrong(path, value, "may not be unspecified (0.0.0.0 or ::)")
+    if address.is_loopback:
+        yield wrong(path, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)")
+    if address.is_link_local:
+        yield wrong(path, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)")
+    if any(address in network for network in _LINK_MULTICAST if network.version == address.version):
+        yield wrong(path, value, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)")
+
+
+def validate_address(path: str, value: Any) -> Causes:
     if not _is_address(value):
         yield wrong(path, value, _IP_RULE)
 
@@ -115,7 +131,7 @@ FORMATS: dict[str, Callable[[str, Any], Causes]] = {
     "port": _port,
     "count": _count,
     "path": _path,
-    "ip": _ip,
+    "ip": validate_address,
     "cidr": _cidr,
     "cron": _cron,
     "timezone": _time_zone,

@@ -54,12 +54,6 @@ def validate_volume(volume: Object, old: Object | None) -> Causes:
         yield forbidden(at, f"{at} is immutable after creation")
 
 
-def validate_service(service: Object, old: Object | None) -> Causes:
-    before, after = _spec(old).get("clusterIP"), _spec(service).get("clusterIP")
-    if before and _spec(service).get("type") != "ExternalName" and after and after != before:
-        yield wrong("spec.clusterIPs[0]", after, "may not change once set")
-
-
 def validate_priority_class(priority: Object, old: Object | None) -> Causes:
     value, name = priority.get("value") or 0, str((priority.get("metadata") or {}).get("name", ""))
     if name.startswith("system-"):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from actors.api.codec import Object
 from actors.api.errors import Cause
-from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, wrong
+from actors.api.validation.causes import Causes, dicts_of, forbidden, required, wrong
 from actors.api.validation.kinds import VOLUME_FIELDS
 from actors.api.validation.rules import Relation
 
@@ -42,33 +42,6 @@ def _volume(spec: Object, path: str) -> Causes:
     if capacity and set(capacity) != {"storage"}:
         cause = 'supported values: "storage"'
         yield Cause(f"{path}.capacity", f"Unsupported value: {sorted(capacity)}: {cause}", "FieldValueNotSupported")
-
-
-def _service(spec: Object, path: str) -> Causes:
-    kind, ports = spec.get("type"), dicts_of(spec.get("ports"))
-    headless = spec.get("clusterIP") == "None"
-    if kind == "ExternalName":
-        if not spec.get("externalName"):
-            yield required(f"{path}.externalName")
-    elif not ports and not headless:
-        yield required(f"{path}.ports")
-    if kind in ("NodePort", "LoadBalancer") and headless:
-        yield wrong(f"{path}.clusterIPs[0]", "None", f"may not be set to 'None' for {kind} services")
-    names: set[str] = set()
-    taken: set[tuple[object, object]] = set()
-    for i, port in enumerate(ports):
-        name, at = port.get("name") or "", f"{path}.ports[{i}]"
-        if not name and len(ports) > 1:
-            yield required(f"{at}.name")
-        elif name in names:
-            yield duplicate(f"{at}.name", name)
-        place = (port.get("port"), port.get("protocol"))
-        if place in taken:
-            yield duplicate(at, f"{place[0]}/{place[1]}")
-        if port.get("nodePort") and kind not in ("NodePort", "LoadBalancer"):
-            yield forbidden(f"{at}.nodePort", "may not be used when `type` is 'ClusterIP'")
-        names.add(name)
-        taken.add(place)
 
 
 def _autoscaler(spec: Object, path: str) -> Causes:
@@ -174,7 +147,6 @@ RELATIONS: dict[str, Relation] = {
     "meta.v1.LabelSelectorRequirement": _requirement,
     "core.v1.PersistentVolumeClaimSpec": _claim,
     "core.v1.PersistentVolumeSpec": _volume,
-    "core.v1.ServiceSpec": _service,
     "autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
     "autoscaling.v2.MetricSpec": _metric,
     "policy.v1.PodDisruptionBudgetSpec": _budget,

@@ -19,6 +19,7 @@ from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
 from actors.store.admission.plugin import Operation, Request
 from actors.store.admission.pod import with_qos_class
+from actors.store.admission.services.linked import linked
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 NAMESPACE_FINALIZER = "kubernetes"
@@ -47,6 +48,8 @@ def admit_create(write: Create, context: Context) -> Put:
         obj = context.plugins.mutate(request, default(typed(_with_first_status(obj, kind))))
         if kind is kinds.POD:
             obj = with_qos_class(obj)
+        elif kind is kinds.SERVICE:
+            obj = linked(obj, None)
     if not context.draft and (causes := _find_problems(obj, kind)):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:

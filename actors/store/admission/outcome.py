@@ -30,7 +30,7 @@ class Notes(msgspec.Struct):
 class Context(msgspec.Struct, frozen=True):
     """`lookup` and `scan` (of a resource: all, or those of an API namespace, in no order) answer the objects as the
     writes before this one have left them. `plugins`: the built-in ones. `user`: who asks. `notes` are of one write.
-    `draft` and `amended` are those of that write.
+    `draft` and `amended` are those of that write. `node_ports`: the first and the last that Services may have.
     """
 
     lookup: Callable[[Key], Stored | None]
@@ -42,6 +42,7 @@ class Context(msgspec.Struct, frozen=True):
     notes: Notes = msgspec.field(default_factory=Notes)
     draft: bool = False
     amended: Amended | None = None
+    node_ports: tuple[int, int] = (30_000, 32_767)
 
     def for_write(self, write: Write) -> Context:
         """What is the same for nearly all writes is not made anew."""
@@ -67,7 +68,7 @@ class Put(msgspec.Struct, frozen=True):
 
     key: Key
     object: Object
-    also: tuple[Put, ...] = ()
+    also: tuple[Put | Remove, ...] = ()
 
 
 class Remove(msgspec.Struct, frozen=True):
@@ -75,7 +76,7 @@ class Remove(msgspec.Struct, frozen=True):
 
     key: Key
     object: Object
-    also: tuple[Put, ...] = ()
+    also: tuple[Put | Remove, ...] = ()
 
 
 class Keep(msgspec.Struct, frozen=True):

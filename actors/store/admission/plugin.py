@@ -105,7 +105,7 @@ class Plugins:
         key, after = outcome.key, outcome.object if isinstance(outcome, Put) else None
         change = Change(kind, key, context, context.lookup(key), after, subresource)
         also = [put for plugin in self._settling for put in plugin.settle(change)]
-        return msgspec.structs.replace(outcome, also=tuple(also)) if also else outcome
+        return msgspec.structs.replace(outcome, also=(*outcome.also, *also)) if also else outcome
 
     def _asked(self, request: Request) -> tuple[tuple[Plugin, ...], tuple[Plugin, ...]]:
         at = (request.kind.resource, request.operation, request.subresource)

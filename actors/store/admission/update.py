@@ -25,6 +25,7 @@ from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.ownership import find_malformed, owned_by_update
 from actors.store.admission.plugin import Operation, Request
 from actors.store.admission.pod import bound, find_frozen_fields
+from actors.store.admission.services.linked import linked
 from actors.store.admission.subresource import SERVED, changed_part, scale_of, with_replicas
 
 #: Kinds whose PUT makes what is not there (their strategies' AllowCreateOnUpdate).
@@ -156,9 +157,11 @@ def _finish(
         new = context.plugins.mutate(request, custom.shaped(new, kind))
     else:
         new = typed(new, old)
-        if _needs_defaults(old, new, subresource):
+        if _needs_defaults(old, new, subresource, kind):
             new = default(new)
         new = context.plugins.mutate(request, new)
+        if kind is kinds.SERVICE and not subresource:
+            new = linked(new, old)
     if not context.draft and (causes := _find_problems(old, new, kind, subresource)):
         raise invalid(old, tuple(dict.fromkeys(causes)))
     if kind is custom.DEFINITION and not context.draft:
@@ -195,10 +198,12 @@ def _amended(amended: Amended, kind: Kind, stored: Stored, old: Object, subresou
     return changed_part(old, metadata.carried_over(old, given), kind, part)
 
 
-def _needs_defaults(old: Object, new: Object, subresource: str) -> bool:
+def _needs_defaults(old: Object, new: Object, subresource: str, kind: Kind) -> bool:
     """What is stored has its defaults: they can only be missing where something was changed or taken away."""
     if subresource == "binding":
         return False
+    if kind is kinds.SERVICE:  # the one kind with defaults deep within its status
+        return True
     before, after = old.get("status") or {}, new.get("status") or {}
     return metadata.differs_in_content(old, new) or not before.keys() <= after.keys()
 

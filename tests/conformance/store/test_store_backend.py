@@ -25,7 +25,7 @@ Reopen = Callable[[], Backend]
 
 def start(backend: Backend, config: StoreConfig | None = None) -> Engine:
     engine = Engine(backend, SeededIds(1), config)
-    engine.commit(bootstrap_writes(6443), 0)
+    engine.commit(bootstrap_writes(), 0)
     return engine
 
 

@@ -18,7 +18,7 @@ NOW = 1_700_000_000_000
 
 def new_engine(config: StoreConfig | None = None, backend: MemoryBackend | None = None) -> Engine:
     engine = Engine(backend or MemoryBackend(), SeededIds("unit"), config)
-    engine.commit(bootstrap_writes(6443), NOW)
+    engine.commit(bootstrap_writes(engine.config), NOW)
     return engine
 
 

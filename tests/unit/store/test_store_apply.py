@@ -20,7 +20,7 @@ DEPLOYMENT = Key("deployments.apps", "default", "web")
 
 def new_engine() -> Engine:
     engine = Engine(MemoryBackend(), SeededIds(1))
-    engine.commit(bootstrap_writes(6443), 0)
+    engine.commit(bootstrap_writes(), 0)
     return engine
 
 

@@ -63,7 +63,7 @@ def test_a_newer_version_is_told(tmp_path: Path) -> None:
 def test_damage_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     engine = Engine(SqliteBackend(str(path)), SeededIds(1))
-    engine.commit(bootstrap_writes(6443), NOW)
+    engine.commit(bootstrap_writes(), NOW)
     engine.backend.close()
     content = bytearray(path.read_bytes())
     content[8192 + 100 : 8192 * 3] = b"\xff" * (8192 * 2 - 100)
@@ -76,7 +76,7 @@ def test_an_older_version_is_brought_up_to_date(tmp_path: Path) -> None:
     """A log of schema version 1, with a horizon, as it was written then."""
     path = str(tmp_path / "log.db")
     engine = Engine(SqliteBackend(path), SeededIds(1), StoreConfig(retention_minutes=1))
-    engine.commit(bootstrap_writes(6443), NOW)
+    engine.commit(bootstrap_writes(), NOW)
     engine.commit([Delete(key=Key("services", "default", "kubernetes"))], NOW + 500)
     engine.compact(NOW + 600_000)
     before = (engine.list(Selection()), engine.revision)
