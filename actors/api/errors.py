@@ -22,6 +22,11 @@ class Cause(msgspec.Struct, frozen=True):
     message: str
     reason: str = "FieldValueInvalid"
 
+    def to_status(self) -> dict[str, str]:
+        """A StatusCause, without what is empty."""
+        told = {"field": self.field, "message": self.message, "reason": self.reason}
+        return {name: text for name, text in told.items() if text}
+
 
 class ApiError(Exception):
     """A request refused, with Kubernetes' own answer. `causes`: every offending field; `cursor`: of a list."""
@@ -57,7 +62,7 @@ class ApiError(Exception):
                 ("group", self.group),
                 ("kind", self.kind),
                 ("uid", self.uid),
-                ("causes", [msgspec.to_builtins(cause) for cause in self.causes]),
+                ("causes", [cause.to_status() for cause in self.causes]),
                 ("retryAfterSeconds", self.retry_after_seconds),
             )
             if value
@@ -71,6 +76,8 @@ class ApiError(Exception):
             "reason": self.reason,
             "code": self.code,
         }
+        if not self.reason:
+            del status["reason"]
         if details:
             status["details"] = details
         return status
@@ -147,6 +154,9 @@ class Timeout(ApiError):
 _BY_REASON: dict[str, type[ApiError]] = {cls.reason: cls for cls in ApiError.__subclasses__()}
 
 
+_CAUSE = ("field", "message", "reason")
+
+
 def from_status(status: dict[str, Any]) -> ApiError:
     """The exception that `to_status` came from. A reason of somebody else's is an InternalError that tells that reason
     and its code."""
@@ -158,9 +168,9 @@ def from_status(status: dict[str, Any]) -> ApiError:
         group=details.get("group", ""),
         kind=details.get("kind", ""),
         uid=details.get("uid", ""),
-        causes=msgspec.convert(details.get("causes", []), tuple[Cause, ...]),
+        causes=[Cause(*(str(row.get(name, "")) for name in _CAUSE)) for row in details.get("causes") or ()],
         retry_after_seconds=details.get("retryAfterSeconds", 0),
         cursor=(status.get("metadata") or {}).get("continue", ""),
     )
-    error.code, error.reason = int(status.get("code") or cls.code), str(status.get("reason", cls.reason))
+    error.code, error.reason = int(status.get("code") or cls.code), str(status.get("reason", ""))
     return error

@@ -12,6 +12,7 @@ from actors.api.clock import Millis
 from actors.controllers.config import ControllersConfig
 from actors.controllers.core import ControllersCore
 from actors.controllers.profile import all_controllers
+from actors.remote.client import RemoteClient
 from actors.store.loop import run_core
 from actors.store.port import StorePort
 
@@ -27,7 +28,8 @@ class ControllersActor:
     """`run` returns only when `stop` was called. What is written passes admission, as users' writes do."""
 
     def __init__(self, config: ControllersConfig, store: StorePort) -> None:
-        self._admission = make_chain(store)
+        self._remote = RemoteClient(store)
+        self._admission = make_chain(store, self._remote)
         self._store = AdmittedStore(store, self._admission, _USER)
         self._core = ControllersCore(all_controllers(config), writes_max=config.writes_max)
         self._stop = asyncio.Event()
@@ -38,6 +40,7 @@ class ControllersActor:
             await run_core(self._core, self._store, read_clock, self._stop)
         finally:
             await self._admission.stop()
+            await self._remote.close()
 
     async def stop(self) -> None:
         self._stop.set()

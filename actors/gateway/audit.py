@@ -26,6 +26,7 @@ from actors.gateway.target import Target
 Sink = Callable[[bytes], None]
 _URI_CHARS_MAX = 4096
 _FORBIDDEN = 403
+_PATCHES = "patch.webhook.admission.k8s.io/"
 
 
 class AuditPolicyError(Exception):
@@ -192,11 +193,19 @@ class Entry:
         if code:
             event["responseStatus"] = _status(code, message, reason)
             decision = "forbid" if code == _FORBIDDEN and not self.annotations else "allow"
-            event["annotations"] = {"authorization.k8s.io/decision": decision, **self.annotations}
+            event["annotations"] = {"authorization.k8s.io/decision": decision, **self._annotations()}
         event |= self._contents(stage, answer)
         event["requestReceivedTimestamp"] = format_micro_time(self._facts.received_ms)
         event["stageTimestamp"] = format_micro_time(trail.clock())
         trail.sink(json.dumps(event, separators=(",", ":")).encode() + b"\n")
+
+    def _annotations(self) -> dict[str, str]:
+        """What webhooks patch is contents: told from the level Request on."""
+        return {
+            name: text
+            for name, text in self.annotations.items()
+            if self.level >= Level.REQUEST or not name.startswith(_PATCHES)
+        }
 
     def _who_and_what(self) -> dict[str, Any]:
         facts, target = self._facts, self._target

@@ -33,6 +33,7 @@ from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
 from actors.gateway.port import ClusterPort, NodesPort
+from actors.remote.client import RemoteClient
 from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
 
@@ -77,7 +78,8 @@ class Gateway:
         self.access = Access(store, config.authentication, ensure_keys(config.home_path, now_ms()))
         fanout = WatchFanout(store)
         self._audit_log, trail = open_trail(config)
-        self._admission = make_chain(store)
+        self._remote = RemoteClient(store)
+        self._admission = make_chain(store, self._remote)
         backend = Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission)
         self.app = App(backend)
         self.port = config.port
@@ -118,6 +120,7 @@ class Gateway:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
         await self._admission.stop()
+        await self._remote.close()
         await self.access.stop()
         if self._audit_log is not None:
             self._audit_log.close()
