@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from actors.admission.feed import ConfigurationFeed
 from actors.admission.passage import Steps, passage_of, places_of
-from actors.admission.request import Origin, Place, Request
+from actors.admission.request import NOT_ASKED, Origin, Place, Request
 from actors.admission.rules import is_exempt
 from actors.admission.shapes import OwnShapes, Shapes
 from actors.admission.step import MutatingStep, ValidatingStep
@@ -86,6 +86,8 @@ class Chain:
         return list(await asyncio.gather(*(one(position) for position in range(len(writes)))))
 
     async def _is_wanted(self, write: StoreWrite, origin: Origin) -> bool:
+        if origin is NOT_ASKED:
+            return False
         kind = await self._kind_of(write, origin)
         return kind is not None and any(map(self._wants, places_of(write, kind)))
 

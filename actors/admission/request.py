@@ -60,8 +60,8 @@ class Origin:
     notes: Notes = field(default_factory=Notes)
 
 
-#: Where nobody looks.
-ANYBODY = Origin({})
+#: Of writes that no step is asked about: what they are for has passed admission.
+NOT_ASKED = Origin({})
 
 
 class Place(NamedTuple):

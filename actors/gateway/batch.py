@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from actors.admission.request import ANYBODY, Origin
+from actors.admission.request import NOT_ASKED, Origin
 from actors.api.errors import ApiError, BadRequest, InternalError, TooLarge, Unavailable
 from actors.gateway.call import Call
 from actors.gateway.media import Body, Form, body_type
@@ -150,7 +150,7 @@ class ItemCall(Call):
         return bytes(self.item.body)
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
-        origin = ANYBODY if self.backend.admission.is_idle else self.origin()
+        origin = NOT_ASKED if self.backend.admission.is_idle else self.origin()
         try:
             replies = await self.commits.commit(self.position, self.signed(writes), origin)
         finally:

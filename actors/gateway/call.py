@@ -12,8 +12,9 @@ import msgspec
 from aiohttp import web
 
 from actors.admission.chain import Chain
-from actors.admission.request import Notes, Origin
+from actors.admission.request import CREATE, NOT_ASKED, Notes, Origin, Request
 from actors.api.clock import Millis
+from actors.api.codec import Object
 from actors.api.errors import BadRequest, TooLarge, from_status
 from actors.api.kinds import Kind
 from actors.gateway.audit import Entry, Trail
@@ -72,6 +73,7 @@ class Call:
     warnings: list[str] = field(default_factory=list)
     audit: Entry | None = None
     kind: Kind | None = None
+    is_admitted: bool = False
 
     @property
     def store(self) -> StorePort:
@@ -143,8 +145,25 @@ class Call:
         finally:
             self.take_notes(origin.notes)
 
+    async def admitted(self, obj: Object, operation: str = CREATE) -> Object:
+        """What is asked for on the call's own path and never kept (an eviction, a review, a connection), as admission
+        leaves it. What it then writes is not asked about again. Raises ApiError."""
+        origin = self.origin()
+        self.is_admitted = True
+        chain, kind, target = self.backend.admission, self.kind, self.target
+        if chain.is_idle or kind is None:
+            return obj
+        dry_run = "All" in self.query.get("dryRun", ())
+        asked = Request(operation, kind, target.subresource, target.namespace, target.name, obj, None, dry_run, origin)
+        try:
+            return (await chain.review(asked)).object or obj
+        finally:
+            self.take_notes(origin.notes)
+
     def origin(self) -> Origin:
         """Whose request it is, in which terms, for admission."""
+        if self.is_admitted:
+            return NOT_ASKED
         return Origin(self.user.to_info(), self.kind, self._options())
 
     def take_notes(self, notes: Notes) -> None:

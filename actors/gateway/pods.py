@@ -69,6 +69,7 @@ async def create_eviction(call: Call) -> web.StreamResponse:
     name = obj["metadata"].get("name") or call.target.name
     if name != call.target.name:
         raise BadRequest("name in URL does not match name in Eviction object")
+    obj = await call.admitted(obj)
     asked = parse_options(obj.get("deleteOptions"), call.query)
     await call.commit_one(delete_of(key_of(POD, call.target), asked, call.manager))
     return call.answer_value({**_SUCCESS, "code": 201}, 201)

@@ -26,7 +26,7 @@ _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 async def create_review(call: Call, kind: Kind) -> web.StreamResponse:
     parse_write(call.query)
     body = call.body_type(OBJECT_BODIES)
-    obj = identify(parse_value(await call.read_body(), body), kind)
+    obj = await call.admitted(identify(parse_value(await call.read_body(), body), kind))
     spec = obj.get("spec") if isinstance(obj.get("spec"), dict) else {}
     return call.answer_value({**obj, "status": await _status(call, kind, spec or {})}, 201)
 

@@ -45,7 +45,7 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
 async def create_token(call: Call) -> web.StreamResponse:
     """Raises NotFound (account, bound object), Invalid, Conflict (uid)."""
     options = parse_write(call.query)
-    obj = await read_object(call, _TOKEN_REQUEST, options)
+    obj = await call.admitted(await read_object(call, _TOKEN_REQUEST, options))
     spec = _read_spec(obj)
     access = call.backend.access
     account = await call.store.get(key_of(SERVICE_ACCOUNT, call.target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from remote_server import (
     serving,
     webhook,
 )
+
+from actors.controllers.actor import ControllersActor
+from actors.controllers.config import ControllersConfig
 
 __all__ = ["served"]
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/"
@@ -508,3 +512,35 @@ def test_a_service_is_found_through_its_slices(served: RunningGateway, authority
         for number in range(5):
             assert post(served, _MAPS, config_map(f"sliced-{number}"))[0] == 201
         assert len(server.requests) == 5
+
+
+# --- the controllers --------------------------------------------------------------------------------------------
+
+
+def test_the_pods_that_controllers_make_are_asked_about(served: RunningGateway, authority: Authority) -> None:
+    def decide(request: dict[str, Any]) -> dict[str, Any]:
+        if "refuse" in (request["object"]["metadata"].get("labels") or {}).get("app", ""):
+            return {"allowed": False, "status": {"message": "not here"}}
+        return patch({"op": "add", "path": "/spec/containers/-", "value": {"name": "sidecar", "image": "host"}})
+
+    with serving(authority.issue("127.0.0.1"), reviewing(decide)) as server:
+        install(served, "Mutating", webhook("pods.example.com", url_client(server, authority), ("pods",)))
+        controllers = ControllersActor(ControllersConfig(), served.store)
+        running = asyncio.run_coroutine_threadsafe(controllers.run(), served.loop)
+        try:
+            served.kubectl("create", "-f", "-", stdin=json.dumps(deployment("injected", replicas=2)))
+            served.kubectl("create", "-f", "-", stdin=json.dumps(deployment("refused", replicas=1)))
+
+            def pods(app: str) -> list[Any]:
+                return list(served.kubectl("get", "pods", "-l", f"app={app}", "-o", "json").json["items"])
+
+            _wait(lambda: len(pods("injected")) == 2)
+            for item in pods("injected"):
+                assert [container["name"] for container in item["spec"]["containers"]] == ["main", "sidecar"]
+            assert server.reviews[0]["request"]["userInfo"]["username"] == "system:kube-controller-manager"
+            _wait(lambda: "denied the request: not here" in served.kubectl("get", "events", "-o", "wide").out)
+            assert pods("refused") == []
+        finally:
+            served.run(controllers.stop())
+            running.result(10)
+            served.kubectl("delete", "deployment", "injected", "refused")
