@@ -16,7 +16,8 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 
 
 @lru_cache(maxsize=4096)
-def _parse(text: str, millis: bool) -> int:
+def _parse(text: str, places: int) -> int:
+    """In units of 10 to the minus `places`, rounded up."""
     match = _FORM.match(text)
     if match is None:
         raise ValueError(f"{text!r} is not a quantity such as 500m, 2, 1.5Gi or 10M")
@@ -24,7 +25,7 @@ def _parse(text: str, millis: bool) -> int:
     whole, _, fraction = digits.partition(".")
     mantissa = int((whole or "0") + fraction)
     power = int(exponent) if exponent else _DECIMAL.get(suffix, 0)
-    power += (3 if millis else 0) - len(fraction)
+    power += places - len(fraction)
     mantissa *= _BINARY.get(suffix, 1)
     if sign == "-":
         mantissa = -mantissa
@@ -33,12 +34,17 @@ def _parse(text: str, millis: bool) -> int:
 
 def parse_millis(quantity: Quantity) -> int:
     """Thousandths, rounded up: for CPU. Raises ValueError."""
-    return _parse(str(quantity), True)
+    return _parse(str(quantity), 3)
 
 
 def parse_bytes(quantity: Quantity) -> int:
     """Whole units, rounded up: for memory, storage and counts. Raises ValueError."""
-    return _parse(str(quantity), False)
+    return _parse(str(quantity), 0)
+
+
+def parse_nanos(quantity: Quantity) -> int:
+    """Thousand-millionths, rounded up: as exact as a quantity gets. Raises ValueError."""
+    return _parse(str(quantity), 9)
 
 
 def format_millis(millis: int) -> str:

@@ -11,9 +11,11 @@ import msgspec
 from actors.store.admission.plugin import Plugins
 from actors.store.admission.plugins.default_class import DefaultIngressClass, DefaultStorageClass
 from actors.store.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
+from actors.store.admission.plugins.limit_ranger import LimitRanger
 from actors.store.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from actors.store.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
 from actors.store.admission.plugins.pod_node_selector import PodNodeSelector
+from actors.store.admission.plugins.pod_security import PodSecurity
 from actors.store.admission.plugins.priority import Priority
 from actors.store.admission.plugins.runtime_class import RuntimeClass
 from actors.store.admission.plugins.storage_object_in_use_protection import StorageObjectInUseProtection
@@ -21,7 +23,9 @@ from actors.store.admission.plugins.taint_nodes_by_condition import TaintNodesBy
 
 AnyPlugin = (
     NamespaceLifecycle
+    | LimitRanger
     | TaintNodesByCondition
+    | PodSecurity
     | PodNodeSelector
     | Priority
     | DefaultTolerationSeconds
@@ -35,7 +39,9 @@ AnyPlugin = (
 #: In kube-apiserver's order (pkg/kubeapiserver/options/plugins.go).
 ALL: tuple[AnyPlugin, ...] = (
     NamespaceLifecycle(),
+    LimitRanger(),
     TaintNodesByCondition(),
+    PodSecurity(),
     PodNodeSelector(),
     Priority(),
     DefaultTolerationSeconds(),
