@@ -32,6 +32,7 @@ from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
 from actors.gateway.streams.pod import open_exec
+from actors.gateway.streams.portforward import open_portforward
 from actors.gateway.target import Target, parse_target
 from actors.gateway.token_requests import create_token
 from actors.gateway.watching import watch_objects
@@ -65,6 +66,8 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
     ("eviction", "create"): create_eviction,
     ("exec", "get"): open_exec,
     ("exec", "create"): open_exec,
+    ("portforward", "get"): open_portforward,
+    ("portforward", "create"): open_portforward,
 }
 
 

@@ -36,6 +36,7 @@ SUBRESOURCES: dict[str, Subresource] = {
     "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1"),
     "log": Subresource(("get",)),
     "exec": Subresource(("create", "get"), "PodExecOptions", "", "v1"),
+    "portforward": Subresource(("create", "get"), "PodPortForwardOptions", "", "v1"),
 }
 
 #: Kinds that are answered from what the gateway knows of the client; none of them is kept.

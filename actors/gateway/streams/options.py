@@ -7,7 +7,7 @@ import msgspec
 from actors.api.errors import BadRequest
 from actors.gateway.options import Query, flag_of, text_of
 
-_PORT_MAX = 65_535
+PORT_MAX = 65_535
 
 
 class StreamOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ def parse_ports(query: Query) -> tuple[int, ...]:
     """Of `ports=80&ports=443` or `ports=80,443`, each once or more. Raises BadRequest."""
     found = []
     for word in ",".join(query.get("ports", ())).split(",") if "ports" in query else ():
-        if not (word.isascii() and word.isdigit() and len(word) <= 5 and 1 <= int(word) <= _PORT_MAX):
-            raise BadRequest(f'invalid port "{word[:20]}": must be between 1 and {_PORT_MAX}')
+        if not (word.isascii() and word.isdigit() and len(word) <= 5 and 1 <= int(word) <= PORT_MAX):
+            raise BadRequest(f'invalid port "{word[:20]}": must be between 1 and {PORT_MAX}')
         found.append(int(word))
     return tuple(found)

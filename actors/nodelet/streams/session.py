@@ -52,10 +52,9 @@ def failure_status(error: ApiError | PluginError) -> dict[str, Any]:
     """Of what could not be started, in the kubelet's words."""
     if isinstance(error, ApiError):
         return error.to_status()
-    words = f"error executing command in container: {error.message}"
     if error.verb == "port_forward":
-        words = error.message
-    return InternalError(f"Internal error occurred: {words}").to_status()
+        return InternalError(error.message).to_status()
+    return InternalError(f"Internal error occurred: error executing command in container: {error.message}").to_status()
 
 
 async def send_status(frames: Frames, status: dict[str, Any]) -> None:

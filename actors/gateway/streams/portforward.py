@@ -1,0 +1,197 @@
+"""kubectl port-forward: SPDY inside a WebSocket, plain SPDY, or a WebSocket with two channels a port.
+
+SPDY (kubelet pkg/kubelet/cri/streaming/portforward): for each connection the client opens a stream for errors and one
+for data, both with the port and the number of the connection. v4.channel.k8s.io: channel 2n is the data of the n-th
+port, 2n+1 its errors; each begins with the port's number, little-endian, and there is one connection a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Sequence
+
+from aiohttp import WSMsgType, web
+
+from actors.api.errors import BadRequest
+from actors.api.pod import Pod
+from actors.api.streams import StreamRequest
+from actors.gateway.call import Call
+from actors.gateway.spdy.errors import SpdyError
+from actors.gateway.streams.channels import V4, V4_BASE64, Codec
+from actors.gateway.streams.forward import Dial, forward
+from actors.gateway.streams.idle import Idle
+from actors.gateway.streams.options import PORT_MAX, parse_ports
+from actors.gateway.streams.pod import check_upgrade, read_pod
+from actors.gateway.streams.spdy import SpdyConnection, SpdyStream, WebSocketBytes
+from actors.gateway.streams.upgrade import WEBSOCKET, choose_protocol, websocket_protocols
+from actors.gateway.streams.websocket import open_websocket, send
+from actors.nodelet.streams.frames import Frames, first_of
+
+PROTOCOL = "portforward.k8s.io"
+TUNNEL = f"SPDY/3.1+{PROTOCOL}"
+_PAIR_SECONDS = 30.0
+_PORTS_MAX = 100
+
+
+async def open_portforward(call: Call) -> web.StreamResponse:
+    """Raises NotFound, BadRequest, Forbidden."""
+    pod = await read_pod(call)
+    upgrade = await check_upgrade(call)
+    if upgrade != WEBSOCKET:
+        raise BadRequest("unable to upgrade: SPDY is not spoken here: use WebSockets")
+    protocol = choose_protocol(websocket_protocols(call.request.headers), (TUNNEL, V4, V4_BASE64))
+    if protocol == TUNNEL:
+        socket = await open_websocket(call, protocol)
+        await serve_spdy(call, pod, SpdyConnection(WebSocketBytes(socket)))
+    else:
+        ports = parse_ports(call.query)
+        if not 1 <= len(ports) <= _PORTS_MAX:
+            raise BadRequest(f'query parameter "ports" is required: between 1 and {_PORTS_MAX} of them')
+        socket = await open_websocket(call, protocol)
+        await _serve_channels(call, pod, ports, socket, Codec(protocol))
+    await socket.close()
+    return socket
+
+
+def dial_of(call: Call, pod: Pod, port: int) -> Dial:
+    request = StreamRequest(
+        verb="connect",
+        namespace=call.target.namespace,
+        pod=pod.metadata.name,
+        pod_uid=pod.metadata.uid,
+        port=port,
+    )
+
+    async def dial() -> Frames:
+        return await call.backend.nodes.open_stream(pod.spec.node_name, request)
+
+    return dial
+
+
+def failure_words(pod: Pod, port: int, why: str) -> bytes:
+    """The kubelet's sentence, which kubectl shows."""
+    meta = pod.metadata
+    return f"error forwarding port {port} to pod {meta.name}, uid {meta.uid}: {why}".encode() if why else b""
+
+
+# SPDY
+
+
+async def serve_spdy(call: Call, pod: Pod, connection: SpdyConnection) -> None:
+    """Until the client has gone."""
+    idle = Idle(call.backend.config.stream_idle_seconds)
+    try:
+        await first_of(connection.run(), _accept_all(call, pod, connection), _watch(connection, idle), idle.expire())
+    except SpdyError:
+        return
+
+
+async def _watch(connection: SpdyConnection, idle: Idle) -> None:
+    while True:
+        await connection.active.wait()
+        connection.active.clear()
+        idle.touch()
+        await asyncio.sleep(1.0)
+
+
+async def _accept_all(call: Call, pod: Pod, connection: SpdyConnection) -> None:
+    waiting: dict[str, SpdyStream] = {}
+    async with asyncio.TaskGroup() as group:
+        while (stream := await connection.accept()) is not None:
+            kind, number = stream.headers.get("streamtype", ""), stream.headers.get("requestid", "")
+            port = parse_port(stream.headers.get("port", ""))
+            if kind not in ("error", "data") or port == 0:
+                stream.abort()
+                await connection.reset(stream)
+                continue
+            other = waiting.pop(number, None)
+            if other is None:
+                waiting[number] = stream
+                asyncio.get_running_loop().call_later(_PAIR_SECONDS, _give_up, waiting, number, stream)
+                continue
+            error, data = (stream, other) if kind == "error" else (other, stream)
+            group.create_task(_serve_pair(call, pod, connection, port, error, data))
+
+
+def _give_up(waiting: dict[str, SpdyStream], number: str, stream: SpdyStream) -> None:
+    """Its other half has not come."""
+    if waiting.get(number) is stream:
+        del waiting[number]
+        stream.abort()
+
+
+async def _serve_pair(
+    call: Call, pod: Pod, connection: SpdyConnection, port: int, error: SpdyStream, data: SpdyStream
+) -> None:
+    try:
+        why = await forward(dial_of(call, pod, port), data)
+        if why:
+            await error.write(failure_words(pod, port, why))
+        await data.close()
+        await error.close()
+    except ConnectionError:
+        return
+    finally:
+        connection.forget(error, data)
+
+
+def parse_port(word: str) -> int:
+    """0 of what is none."""
+    fits = word.isascii() and word.isdigit() and len(word) <= 5 and int(word) <= PORT_MAX
+    return int(word) if fits else 0
+
+
+# Channels
+
+
+class _Channel:
+    """Near end of one port's connection."""
+
+    def __init__(self, socket: web.WebSocketResponse, codec: Codec, number: int) -> None:
+        self._socket, self._codec, self._number = socket, codec, number
+        self.inbox: asyncio.Queue[bytes] = asyncio.Queue(4)
+
+    async def read(self) -> bytes:
+        return await self.inbox.get()
+
+    async def write(self, data: bytes) -> None:
+        await send(self._socket, self._codec, self._codec.encode(self._number, data))
+
+    async def close(self) -> None:
+        """The protocol cannot say so; then there is nothing more to hear, either."""
+        raise ConnectionResetError("the port's connection has ended")
+
+
+async def _serve_channels(
+    call: Call, pod: Pod, ports: Sequence[int], socket: web.WebSocketResponse, codec: Codec
+) -> None:
+    """Until all connections have ended or the client has gone."""
+    idle = Idle(call.backend.config.stream_idle_seconds)
+    channels = [_Channel(socket, codec, 2 * n) for n in range(len(ports))]
+    for number, port in enumerate(ports):
+        for channel in (2 * number, 2 * number + 1):
+            await send(socket, codec, codec.encode(channel, struct.pack("<H", port)))
+
+    async def serve(number: int, port: int) -> None:
+        if why := await forward(dial_of(call, pod, port), channels[number]):
+            await send(socket, codec, codec.encode(2 * number + 1, failure_words(pod, port, why)))
+
+    async def serve_all() -> None:
+        await asyncio.gather(*(serve(number, port) for number, port in enumerate(ports)))
+
+    await first_of(serve_all(), _receive(socket, codec, channels, idle), idle.expire())
+
+
+async def _receive(socket: web.WebSocketResponse, codec: Codec, channels: Sequence[_Channel], idle: Idle) -> None:
+    async for message in socket:
+        idle.touch()
+        if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+            continue
+        data = message.data.encode() if isinstance(message.data, str) else message.data
+        try:
+            found = codec.decode(data)
+        except BadRequest:
+            return
+        if found is not None and found[1] and found[0] % 2 == 0 and found[0] // 2 < len(channels):
+            await channels[found[0] // 2].inbox.put(found[1])
