@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound
+from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Timeout
 from actors.api.kinds import BINDING, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
@@ -24,8 +24,9 @@ from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
+from actors.gateway.media import PLAIN_FORMS
 from actors.gateway.metrics import read_metrics
-from actors.gateway.options import flag_of, parse_query
+from actors.gateway.options import flag_of, parse_query, timeout_of
 from actors.gateway.pods import bind_pod, create_binding, create_eviction
 from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
@@ -71,6 +72,10 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
 }
 
 
+#: What takes as long as its client likes.
+_STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
+
+
 class App:
     """The request handler of the server. `failures` counts what should never happen."""
 
@@ -95,7 +100,7 @@ class App:
 
     async def _serve(self, request: web.BaseRequest, entry: Entry | None) -> web.StreamResponse:
         try:
-            return await route(await self._call(request, entry))
+            return await _route_in_time(await self._call(request, entry))
         except ApiError as error:
             return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
@@ -136,6 +141,18 @@ def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:
     return transport.get_extra_info("peercert") if transport is not None else None
 
 
+async def _route_in_time(call: Call) -> web.StreamResponse:
+    """Within `timeout`, when the client has named one; what streams takes the time that it takes."""
+    if "timeout" not in call.query or call.target.verb == "watch" or call.target.subresource in _STREAMED:
+        return await route(call)
+    allowed = timeout_of(call.query)
+    try:
+        async with asyncio.timeout(allowed):
+            return await route(call)
+    except TimeoutError as error:
+        raise Timeout("Timeout: request did not complete within the requested timeout") from error
+
+
 async def route(call: Call) -> web.StreamResponse:
     target = call.target
     if target.segments[:2] == extras.PREFIX:
@@ -150,6 +167,8 @@ async def route(call: Call) -> web.StreamResponse:
     check_scope(kind, target)
     if target.subresource:
         return await _route_subresource(call, kind)
+    if not kind.stored:
+        call.form(PLAIN_FORMS)
     misplaced = target.verb in ("create", "update", "patch") and bool(target.name) == (target.verb == "create")
     if misplaced or target.verb not in kind.verbs:
         raise MethodNotAllowed(_NO_METHOD)

@@ -6,8 +6,6 @@ recurses too far.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -99,37 +97,3 @@ def check_depth(value: Any, depth: int = 0) -> None:
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(item, dict | list):
             check_depth(item, depth + 1)
-
-
-def duplicate_fields(text: bytes, body: Body) -> list[str]:
-    """Names that a JSON object has more than once; the last value counts (sigs.k8s.io/json, strict mode)."""
-    if body not in (Body.JSON, Body.MERGE, Body.STRATEGIC):
-        return []
-    if _has_none(text):
-        return []
-    found: dict[str, None] = {}
-
-    def pairs(items: list[tuple[str, Any]]) -> None:
-        found.update(_repeated(items))
-
-    try:
-        json.loads(text, object_pairs_hook=pairs)
-    except (ValueError, RecursionError):
-        return []
-    return list(found)
-
-
-def _has_none(text: bytes) -> bool:
-    """Certainly no duplicate: without escapes, each name and each text is two quotes, and decoding has lost none."""
-    try:
-        return b"\\" not in text and text.count(b'"') == msgspec.json.encode(_JSON.decode(text)).count(b'"')
-    except msgspec.MsgspecError:
-        return False
-
-
-def _repeated(items: list[tuple[str, Any]]) -> Iterator[tuple[str, None]]:
-    seen = set()
-    for name, _ in items:
-        if name in seen:
-            yield name, None
-        seen.add(name)

@@ -34,6 +34,8 @@ from actors.store.port import StorePort
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
 
 _WARNING_CHARS_MAX = 4096
+_META_V1, _META_V1BETA1 = b'"apiVersion":"meta.k8s.io/v1"', b'"apiVersion":"meta.k8s.io/v1beta1"'
+
 #: Key of a request whose reply is a stream that has begun: no Status can follow.
 STREAMING = web.RequestKey("streaming", bool)
 
@@ -72,6 +74,7 @@ class Call:
     shown_at: Millis = 0
     warnings: list[str] = field(default_factory=list)
     audit: Entry | None = None
+    is_older_meta: bool = False
     kind: Kind | None = None
     is_admitted: bool = False
 
@@ -100,7 +103,13 @@ class Call:
         return "".join(char for char in named if char.isprintable())[:128] or "unknown"
 
     def form(self, offered: frozenset[Form]) -> Form:
-        return choose_form(self.request.headers.get("Accept", ""), offered)
+        chosen = choose_form(self.request.headers.get("Accept", ""), offered)
+        self.is_older_meta = chosen.version == "v1beta1"
+        return chosen.form
+
+    def versioned(self, body: bytes) -> bytes:
+        """Tables and partial metadata as meta.k8s.io/v1beta1, where that was asked for: nothing else differs."""
+        return body.replace(_META_V1, _META_V1BETA1) if self.is_older_meta else body
 
     def body_type(self, allowed: frozenset[Body]) -> Body:
         return body_type(self.request.headers.get("Content-Type", ""), allowed)
@@ -197,7 +206,7 @@ class Call:
         return reply
 
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
-        response = web.Response(body=body, status=code, headers={"Content-Type": content_type})
+        response = web.Response(body=self.versioned(body), status=code, headers={"Content-Type": content_type})
         response.headers["Cache-Control"] = "no-cache, private"
         for text in dict.fromkeys(self.warnings):
             response.headers.add("Warning", format_warning(text))

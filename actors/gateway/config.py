@@ -79,6 +79,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     write_stall_seconds: int = 60
     watch_seconds_max: int = 3600
     stream_idle_seconds: int = 4 * 3600
+    continue_seconds: int = 300
     connections_max: int = 4096
 
     @property

@@ -7,19 +7,24 @@ always refused, all of them at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 from actors.api.clock import format_time, parse_time
 from actors.api.codec import Object
 from actors.api.conform import conforms
 from actors.api.crd.kinds import CustomKind
-from actors.api.errors import BadRequest
+from actors.api.errors import ApiError, BadRequest, Cause, Invalid
 from actors.api.kinds import Kind
 from actors.api.schema import Definition, check_object, definition, definition_name
 from actors.api.structural.prune import prune
+from actors.gateway.duplicates import NONE, Repeats
+from actors.store.admission.applied import not_typed
 
 _SHOWN_MAX = 20
+_PATCH_CHARS_MAX = 1000
 
 
 class Admitted(NamedTuple):
@@ -29,39 +34,58 @@ class Admitted(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def admit_object(obj: Object, api_version: str, kind: str, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
+def admit_object(obj: Object, kind: Kind, validation: str, repeats: Repeats = NONE) -> Admitted:
     """A whole object. Raises BadRequest in kube-apiserver's form."""
-    where = _where(kind, api_version.rpartition("/")[2])
-    if conforms(obj, api_version, kind):
-        return Admitted(obj, _judge(where, (), duplicates, validation))
-    checked = check_object(obj, api_version, kind)
-    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
-    warnings = _judge(where, checked.unknown, duplicates, validation)
-    return Admitted(_canonical(checked.object, definition_name(api_version, kind)), warnings)
+    if isinstance(kind, CustomKind):
+        return Admitted(obj, _judge(_in_object(kind), _unknown_in_custom(obj, kind), repeats, validation))
+    if conforms(obj, kind.api_version, kind.kind):
+        return Admitted(obj, _judge(_in_object(kind), (), repeats, validation))
+    checked = check_object(obj, kind.api_version, kind.kind)
+    _refuse_problems(_in_object(kind), (f"{cause.field}: {cause.message}" for cause in checked.problems))
+    warnings = _judge(_in_object(kind), checked.unknown, repeats, validation)
+    return Admitted(_canonical(checked.object, definition_name(kind.api_version, kind.kind)), warnings)
 
 
-def admit_custom(value: Any, kind: CustomKind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
-    """A custom resource, or a merge patch of one. What does not fit its schema is the store's to refuse."""
-    if not isinstance(value, dict):
-        raise BadRequest("the patch is not a JSON object")
-    where = _where(kind.kind, kind.version)
-    meta = check_object({"metadata": value.get("metadata") or {}}, "v1", "ConfigMap")
-    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in meta.problems))
-    unknown = list(meta.unknown)
-    prune(value, kind.node, root=True, unknown=unknown)
-    return Admitted(value, _judge(where, unknown, duplicates, validation))
+def admit_applied(obj: Object, kind: Kind, validation: str, repeats: Repeats = NONE) -> Admitted:
+    """An applied configuration: what no schema knows could be nobody's, and is refused whatever the client wishes."""
+    if isinstance(kind, CustomKind):
+        value, unknown = obj, _unknown_in_custom(obj, kind)
+    elif conforms(obj, kind.api_version, kind.kind):
+        value, unknown = obj, []
+    else:
+        checked = check_object(obj, kind.api_version, kind.kind)
+        _refuse_problems(_in_object(kind), (f"{cause.field}: {cause.message}" for cause in checked.problems))
+        value, unknown = _canonical(checked.object, definition_name(kind.api_version, kind.kind)), list(checked.unknown)
+    if unknown:
+        raise not_typed(obj, kind, [f".{path}: field not declared in schema" for path in unknown])
+    if repeats.told and validation == "Strict":
+        converting = "error converting YAML to JSON: " if repeats.is_yaml else ""
+        raise BadRequest(f"error strict decoding YAML: {converting}{', '.join(repeats.strict)}")
+    return Admitted(value, () if validation == "Ignore" else repeats.told)
 
 
-def admit_patch(patch: Any, kind: Kind, validation: str, duplicates: Sequence[str] = ()) -> Admitted:
-    """A merge or strategic merge patch: as an object, but null removes and `$` directives are kept."""
+def admit_patch(patch: Any, kind: Kind, validation: str, repeats: Repeats = NONE) -> Admitted:
+    """A merge or strategic merge patch: as an object, but null removes and `$` directives are kept. Raises Invalid."""
     if not isinstance(patch, dict):
         raise BadRequest("the patch is not a JSON object")
+    refusal = _in_patch(patch)
+    if isinstance(kind, CustomKind):
+        return Admitted(patch, _judge(refusal, _unknown_in_custom(patch, kind), repeats, validation))
     checked = check_object(patch, kind.api_version, kind.kind)
-    where = _where(kind.kind, kind.version)
-    _refuse_problems(where, (f"{cause.field}: {cause.message}" for cause in checked.problems))
+    _refuse_problems(refusal, (f"{cause.field}: {cause.message}" for cause in checked.problems))
     unknown = [path for path in checked.unknown if not path.rpartition(".")[2].startswith("$")]
-    warnings = _judge(where, unknown, duplicates, validation)
+    warnings = _judge(refusal, unknown, repeats, validation)
     return Admitted(_canonical(patch, definition_name(kind.api_version, kind.kind)), warnings)
+
+
+def _unknown_in_custom(value: Object, kind: CustomKind) -> list[str]:
+    """Paths that a custom resource, or a merge patch of one, has and its schema has not. What does not fit its schema
+    is the store's to refuse."""
+    meta = check_object({"metadata": value.get("metadata") or {}}, "v1", "ConfigMap")
+    _refuse_problems(_in_object(kind), (f"{cause.field}: {cause.message}" for cause in meta.problems))
+    unknown = list(meta.unknown)
+    prune(value, kind.node, root=True, unknown=unknown)
+    return unknown
 
 
 def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
@@ -72,9 +96,9 @@ def admit_operations(operations: Any, kind: Kind, validation: str) -> Admitted:
     problems: list[str] = []
     dropped: set[tuple[str, ...]] = set()
     kept = [op for given in operations if (op := _admit_operation(given, kind, unknown, problems, dropped)) is not None]
-    where = _where(kind.kind, kind.version)
-    _refuse_problems(where, problems)
-    return Admitted(kept, _judge(where, unknown, (), validation))
+    refusal = _in_patch(operations)
+    _refuse_problems(refusal, problems)
+    return Admitted(kept, _judge(refusal, unknown, NONE, validation))
 
 
 def _admit_operation(
@@ -108,23 +132,40 @@ def _admit_operation(
     return {**operation, "value": _canonical(operation.get("value"), types[-1])}
 
 
-def _where(kind: str, version: str) -> str:
-    return f'{kind} in version "{version}" cannot be handled as a {kind}: '
+Refusal = Callable[[str], ApiError]
 
 
-def _refuse_problems(where: str, problems: Iterable[str]) -> None:
+def _in_object(kind: Kind) -> Refusal:
+    where = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+    return lambda why: BadRequest(where + why)
+
+
+def _in_patch(patch: Any) -> Refusal:
+    """As kube-apiserver tells what is wrong with a patched object: by the field `patch` of no kind."""
+
+    def refuse(why: str) -> Invalid:
+        shown = msgspec.json.encode(patch).decode()[:_PATCH_CHARS_MAX]
+        cause = Cause("patch", f"Invalid value: {msgspec.json.encode(shown).decode()}: {why}")
+        return Invalid(f' "" is invalid: {cause.field}: {cause.message}', causes=[cause])
+
+    return refuse
+
+
+def _refuse_problems(refusal: Refusal, problems: Iterable[str]) -> None:
     shown = list(problems)[:_SHOWN_MAX]
     if shown:
-        raise BadRequest(where + ", ".join(shown))
+        raise refusal(", ".join(shown))
 
 
-def _judge(where: str, unknown: Sequence[str], duplicates: Sequence[str], validation: str) -> tuple[str, ...]:
-    found = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{name}"' for name in duplicates]
-    if not found or validation == "Ignore":
+def _judge(refusal: Refusal, unknown: Sequence[str], repeats: Repeats, validation: str) -> tuple[str, ...]:
+    """What the client is warned of."""
+    found = tuple(f'unknown field "{path}"' for path in unknown)[:_SHOWN_MAX]
+    if not (found or repeats.told) or validation == "Ignore":
         return ()
-    if validation == "Strict":
-        raise BadRequest(f"{where}strict decoding error: {', '.join(found[:_SHOWN_MAX])}")
-    return tuple(found[:_SHOWN_MAX])
+    if validation != "Strict":
+        return repeats.told + found
+    told = (*repeats.strict, *found) if repeats.is_yaml else (*found, *repeats.told)
+    raise refusal(f"strict decoding error: {', '.join(told)}")
 
 
 def _canonical(value: Any, type_name: str) -> Any:

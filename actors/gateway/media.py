@@ -7,6 +7,7 @@ beside it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from actors.api.errors import NotAcceptable, UnsupportedMediaType
 
@@ -19,6 +20,13 @@ class Form(StrEnum):
     TABLE = "table"
     METADATA = "metadata"  # PartialObjectMetadata
     DISCOVERY = "discovery"  # the aggregated form
+
+
+class Chosen(NamedTuple):
+    """`version` "v1beta1": a Table or partial metadata of the older meta.k8s.io/v1beta1."""
+
+    form: Form
+    version: str = ""
 
 
 class Body(StrEnum):
@@ -39,6 +47,7 @@ _AS = {
     ("PartialObjectMetadataList", "meta.k8s.io"): Form.METADATA,
     ("APIGroupDiscoveryList", "apidiscovery.k8s.io"): Form.DISCOVERY,
 }
+_VERSIONS = {Form.TABLE: ("v1", "v1beta1"), Form.METADATA: ("v1", "v1beta1"), Form.DISCOVERY: ("v2",)}
 _PLAIN = {"application/json": Form.JSON, "*/*": Form.JSON, "application/*": Form.JSON, "application/yaml": Form.YAML}
 
 
@@ -47,10 +56,10 @@ def _parse(part: str) -> tuple[str, dict[str, str]]:
     return media.lower(), dict(p.split("=", 1) for p in parameters if "=" in p)
 
 
-def choose_form(accept: str, offered: frozenset[Form]) -> Form:
+def choose_form(accept: str, offered: frozenset[Form]) -> Chosen:
     """The first of `Accept` that is offered. Raises NotAcceptable. Quality values are ignored, as Kubernetes does."""
     if not accept.strip():
-        return Form.JSON
+        return Chosen(Form.JSON)
     for part in accept.split(",")[:50]:
         media, parameters = _parse(part)
         wanted = parameters.get("as")
@@ -58,10 +67,10 @@ def choose_form(accept: str, offered: frozenset[Form]) -> Form:
             form = _PLAIN.get(media)
         else:
             form = _AS.get((wanted, parameters.get("g", ""))) if media == "application/json" else None
-            if form is Form.DISCOVERY and parameters.get("v") != "v2":
+            if form is not None and parameters.get("v") not in _VERSIONS[form]:
                 form = None
         if form is not None and form in offered:
-            return form
+            return Chosen(form, parameters.get("v", "") if wanted else "")
     raise NotAcceptable(
         "406: Not Acceptable\n\nAvailable representations: "
         "application/json, application/yaml, application/json;stream=watch"

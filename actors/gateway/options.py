@@ -5,6 +5,7 @@ Pure. Unknown parameters are ignored, as kube-apiserver does; malformed ones are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import parse_qs
 
@@ -44,6 +45,22 @@ def integer_of(query: Query, name: str) -> int | None:
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise BadRequest(f'strconv.ParseInt: parsing "{value[:50]}": invalid syntax')
     return int(value)
+
+
+_DURATION = re.compile(r"\+?(?=[\d.])((?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|ms|s|m|h))+|\+?0")
+_DURATION_PART = re.compile(r"([\d.]+)(ns|us|µs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_REQUEST_SECONDS_MAX = 60.0
+
+
+def timeout_of(query: Query) -> float:
+    """Seconds of `timeout=1m30s` (Go's duration), at most a minute, which is also what 0 means. Raises BadRequest."""
+    text = text_of(query, "timeout")
+    if len(text) > 50 or not _DURATION.fullmatch(text):
+        quoted = text[:50]
+        raise BadRequest(f'invalid timeout specified in the request URL - time: invalid duration "{quoted}"')
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(text))
+    return min(seconds, _REQUEST_SECONDS_MAX) or _REQUEST_SECONDS_MAX
 
 
 def revision_of(text: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 from aiohttp import web
 
@@ -12,9 +14,10 @@ from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest
 from actors.api.field_selector import parse_fields
 from actors.api.key import Key
-from actors.api.kinds import Kind
+from actors.api.kinds import NAMESPACE, Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
+from actors.gateway.continuing import seal, unseal
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
 from actors.gateway.target import Target
@@ -22,6 +25,11 @@ from actors.reconcile.watch import Selection
 from actors.store.admission.subresource import scale_of
 from actors.store.log import too_large_revision
 from actors.store.port import Page
+
+_REVISION_SECONDS = 3.0
+_ASK_AGAIN_SECONDS = 0.1
+#: Selects nothing: what is wanted is the revision alone.
+_NOTHING = Selection((NAMESPACE.resource,), fields="metadata.name=-")
 
 
 def key_of(kind: Kind, target: Target) -> Key:
@@ -47,7 +55,8 @@ async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
     wanted = revision_of(text_of(call.query, "resourceVersion"))
     stored = await call.store.get(key_of(kind, call.target), past)
     if not past and wanted > stored.revision:
-        await _check_reached(call, kind, wanted)
+        await wait_reached(call, wanted)
+        stored = await call.store.get(key_of(kind, call.target))
     stored = shown(stored, kind)
     if call.target.subresource == "scale":
         call.form(PLAIN_FORMS)
@@ -100,16 +109,21 @@ async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
     wanted = options.revision
     exact = options.match == "Exact" or (wanted > 0 and options.limit > 0 and not options.match)
     if exact or options.cursor:
+        cursor = unseal(options.cursor, call.now, call.backend.config.continue_seconds)
         revision = wanted if exact else 0
-        return await call.store.list(selection, limit=options.limit, cursor=options.cursor, revision=revision)
-    page = await call.store.list(selection, limit=options.limit)
-    if page.revision < wanted:
-        raise too_large_revision(wanted, page.revision)
-    return page
+        page = await call.store.list(selection, limit=options.limit, cursor=cursor, revision=revision)
+    else:
+        page = await call.store.list(selection, limit=options.limit)
+        if page.revision < wanted:
+            await wait_reached(call, wanted)
+            page = await call.store.list(selection, limit=options.limit)
+    return msgspec.structs.replace(page, cursor=seal(page.cursor, call.now))
 
 
-async def _check_reached(call: Call, kind: Kind, wanted: int) -> None:
-    """Raises Timeout for a resourceVersion that the store has not reached."""
-    page = await call.store.list(Selection((kind.storage.resource,), fields="metadata.name=-"), limit=1)
-    if page.revision < wanted:
-        raise too_large_revision(wanted, page.revision)
+async def wait_reached(call: Call, wanted: int) -> None:
+    """Until the store has reached a revision. Raises Timeout after as long as kube-apiserver waits for its cache."""
+    until = asyncio.get_running_loop().time() + _REVISION_SECONDS
+    while (page := await call.store.list(_NOTHING, limit=1)).revision < wanted:
+        if asyncio.get_running_loop().time() >= until:
+            raise too_large_revision(wanted, page.revision)
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)

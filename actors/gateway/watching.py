@@ -129,6 +129,5 @@ class _Watcher:
             obj = {**table, "metadata": render.list_metadata(revision), "rows": [row]}
         return self.line("BOOKMARK", render.encode(obj))
 
-    @staticmethod
-    def line(kind: str, obj: bytes) -> bytes:
-        return b'{"type":"%s","object":%s}\n' % (kind.encode(), obj)
+    def line(self, kind: str, obj: bytes) -> bytes:
+        return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.call.versioned(obj))

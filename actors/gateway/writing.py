@@ -8,16 +8,16 @@ from aiohttp import web
 
 from actors.api.codec import Object, decode
 from actors.api.conversion import shown, to_stored
-from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import SIGNING_REQUEST, Kind
 from actors.gateway import render
 from actors.gateway.auth.escalation import Write, guard_write
 from actors.gateway.auth.signing import guard_request
-from actors.gateway.body import duplicate_fields, parse_value
+from actors.gateway.body import parse_value
 from actors.gateway.call import Call
-from actors.gateway.fields import Admitted, admit_custom, admit_object, admit_operations, admit_patch
+from actors.gateway.duplicates import NONE, Repeats, find_repeats
+from actors.gateway.fields import Admitted, admit_applied, admit_object, admit_operations, admit_patch
 from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS, PATCH_BODIES, PLAIN_FORMS, Body
 from actors.gateway.options import WriteOptions, parse_write
 from actors.gateway.reading import content_type, key_of
@@ -121,16 +121,16 @@ def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: Write
     value = parse_value(text, body)
     if body is Body.JSON_PATCH:
         return admit_operations(value, kind, options.validation)
-    duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
+    repeats = _repeats(text, body, options)
     if body is not Body.APPLY:
-        if isinstance(kind, CustomKind):
-            return admit_custom(value, kind, options.validation, duplicates)
-        return admit_patch(value, kind, options.validation, duplicates)
+        return admit_patch(value, kind, options.validation, repeats)
     obj = identify(value, kind)
     _check_namespace(call, kind, obj["metadata"])
-    if isinstance(kind, CustomKind):
-        return admit_custom(obj, kind, options.validation, duplicates)
-    return admit_object(obj, kind.api_version, kind.kind, options.validation)
+    return admit_applied(obj, kind, options.validation, repeats)
+
+
+def _repeats(text: bytes, body: Body, options: WriteOptions) -> Repeats:
+    return find_repeats(text, body) if options.validation != "Ignore" else NONE
 
 
 async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
@@ -138,11 +138,7 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     body = call.body_type(OBJECT_BODIES)
     text = await call.read_body()
     obj = identify(parse_value(text, body), kind)
-    duplicates = duplicate_fields(text, body) if options.validation != "Ignore" else []
-    if isinstance(kind, CustomKind):
-        admitted = admit_custom(obj, kind, options.validation, duplicates)
-    else:
-        admitted = admit_object(obj, kind.api_version, kind.kind, options.validation, duplicates)
+    admitted = admit_object(obj, kind, options.validation, _repeats(text, body, options))
     call.warnings += admitted.warnings
     read: Object = admitted.value
     return read

@@ -86,20 +86,29 @@ def _format_cursor(revision: int, after: Key) -> str:
 
 def _parse_cursor(text: str, log: Log) -> tuple[int, Key]:
     """Revision 0 is now: what a client whose revision is gone may go on with, if it can live with what it missed."""
-    try:
-        packed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        cursor = msgspec.json.decode(packed, type=_Cursor)
-    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
-        raise BadRequest(f"invalid continue token: continue key is not valid: {error}") from error
+    cursor = _decode_cursor(text)
     if not 0 <= cursor.revision <= log.revision:
         raise BadRequest(f"invalid continue token: incorrect encoded start resourceVersion: {cursor.revision}")
     if 0 < cursor.revision < log.horizon:
-        raise Expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-            "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
-            "the results. Continuing with the provided token results in an inconsistent list - objects that were "
-            "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
-            "list.",
-            cursor=_format_cursor(0, cursor.after),
-        )
+        raise expired_page(text)
     return cursor.revision, cursor.after
+
+
+def _decode_cursor(text: str) -> _Cursor:
+    try:
+        packed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return msgspec.json.decode(packed, type=_Cursor)
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        raise BadRequest(f"invalid continue token: continue key is not valid: {error}") from error
+
+
+def expired_page(cursor: str) -> Expired:
+    """What is said of a cursor that is too old, with one that goes on with what is there now. Raises BadRequest."""
+    return Expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list "
+        "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+        "the results. Continuing with the provided token results in an inconsistent list - objects that were "
+        "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+        "list.",
+        cursor=_format_cursor(0, _decode_cursor(cursor).after),
+    )

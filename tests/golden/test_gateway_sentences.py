@@ -100,9 +100,9 @@ async def test_unknown_fields() -> None:
 async def test_duplicate_fields() -> None:
     text = b'{"metadata":{"name":"d"},"data":{"a":"1","a":"2"}}'
     strict = await Wire().ask("POST", f"{MAPS}?fieldValidation=Strict", text)
-    assert told(strict)[2].endswith('strict decoding error: duplicate field "a"')
+    assert told(strict)[2].endswith('strict decoding error: duplicate field "data.a"')
     warned = await Wire().ask("POST", MAPS, text)
-    assert (warned.headers["Warning"], warned.json["data"]) == ('299 - "duplicate field \\"a\\""', {"a": "2"})
+    assert (warned.headers["Warning"], warned.json["data"]) == ('299 - "duplicate field \\"data.a\\""', {"a": "2"})
 
 
 async def test_media_types() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from actors.api.conform import conforms
 from actors.api.kinds import POD
 from actors.api.schema import check_object
-from actors.gateway.body import duplicate_fields
+from actors.gateway.duplicates import find_repeats
 from actors.gateway.fields import _canonical
 from actors.gateway.media import Body
 from actors.store.admission.fieldset import encode_fields, fields_of_new, flatten, root_of
@@ -138,4 +138,4 @@ def test_no_duplicate_is_overlooked(value: str) -> None:
         found.append(len(dict(pairs)) < len(pairs))
 
     json.loads(value, object_pairs_hook=look)
-    assert bool(duplicate_fields(value.encode(), Body.JSON)) == any(found)
+    assert bool(find_repeats(value.encode(), Body.JSON).told) == any(found)

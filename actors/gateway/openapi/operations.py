@@ -135,11 +135,12 @@ def _operation(kind: Kind, action: str, suffix: str, sub: Subresource | None, *,
         "tags": [tag],
         "operationId": f"{_WORDS.get(action, action)}{at}{scope}{kind.kind}{suffix}",
         "description": _sentence(kind, action, suffix),
-        "parameters": [_query(name) for name in query],
         "responses": _responses(answer, codes, is_text=suffix == "Log"),
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": gvk(shape),
     }
+    if query:
+        operation["parameters"] = [_query(name) for name in query]
     if action.startswith("delete"):
         operation["requestBody"] = _body("meta.v1.DeleteOptions", ("*/*",), required=False)
     elif action == "patch":
@@ -210,7 +211,7 @@ def _parameter_v2(parameter: Document) -> Document:
 
 def _operation_v2(operation: Document) -> Document:
     body = operation.get("requestBody", {})
-    parameters = [_parameter_v2(row) for row in operation["parameters"]]
+    parameters = [_parameter_v2(row) for row in operation.get("parameters", ())]
     media = list(body.get("content", {}))
     if body:
         schema = _v2_schema(next(iter(body["content"].values()))["schema"])

@@ -19,11 +19,15 @@ def check_applied(obj: Object, kind: Kind) -> None:
     """Raises BadRequest that tells every such item."""
     found = list(_problems(obj, root_of(kind), ""))
     if found:
-        meta = obj["metadata"]
-        named = "/".join(filter(None, (str(meta.get("namespace", "")), str(meta.get("name", "")))))
-        what = f"({named}; {kind.api_version}, Kind={kind.kind})"
-        told = found[0] if len(found) == 1 else "errors:\n  " + "\n  ".join(found[:20])
-        raise BadRequest(f"failed to create typed patch object {what}: {told}")
+        raise not_typed(obj, kind, found)
+
+
+def not_typed(obj: Object, kind: Kind, problems: Sequence[str]) -> BadRequest:
+    """What is said of a configuration that the schema cannot make sense of."""
+    meta = obj["metadata"]
+    what = f"({meta.get('namespace', '')}/{meta.get('name', '')}; {kind.api_version}, Kind={kind.kind})"
+    told = problems[0] if len(problems) == 1 else "errors:\n  " + "\n  ".join(problems[:20])
+    return BadRequest(f"failed to create typed patch object {what}: {told}")
 
 
 def _problems(value: Any, field: Field | None, path: str) -> Iterator[str]:

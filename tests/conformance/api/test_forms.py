@@ -72,3 +72,35 @@ def test_a_head_request_has_the_head_alone(api: Api) -> None:
     api.make("a")
     answer = api.ask("HEAD", f"{MAPS}/a")
     assert (answer.code, answer.body) == (200, b"")
+
+
+def test_tables_of_the_older_version(api: Api) -> None:
+    """Kubernetes' own test of Tables still asks for v1beta1, and reads nothing else."""
+    api.make("a")
+    table = {"Accept": "application/json;as=Table;v=v1beta1;g=meta.k8s.io"}
+    for path in (f"{MAPS}/a", MAPS):
+        shown = api.get(path, table).json
+        assert (shown["kind"], shown["apiVersion"]) == ("Table", "meta.k8s.io/v1beta1")
+        assert shown["rows"][0]["object"]["apiVersion"] == "meta.k8s.io/v1beta1"
+    event = api.watch(MAPS, headers=table).next()
+    assert event["object"]["apiVersion"] == "meta.k8s.io/v1beta1"
+    partial = {"Accept": "application/json;as=PartialObjectMetadataList;v=v1beta1;g=meta.k8s.io"}
+    assert api.get(MAPS, partial).json["apiVersion"] == "meta.k8s.io/v1beta1"
+    assert api.get(MAPS, {"Accept": "application/json;as=Table;v=v2;g=meta.k8s.io"}).code == 406
+
+
+def test_what_has_no_columns_is_no_table(api: Api) -> None:
+    review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    table = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert api.ask("POST", path, review, table).refused(406, "NotAcceptable")
+
+
+def test_a_request_may_name_its_time(api: Api) -> None:
+    for text in ("invalid", "1", "-1s", "1s1", "1e3s", "s", "."):
+        refused = api.get("/version", timeout=text).refused(400, "BadRequest")
+        assert refused["message"].startswith("invalid timeout specified in the request URL"), text
+    for text in ("3m", "0s", "0", "1h2m0.5s", "1500ms"):
+        assert api.get("/version", timeout=text).code == 200, text
+    late = api.get(MAPS, timeout="100ms", resourceVersion="999999").refused(504, "Timeout")
+    assert "did not complete within" in late["message"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from api_client import Api
 
@@ -93,7 +95,7 @@ def test_every_meaning_of_a_revision(api: Api) -> None:
 
 def test_a_revision_that_has_not_come_is_waited_for_by_the_client(api: Api) -> None:
     ahead = int(api.get(LISTS).revision) + 1000
-    for query in ({}, {"resourceVersionMatch": "NotOlderThan"}, {"resourceVersionMatch": "Exact"}):
+    for query in ({"resourceVersionMatch": "NotOlderThan"}, {"resourceVersionMatch": "Exact"}):
         answer = api.get(LISTS, resourceVersion=ahead, **query)
         status = answer.refused(504, "Timeout")
         assert status["message"].startswith(f"Too large resource version: {ahead}, current: ")
@@ -104,6 +106,33 @@ def test_a_revision_that_has_not_come_is_waited_for_by_the_client(api: Api) -> N
     api.get(f"{LISTS}/a", resourceVersion=1).ok()
     api.get(f"{LISTS}/a", resourceVersion=api.get(LISTS).revision).ok()
     api.get(f"{LISTS}/a", resourceVersion="x").refused(400, "BadRequest")
+
+
+def test_a_revision_that_is_about_to_come_is_waited_for(api: Api) -> None:
+    api.make("a")
+    for path in (LISTS, f"{LISTS}/a"):
+        soon = int(api.get(LISTS).revision) + 1
+        later = threading.Timer(0.5, api.patch, ("merge", f"{LISTS}/a", {"data": {"at": str(soon)}}))
+        later.start()
+        found = api.get(path, resourceVersion=soon).ok()
+        later.join()
+        told = found if path != LISTS else found["items"][0]
+        assert told["data"]["at"] == str(soon)
+
+
+def test_a_token_grows_old_before_its_revision_is_forgotten(api: Api) -> None:
+    """Kubernetes' own test of chunking waits for that, for ten minutes at most."""
+    for name in "abc":
+        api.make(name)
+    token = api.get(LISTS, limit=1).json["metadata"]["continue"]
+    cursor, issued = token.split(".")
+    assert api.get(LISTS, **{"continue": token}).names == ["b", "c"]
+    old = f"{cursor}.{int(issued, 16) - 301:x}"
+    refusal = api.get(LISTS, **{"continue": old}).refused(410, "Expired")
+    api.make("bb")
+    assert api.get(LISTS, **{"continue": refusal["metadata"]["continue"]}).names == ["b", "bb", "c"]
+    api.get(LISTS, **{"continue": f"{cursor}.x"}).refused(400, "BadRequest")
+    api.get(LISTS, **{"continue": f"nope.{issued}"}).refused(400, "BadRequest")
 
 
 def test_a_revision_that_is_no_longer_kept(api: Api) -> None:

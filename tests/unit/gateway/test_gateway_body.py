@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.api.errors import BadRequest
-from actors.gateway.body import DEPTH_MAX, duplicate_fields, parse_value
+from actors.gateway.body import DEPTH_MAX, parse_value
+from actors.gateway.duplicates import find_repeats
 from actors.gateway.media import Body
 
 
@@ -51,10 +52,18 @@ def test_depth() -> None:
 
 
 def test_duplicates() -> None:
-    assert duplicate_fields(b'{"a":1,"b":{"c":1,"c":2},"a":3}', Body.JSON) == ["c", "a"]
-    assert duplicate_fields(b'{"a":1}', Body.JSON) == []
-    assert duplicate_fields(b"{", Body.JSON) == []
-    assert duplicate_fields(b"a: 1\na: 2", Body.YAML) == []
+    def told(text: bytes, body: Body) -> tuple[str, ...]:
+        return find_repeats(text, body).told
+
+    nested = b'{"a":1,"b":[{"c":1},{"c":1,"c":2,"c":3}],"a":3}'
+    assert told(nested, Body.JSON) == ('duplicate field "b[1].c"', 'duplicate field "a"')
+    assert told(nested, Body.STRATEGIC) == told(nested, Body.JSON)
+    assert told(b'{"a":"\\"a\\":1"}', Body.JSON) == told(b'{"a":1}', Body.APPLY) == ()
+    text = b"a: 1\nb:\n- c: 1\n  d: {c: 1}\n- c: 1\n  c: [c, c]\n? a\n: 2\n"
+    lines = ('line 6: key "c" already set in map', 'line 7: key "a" already set in map')
+    assert told(text, Body.YAML) == told(text, Body.APPLY) == lines
+    assert find_repeats(text, Body.YAML).strict == (f"yaml: unmarshal errors:\n  {lines[0]}\n  {lines[1]}",)
+    assert told(b'{"a":1,"a":"\\ud800\\udc00"}', Body.APPLY) == ('duplicate field "a"',), "YAML has no such escapes"
 
 
 @given(st.binary(max_size=200), st.sampled_from([Body.JSON, Body.YAML, Body.PROTOBUF, Body.APPLY]))

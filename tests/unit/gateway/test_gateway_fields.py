@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.api.errors import BadRequest
+from actors.api.errors import BadRequest, Invalid
 from actors.api.kinds import DEPLOYMENT, POD
 from actors.gateway.fields import admit_object, admit_operations, admit_patch, canonical_time
 
@@ -11,21 +11,21 @@ UNKNOWN = {"spec": {"replicas": 1, "replcas": 2, "template": {"spec": {"containe
 
 def test_unknown_fields_are_dropped_and_told() -> None:
     obj = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "x"}, **UNKNOWN}
-    admitted = admit_object(obj, "apps/v1", "Deployment", "Warn")
+    admitted = admit_object(obj, DEPLOYMENT, "Warn")
     assert admitted.warnings == (
         'unknown field "spec.replcas"',
         'unknown field "spec.template.spec.containers[0].imag"',
     )
     assert admitted.value["spec"] == {"replicas": 1, "template": {"spec": {"containers": [{"name": "a"}]}}}
-    assert admit_object(obj, "apps/v1", "Deployment", "Ignore").warnings == ()
+    assert admit_object(obj, DEPLOYMENT, "Ignore").warnings == ()
     with pytest.raises(BadRequest, match="strict decoding error: unknown field"):
-        admit_object(obj, "apps/v1", "Deployment", "Strict")
+        admit_object(obj, DEPLOYMENT, "Strict")
 
 
 def test_values_of_a_wrong_type_are_refused_all_at_once() -> None:
     obj = {"metadata": {"name": 1}, "spec": {"replicas": "two", "template": []}}
     with pytest.raises(BadRequest) as refused:
-        admit_object(obj, "apps/v1", "Deployment", "Ignore")
+        admit_object(obj, DEPLOYMENT, "Ignore")
     for path in ("metadata.name", "spec.replicas", "spec.template"):
         assert path in refused.value.message
     assert refused.value.message.startswith('Deployment in version "v1" cannot be handled as a Deployment: ')
@@ -53,7 +53,7 @@ def test_patches_keep_nulls_and_directives() -> None:
             "$retainKeys": ["x"],
         },
     }
-    with pytest.raises(BadRequest, match="must be an integer"):
+    with pytest.raises(Invalid, match="must be an integer"):
         admit_patch({"spec": {"replicas": "x"}}, DEPLOYMENT, "Ignore")
     with pytest.raises(BadRequest):
         admit_patch([], POD, "Ignore")
@@ -79,7 +79,7 @@ def test_operations_of_a_json_patch() -> None:
     ]
     assert admitted.value[3]["value"] == {"name": "n"}
     for path, value in (("/spec/containers/0/image", 7), ("/metadata/labels/a", {}), ("/spec", "x"), ("", [])):
-        with pytest.raises(BadRequest):
+        with pytest.raises(Invalid):
             admit_operations([{"op": "add", "path": path, "value": value}], POD, "Ignore")
 
 
@@ -101,6 +101,6 @@ def test_times_are_brought_to_utc_as_typed_clients_expect(text: str, micro: bool
 def test_times_anywhere_in_an_object() -> None:
     status = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-23T11:00:00+01:00"}]}
     obj = {"metadata": {"creationTimestamp": "2026-11-23T10:00:00+00:00"}, "status": status}
-    admitted = admit_object(obj, "v1", "Pod", "Strict").value
+    admitted = admit_object(obj, POD, "Strict").value
     assert admitted["metadata"]["creationTimestamp"] == "2026-11-23T10:00:00Z"
     assert admitted["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-23T10:00:00Z"

@@ -34,20 +34,28 @@ KUBECTL = (
     ],
 )
 def test_forms(accept: str, form: Form) -> None:
-    assert choose_form(accept, OBJECT_FORMS) is form
+    assert choose_form(accept, OBJECT_FORMS).form is form
 
 
 def test_aggregated_discovery_is_v2_only() -> None:
     assert (
-        choose_form("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", DISCOVERY_FORMS)
+        choose_form("application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", DISCOVERY_FORMS).form
         is Form.DISCOVERY
     )
     old = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json"
-    assert choose_form(old, DISCOVERY_FORMS) is Form.JSON
+    assert choose_form(old, DISCOVERY_FORMS).form is Form.JSON
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", "application/cbor", ";;;", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"]
+    "accept",
+    [
+        "text/html",
+        "application/json;as=Table;g=meta.k8s.io;v=v2",
+        "application/json;as=Table;g=meta.k8s.io",
+        "application/cbor",
+        ";;;",
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+    ],
 )
 def test_what_cannot_be_sent(accept: str) -> None:
     with pytest.raises(NotAcceptable):
