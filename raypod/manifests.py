@@ -123,6 +123,7 @@ def job_manifest(
     pod = _without_empty(
         restartPolicy="Never", containers=[container], volumes=sources, nodeSelector=dict(node_selector or {})
     )
+    pod["automountServiceAccountToken"] = False  # what a run computes needs no right at the API
     if grace_seconds is not None:
         pod["terminationGracePeriodSeconds"] = grace_seconds
     own = {RUN_LABEL: name, **(labels or {})}

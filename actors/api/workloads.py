@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from actors.api.meta import Condition, LabelSelector, Lens, Resource
 
 
@@ -123,3 +125,13 @@ class NamespaceStatus(Lens, frozen=True):
 class Namespace(Resource, frozen=True):
     spec: NamespaceSpec = NamespaceSpec()
     status: NamespaceStatus = NamespaceStatus()
+
+
+class RootCaData(Lens, frozen=True):
+    ca_crt: str = msgspec.field(name="ca.crt", default="")
+
+
+class RootCaMap(Resource, frozen=True):
+    """A ConfigMap as who looks after `kube-root-ca.crt` reads it: of others' contents nothing is kept."""
+
+    data: RootCaData = RootCaData()

@@ -13,15 +13,19 @@ import threading
 import time
 import warnings
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import ray
 
 from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
-from actors.cluster.handles import RayCluster, RayNodes, near_store, ray_store, replica
+from actors.cluster.handles import RayApi, RayCluster, RayNodes, near_store, ray_store, replica
 from actors.cluster.home import Home
 from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPERVISOR, ActorSpec
+from actors.gateway.pki import read_ca
+from actors.store.bootstrap import api_service_ip
 
 _LOG = logging.getLogger(__name__)
 RUN_AGAIN_SECONDS = 1.0
@@ -42,19 +46,24 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
         case name if name == STORE:
             return "actors.store.actor", "StoreActor", (config.store, str(home.store), None, str(home.store_line))
         case name if name == GATEWAY:
+            read_ca(config.gateway.home_path, datetime.now(UTC))  # before any other part asks for it
             mirror = replica(f"system:{spec.name}", home.store_line)
-            return "actors.gateway.actor", "GatewayActor", (config.gateway, mirror, RayNodes(), RayCluster())
+            service_ip = api_service_ip(config.store)
+            arguments = (config.gateway, mirror, RayNodes(), RayCluster(), service_ip)
+            return "actors.gateway.actor", "GatewayActor", arguments
         case name if name == SCHEDULER:
             return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, store)
         case name if name == CONTROLLERS:
-            return "actors.controllers.actor", "ControllersActor", (config.controllers, store)
+            ca_pem = config.controllers.ca_pem or read_ca(config.gateway.home_path, datetime.now(UTC))
+            controllers = msgspec.structs.replace(config.controllers, ca_pem=ca_pem)
+            return "actors.controllers.actor", "ControllersActor", (controllers, store)
         case name if name == SUPERVISOR:
             return "actors.cluster.supervisor", "SupervisorActor", (config, str(home.root), spec.node, embedded)
     state = str(home.nodes / spec.node)
     return (
         "actors.nodelet.actor",
         "NodeletActor",
-        (config.nodelet, spec.node, state, ray_store(f"system:node:{spec.node}")),
+        (config.nodelet, spec.node, state, ray_store(f"system:node:{spec.node}"), RayApi()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Typed handles on the actors of other processes: what StorePort, NodesPort and ClusterPort are over Ray.
+"""Typed handles on the actors of other processes: what StorePort, NodesPort, ApiPort and ClusterPort are over Ray.
 
 Every call has a time limit (a stopped actor's call would hang for ever) and every handle can be pickled; an actor
 that was replaced is looked up again. What Ray reports about an actor that is away becomes `Unavailable`.
@@ -19,8 +19,9 @@ from actors.api.errors import ApiError, InternalError, Unavailable
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.logs import LogChunk, LogRequest
 from actors.api.streams import StreamRequest, StreamTicket
+from actors.api.tokens import ApiAddress, PodToken, PodTokenRequest
 from actors.api.usage import NodeUsage
-from actors.cluster.topology import CONTROL_PLANE, NODELET_PREFIX, RAY_NAMESPACE, STORE
+from actors.cluster.topology import CONTROL_PLANE, GATEWAY, NODELET_PREFIX, RAY_NAMESPACE, STORE
 from actors.gateway.port import ActorHealth
 from actors.nodelet.streams.endpoint import redeem
 from actors.nodelet.streams.frames import Frames
@@ -31,6 +32,7 @@ from actors.store.replica import Replica
 LOG_SLACK_MS = 5_000
 IMAGE_SLACK_MS = 10_000
 STREAM_MS = 10_000
+API_MS = 5_000
 HEALTH_MS = 1_500
 USAGE_MS = 3_000
 #: The list of nodelets is asked for at most so often.
@@ -128,6 +130,25 @@ class RayNodes:
             return bytes(await call(method, msgspec.msgpack.encode(request), timeout_ms))
         except TimeoutError as error:
             raise Unavailable(f"the node {node} does not answer") from error
+
+
+class RayApi:
+    """ApiPort: the gateway, as nodes ask it."""
+
+    def __init__(self) -> None:
+        self._call = ActorCall(GATEWAY)
+
+    async def pod_token(self, request: PodTokenRequest) -> PodToken:
+        return msgspec.msgpack.decode(await self._ask("pod_token", request), type=PodToken)
+
+    async def api_address(self) -> ApiAddress:
+        return msgspec.msgpack.decode(await self._ask("api_address", None), type=ApiAddress)
+
+    async def _ask(self, method: str, request: object) -> bytes:
+        try:
+            return bytes(await self._call(method, msgspec.msgpack.encode(request), API_MS))
+        except TimeoutError as error:
+            raise Unavailable("the gateway does not answer") from error
 
 
 class RayCluster:

@@ -6,50 +6,39 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from actors.api.clock import Millis
-from actors.api.codec import Object
 from actors.api.key import Key
-from actors.api.kinds import CONFIG_MAP, NAMESPACE, SERVICE_ACCOUNT, Kind
+from actors.api.kinds import NAMESPACE, SERVICE_ACCOUNT
 from actors.api.meta import Resource
 from actors.api.workloads import Namespace
-from actors.controllers.config import ControllersConfig
 from actors.reconcile.actions import Action, Create, Delete, Patch, Propagation
 from actors.reconcile.conditions import condition, differs, with_conditions
-from actors.reconcile.controller import Controller, controller
+from actors.reconcile.controller import controller
 from actors.reconcile.view import View
 
 _FINALIZER = "kubernetes"
 _ACCOUNT = "default"
-_CA_MAP = "kube-root-ca.crt"
-
-
-def namespace(config: ControllersConfig) -> Controller[Namespace]:
-    @controller(Namespace, watches={Resource: home})
-    def reconcile(ns: Namespace, view: View, now: Millis) -> Iterable[Action]:
-        if ns.metadata.is_deleting:
-            return _empty(ns, view, now)
-        return _furnish(ns.metadata.name, config.ca_pem, view)
-
-    return reconcile
 
 
 def home(key: Key, obj: Resource, view: View) -> Iterable[Key]:
     """The namespace of the object, when it is terminating or the object is one that it must have."""
     at = Key(NAMESPACE.resource, "", key.namespace)
     ns = view.at(at) if key.namespace else None
-    if ns is not None and (ns.metadata.is_deleting or key.name in (_ACCOUNT, _CA_MAP)):
+    if ns is not None and (ns.metadata.is_deleting or key.name == _ACCOUNT):
         yield at
 
 
-def _furnish(name: str, ca_pem: str, view: View) -> Iterable[Action]:
-    if view.at(Key(SERVICE_ACCOUNT.resource, name, _ACCOUNT)) is None:
-        yield _create(SERVICE_ACCOUNT, name, _ACCOUNT, {})
-    if ca_pem and view.at(Key(CONFIG_MAP.resource, name, _CA_MAP)) is None:
-        yield _create(CONFIG_MAP, name, _CA_MAP, {"data": {"ca.crt": ca_pem}})
+@controller(Namespace, watches={Resource: home})
+def reconcile(ns: Namespace, view: View, now: Millis) -> Iterable[Action]:
+    if ns.metadata.is_deleting:
+        yield from _empty(ns, view, now)
+    elif view.at(Key(SERVICE_ACCOUNT.resource, ns.metadata.name, _ACCOUNT)) is None:
+        yield _default_account(ns.metadata.name)
 
 
-def _create(kind: Kind, namespace_: str, name: str, fields: Object) -> Create:
-    head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": name, "namespace": namespace_}}
-    return Create(resource=kind.resource, namespace=namespace_, object=head | fields)
+def _default_account(namespace: str) -> Create:
+    metadata = {"name": _ACCOUNT, "namespace": namespace}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+    return Create(resource=SERVICE_ACCOUNT.resource, namespace=namespace, object=account)
 
 
 def _empty(ns: Namespace, view: View, now: Millis) -> Iterable[Action]:

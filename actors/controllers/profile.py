@@ -9,6 +9,7 @@ from actors.controllers import (
     deployment,
     garbage_collector,
     job_tally,
+    namespace,
     replicaset,
     role_aggregation,
     taint_eviction,
@@ -16,9 +17,9 @@ from actors.controllers import (
 )
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job import job
-from actors.controllers.namespace import namespace
 from actors.controllers.node_lifecycle import node_lifecycle
 from actors.controllers.pod_gc import pod_gc
+from actors.controllers.root_ca import root_ca
 from actors.reconcile.controller import Controller
 
 
@@ -33,7 +34,8 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         job_tally.reconcile,
         garbage_collector.reconcile,
         custom_resources.reconcile,
-        namespace(config),
+        namespace.reconcile,
+        root_ca(config),
         role_aggregation.reconcile,
         volume_protection.protect_claim,
         volume_protection.protect_volume,

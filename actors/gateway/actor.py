@@ -5,15 +5,27 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
+
+from actors.api.tokens import ApiAddress, PodTokenRequest
 from actors.gateway.config import GatewayConfig
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.server import Gateway
+from actors.gateway.token_requests import issue_pod_token
 from actors.store.port import StorePort
+
+_WILDCARDS = ("", "0.0.0.0", "::")
 
 
 class GatewayActor:
-    def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
-        self._gateway = Gateway(config, store, nodes, cluster)
+    def __init__(
+        self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort, service_ip: str
+    ) -> None:
+        """`service_ip`: by which pods reach it, too."""
+        self._service_ip = service_ip
+        self._host = config.host if config.host not in _WILDCARDS else read_address()
+        known = msgspec.structs.replace(config, sans=(*config.sans, self._host, service_ip))
+        self._gateway = Gateway(known, store, nodes, cluster)
         self._ready = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -30,6 +42,15 @@ class GatewayActor:
     async def stop(self) -> None:
         self._stopped.set()
 
+    async def pod_token(self, blob: bytes) -> bytes:
+        """PodTokenRequest -> PodToken, for nodes. Raises NotFound, Conflict, BadRequest."""
+        request = msgspec.msgpack.decode(blob, type=PodTokenRequest)
+        return msgspec.msgpack.encode(await issue_pod_token(self._gateway.app.backend, request))
+
+    async def api_address(self, blob: bytes) -> bytes:
+        """ApiAddress: where other hosts, and pods, reach this gateway."""
+        return msgspec.msgpack.encode(ApiAddress(self._host, self._gateway.port, self._service_ip))
+
     async def health(self) -> dict[str, Any]:
         app = self._gateway.app
         return {
@@ -39,3 +60,10 @@ class GatewayActor:
             "requests": app.requests,
             "failures": app.failures,
         }
+
+
+def read_address() -> str:
+    """Of this host, as Ray knows it. (Ray is imported where it runs, for the zygote loads this module before it.)"""
+    import ray
+
+    return str(ray.util.get_node_ip_address()) if ray.is_initialized() else "127.0.0.1"

@@ -65,9 +65,7 @@ def ensure(home: Path, sans: Sequence[str], now: datetime) -> Pki:
     """Make or renew what is missing, expiring or not signed by the CA. Raises PkiError for unreadable files."""
     pki = pki_at(home)
     try:
-        pki.ca.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not (pki.ca.certificate.exists() and pki.ca.key.exists()):
-            _write_ca(pki.ca, now)
+        _ensure_ca(pki.ca, now)
         authority = _Authority(pki.ca, now)
         if not authority.accepts(pki.server, sans):
             authority.issue(pki.server, "raypod-gateway", "", sans, ExtendedKeyUsageOID.SERVER_AUTH)
@@ -76,6 +74,22 @@ def ensure(home: Path, sans: Sequence[str], now: datetime) -> Pki:
     except OSError as error:
         raise PkiError(f"cannot keep certificates in {pki.ca.certificate.parent}: {error.strerror}") from error
     return pki
+
+
+def read_ca(home: Path, now: datetime) -> str:
+    """The CA's certificate in PEM, made where there is none: what clients trust. Raises PkiError."""
+    pair = pki_at(home).ca
+    try:
+        _ensure_ca(pair, now)
+        return pair.certificate.read_text()
+    except OSError as error:
+        raise PkiError(f"cannot keep certificates in {pair.certificate.parent}: {error.strerror}") from error
+
+
+def _ensure_ca(pair: Pair, now: datetime) -> None:
+    pair.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (pair.certificate.exists() and pair.key.exists()):
+        _write_ca(pair, now)
 
 
 def server_sans(host_names: Sequence[str], addresses: Sequence[str], extra: Sequence[str]) -> tuple[str, ...]:

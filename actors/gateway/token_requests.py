@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
 
-from actors.api.clock import format_time
+from actors.api.clock import Millis, format_time
 from actors.api.codec import Object, lens
 from actors.api.errors import BadRequest, Cause, Conflict, Invalid
 from actors.api.key import Key, Stored
 from actors.api.kinds import SERVICE_ACCOUNT, Kind
 from actors.api.pod import Pod
+from actors.api.tokens import PodToken, PodTokenRequest
 from actors.gateway.auth import jwt
 from actors.gateway.auth.keys import TOKEN_SECONDS_MAX
 from actors.gateway.auth.service_accounts import BOUND, bind, make_claims
-from actors.gateway.call import Call
+from actors.gateway.call import Backend, Call
 from actors.gateway.options import parse_write
 from actors.gateway.reading import key_of
 from actors.gateway.render import encode
@@ -42,28 +43,51 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     bound_object_ref: _Ref | None = None
 
 
+async def issue_pod_token(backend: Backend, request: PodTokenRequest) -> PodToken:
+    """What a node asks for one of its pods. Raises NotFound, Conflict, BadRequest as `create_token` does."""
+    spec = _Spec(
+        audiences=(request.audience,) if request.audience else None,
+        expiration_seconds=request.expiration_seconds,
+        bound_object_ref=_Ref("Pod", "v1", request.pod, request.pod_uid),
+    )
+    key = Key(SERVICE_ACCOUNT.resource, request.namespace, request.account)
+    issued = await _issue(backend, key, spec, backend.clock())
+    return PodToken(text=issued.text, expires_ms=issued.expires_ms, life_seconds=issued.life_seconds)
+
+
+class _Issued(NamedTuple):
+    text: str
+    expires_ms: Millis
+    life_seconds: int
+    audiences: tuple[str, ...]
+
+
 async def create_token(call: Call) -> web.StreamResponse:
     """Raises NotFound (account, bound object), Invalid, Conflict (uid)."""
     options = parse_write(call.query)
     obj = await call.admitted(await read_object(call, _TOKEN_REQUEST, options))
     spec = _read_spec(obj)
-    access = call.backend.access
-    account = await call.store.get(key_of(SERVICE_ACCOUNT, call.target))
-    kind, bound = await _read_bound(call, account, spec.bound_object_ref)
-    seconds = min(spec.expiration_seconds or _SECONDS_DEFAULT, TOKEN_SECONDS_MAX)
-    audiences = spec.audiences or access.audiences
-    binding = bind(call.target.namespace, account, kind, bound)
-    now_seconds = call.now // 1000
-    claims = make_claims(binding, access.accounts.issuer, audiences, call.backend.new_id(), now_seconds, seconds)
-    key = access.accounts.keys.newest
-    status = {
-        "token": "" if options.dry_run else jwt.sign(claims, key.kid, key.key),
-        "expirationTimestamp": format_time((now_seconds + seconds) * 1000),
-    }
-    given = {**(obj.get("spec") or {}), "audiences": list(audiences), "expirationSeconds": seconds}
+    issued = await _issue(call.backend, key_of(SERVICE_ACCOUNT, call.target), spec, call.now)
+    token = "" if options.dry_run else issued.text
+    status = {"token": token, "expirationTimestamp": format_time(issued.expires_ms)}
+    granted = {"audiences": list(issued.audiences), "expirationSeconds": issued.life_seconds}
+    given = {**(obj.get("spec") or {}), **granted}
     metadata = {"name": call.target.name, "namespace": call.target.namespace}
     metadata["creationTimestamp"] = format_time(call.now)
     return call.answer_value({**obj, "metadata": metadata, "spec": given, "status": status}, 201)
+
+
+async def _issue(backend: Backend, key: Key, spec: _Spec, now: Millis) -> _Issued:
+    account = await backend.store.get(key)
+    kind, bound = await _read_bound(backend, account, spec.bound_object_ref)
+    access, now_seconds = backend.access, now // 1000
+    seconds = min(spec.expiration_seconds or _SECONDS_DEFAULT, TOKEN_SECONDS_MAX)
+    audiences = spec.audiences or access.audiences
+    binding = bind(key.namespace, account, kind, bound)
+    claims = make_claims(binding, access.accounts.issuer, audiences, backend.new_id(), now_seconds, seconds)
+    signing = access.accounts.keys.newest
+    text = jwt.sign(claims, signing.kid, signing.key)
+    return _Issued(text, (now_seconds + seconds) * 1000, seconds, tuple(audiences))
 
 
 def _read_spec(obj: Object) -> _Spec:
@@ -97,12 +121,12 @@ def _find_problems(spec: _Spec) -> Iterator[Cause]:
         yield Cause("spec.boundObjectRef.name", "Required value", "FieldValueRequired")
 
 
-async def _read_bound(call: Call, account: Stored, ref: _Ref | None) -> tuple[str, Stored | None]:
+async def _read_bound(backend: Backend, account: Stored, ref: _Ref | None) -> tuple[str, Stored | None]:
     if ref is None:
         return "", None
     kind = _KINDS[ref.kind]
-    namespace = "" if kind == "node" else call.target.namespace
-    bound = await call.store.get(Key(BOUND[kind], namespace, ref.name))
+    namespace = "" if kind == "node" else account.key.namespace
+    bound = await backend.store.get(Key(BOUND[kind], namespace, ref.name))
     if ref.uid and ref.uid != bound.uid:
         told = f"the UID in the bound object reference ({ref.uid}) does not match the UID in record"
         raise Conflict(f"{told}. The object might have been deleted and then recreated", name=ref.name)

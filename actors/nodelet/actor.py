@@ -22,6 +22,8 @@ from actors.api.errors import ApiError, Unavailable
 from actors.api.images import ImageRequest
 from actors.api.logs import LogRequest
 from actors.api.streams import StreamRequest
+from actors.api.tokens import ApiAddress
+from actors.nodelet.api import ApiPort, follow_api
 from actors.nodelet.attempts import MESSAGE_POLICY_LABEL
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
@@ -72,13 +74,14 @@ class NodeletActor:
         node_name: str,
         state_dir: str,
         store: StorePort,
+        api: ApiPort,
         *,
         address: str = "",
         held: Held | None = None,
         plugins: Plugins | None = None,
     ) -> None:
         self._config = msgspec.structs.replace(config, network=config.network.filled())
-        self._name, self._store = node_name, store
+        self._name, self._store, self._api = node_name, store, api
         self._state = Path(state_dir)
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._address, self._held = address or read_address(), held or read_held()
@@ -110,7 +113,7 @@ class NodeletActor:
         """A core of its own for each run: what another had under way is found again, not remembered."""
         self._core = NodeletCore(self._name, self._config)
         self._learn(self._facts)
-        ports = Ports(plugins.runtime, plugins.images, plugins.storage, plugins.devices)
+        ports = Ports(plugins.runtime, plugins.images, plugins.storage, plugins.devices, self._api)
         executor = Executor(self._core, ports, self._store, read_clock, self._nudge, self._enrich)
         try:
             await self._insist("containers", executor.adopt)
@@ -130,6 +133,7 @@ class NodeletActor:
             executor.follow_events(),
             self._follow_devices(plugins),
             follow_peers(self._store, plugins.network),
+            follow_api(self._api, plugins.network, self._learn_api),
             self._keep_house(),
             self._measure(plugins),
         )
@@ -229,6 +233,9 @@ class NodeletActor:
         self._facts = facts
         self._core.learn(facts, read_clock())
         self._nudge.set()
+
+    def _learn_api(self, address: ApiAddress) -> None:
+        self._learn(msgspec.structs.replace(self._facts, api=address))
 
     async def _follow_devices(self, plugins: Plugins) -> None:
         """A device whose health changes is told to the store at once."""

@@ -13,7 +13,7 @@ from actors.api.codec import decode
 from actors.nodelet.admission import find_refusal
 from actors.nodelet.agenda import NEVER_MS, Agenda
 from actors.nodelet.lifecycle import NEXT, Stage
-from actors.nodelet.operations import CheckImage, Failure, Operation, Result
+from actors.nodelet.operations import AllocateDevices, CheckImage, Failure, Operation, Result
 from actors.nodelet.outcome import Said, absorb, absorb_failure, begin, retry_after
 from actors.nodelet.record import Flight, PodRecord, Retry
 from actors.nodelet.spec import NodeView
@@ -25,6 +25,8 @@ from actors.reconcile.actions import Emit
 from actors.reconcile.events import EventRecorder
 
 _HISTORY_LENGTH = 16
+#: How soon a pod looks again for devices that another still has.
+_LEFT_MS = 200
 _ENDING = frozenset({Stage.STOPPING, Stage.CLEANING, Stage.GONE})
 
 
@@ -111,6 +113,9 @@ class Conductor:
         retry = record.retries.get(slot)
         if slot in record.in_flight:
             return
+        if isinstance(operation, AllocateDevices) and self._are_left(operation.device_ids):
+            self.plans.no_later(record.uid, now + _LEFT_MS)
+            return
         if retry is not None and not retry.is_due(now):
             self._wait(record, slot, retry, now)
             return
@@ -119,6 +124,10 @@ class Conductor:
         self._mark(record)
         self.outbox.append(operation)
         self.say(record, begin(record, operation), now)
+
+    def _are_left(self, device_ids: Sequence[str]) -> bool:
+        """Does a pod that the store has given up still have one of these? A start that was under way may yet come."""
+        return any(record.held.intersection(device_ids) for record in self.records.values() if record.pod is None)
 
     def _block(self, record: PodRecord, slot: str, failure: Failure, now: Millis) -> None:
         retry = record.retries.get(slot)

@@ -27,6 +27,7 @@ from actors.nodelet.record import PodRecord
 from actors.nodelet.reporting import plan_writes
 from actors.nodelet.resources import derive_allocatable
 from actors.nodelet.spec import NodeView
+from actors.nodelet.volumes import shows_metadata
 from actors.plugins.runtime.port import ContainerStatus, Sandbox
 from actors.reconcile.actions import Create, Delete, Patch, Reply, StoreWrite
 from actors.reconcile.events import EventRecorder
@@ -184,7 +185,10 @@ class NodeletCore:
             self._lose(before)
         record = self._pods.records.setdefault(stored.uid, PodRecord(uid=stored.uid, key=stored.key))
         self._uids[stored.key] = stored.uid
-        record.key, record.stored, record.pod = stored.key, stored, lens(stored, Pod)
+        known, record.pod = record.pod, lens(stored, Pod)
+        record.key, record.stored = stored.key, stored
+        if known is not None and _labelled(known) != _labelled(record.pod) and shows_metadata(record.pod):
+            record.volumes = None  # its files tell what it is called: they are written anew
         record.status = decode(stored).get("status") or {}
         if record.status.get("startTime"):
             record.started_ms = parse_time(record.status["startTime"])
@@ -235,6 +239,10 @@ class NodeletCore:
     def _tell_keeper(self) -> None:
         if self._view is not None:
             self._keeper.learn(msgspec.structs.replace(self._view.facts, message=self.complaint))
+
+
+def _labelled(pod: Pod) -> tuple[dict[str, str] | None, dict[str, str] | None]:
+    return pod.metadata.labels, pod.metadata.annotations
 
 
 def _resource_of(write: StoreWrite) -> str:

@@ -17,6 +17,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.errors import ApiError, NotFound
 from actors.api.key import Key, Stored
+from actors.nodelet.api import ApiPort
 from actors.nodelet.core import NodeletCore
 from actors.nodelet.images import format_progress
 from actors.nodelet.operations import (
@@ -26,6 +27,7 @@ from actors.nodelet.operations import (
     CreateContainer,
     Failure,
     FetchConfig,
+    FetchTokens,
     Listing,
     ListNode,
     Operation,
@@ -61,12 +63,13 @@ StatusHook = Callable[[ContainerStatus], ContainerStatus]
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """The node, as its plugins. (The network is inside the runtime.)"""
+    """The node, as its plugins, and the gateway's door for it. (The network is inside the runtime.)"""
 
     runtime: RuntimePort
     images: ImagePort
     storage: StoragePort
     devices: DevicePort
+    api: ApiPort
 
 
 class Executor:
@@ -204,6 +207,10 @@ class Executor:
         objects = await asyncio.gather(*(self._get(key) for key in operation.keys))
         return dict(zip(operation.keys, objects, strict=True))
 
+    async def _fetch_tokens(self, operation: FetchTokens) -> Result:
+        tokens = await asyncio.gather(*map(self._ports.api.pod_token, operation.requests))
+        return dict(zip(operation.requests, tokens, strict=True))
+
     async def _get(self, key: Key) -> Stored | None:
         try:
             return await self._store.get(key)
@@ -289,6 +296,7 @@ class Executor:
 _VERBS: dict[type[Operation], Callable[[Executor, Any], Awaitable[Result]]] = {
     ListNode: Executor._list_node,
     FetchConfig: Executor._fetch_config,
+    FetchTokens: Executor._fetch_tokens,
     CheckImage: Executor._check_image,
     PullImage: Executor._pull_image,
     AllocateDevices: Executor._allocate_devices,

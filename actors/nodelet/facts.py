@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from actors.api.tokens import ApiAddress
 from actors.plugins.device.port import Device
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     """`message` "" : the node is ready; else what keeps it from running pods. `logs_dir` holds all pods' logs.
 
-    `network_warnings`: sentences about what pods on this node must do without.
+    `api`: where a gateway is. `network_warnings`: sentences about what pods on this node must do without.
     """
 
     address: str
@@ -31,3 +32,4 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
     devices: tuple[Device, ...] = ()
     message: str = ""
     network_warnings: tuple[str, ...] = ()
+    api: ApiAddress = ApiAddress("", 0)

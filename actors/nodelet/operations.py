@@ -12,6 +12,7 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.api.key import Key
+from actors.api.tokens import PodTokenRequest
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import Auth, Image
@@ -51,6 +52,18 @@ class FetchConfig(Operation, frozen=True):
     ABANDONABLE: ClassVar[bool] = True
     TIMEOUT_MS: ClassVar[Millis] = 10_000
     keys: tuple[Key, ...]
+
+
+class FetchTokens(Operation, frozen=True):
+    """Service account tokens for the pod's volumes. Answered with `{request: PodToken}`."""
+
+    ABANDONABLE: ClassVar[bool] = True
+    TIMEOUT_MS: ClassVar[Millis] = 10_000
+    requests: tuple[PodTokenRequest, ...]
+
+    @property
+    def slot(self) -> str:
+        return "tokens"
 
 
 class CheckImage(Operation, frozen=True):
@@ -200,7 +213,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     volumes: frozenset[str] = frozenset()
 
 
-#: What operations are answered with. A dict is `FetchConfig`'s or `PublishVolumes`'.
+#: What operations are answered with. A dict is `FetchConfig`'s, `FetchTokens`' or `PublishVolumes`'.
 Result = Listing | dict[Any, Any] | Image | DeviceEdits | Sandbox | ContainerStatus | Failure | None
 
 

@@ -17,6 +17,7 @@ from actors.nodelet.operations import (
     CreateContainer,
     Failure,
     FetchConfig,
+    FetchTokens,
     Operation,
     PublishVolumes,
     PullImage,
@@ -40,6 +41,7 @@ _BACKOFFS = {
     "image": Backoff(first_ms=10_000, most_ms=300_000),
     "config": Backoff(first_ms=1_000, most_ms=15_000),
     "create": Backoff(first_ms=1_000, most_ms=30_000),
+    "tokens": Backoff(first_ms=500, most_ms=60_000),
     "volumes": Backoff(first_ms=500, most_ms=120_000),
 }
 _BACKOFF = Backoff(first_ms=500, most_ms=30_000)
@@ -53,6 +55,7 @@ _RANK = {
 }
 _FAILED_REASONS: dict[type[Operation], str] = {
     RunSandbox: "FailedCreatePodSandBox",
+    FetchTokens: "FailedMount",
     PublishVolumes: "FailedMount",
     UnpublishVolumes: "FailedUnmount",
     StopContainer: "FailedKillPod",
@@ -75,6 +78,9 @@ def begin(record: PodRecord, operation: Operation) -> list[Said]:
         case PublishVolumes():
             record.has_volumes = True
             return []
+        case AllocateDevices(device_ids=ids):
+            record.held |= frozenset(ids)
+            return []
         case PullImage(reference=reference):
             return [Said("Normal", "Pulling", f'Pulling image "{reference}"')]
         case StopContainer(name=name):
@@ -88,6 +94,8 @@ def absorb(record: PodRecord, operation: Operation, result: Result, now: Millis)
     match operation, result:
         case FetchConfig(keys=keys), dict():
             _absorb_config(record, {key: result.get(key) for key in keys}, now)
+        case FetchTokens(), dict():
+            record.tokens, record.volumes = dict(result), None
         case CheckImage(reference=reference), None:
             record.absent.add(reference)
         case CheckImage(reference=reference), Image():
@@ -220,6 +228,8 @@ def _sentence(operation: Operation, failure: Failure) -> str:
             return f"Failed to create pod sandbox: {failure.message}"
         case CreateContainer() | StartContainer():
             return f"Error: {failure.message}"
+        case FetchTokens():
+            return f"MountVolume.SetUp failed: failed to fetch token: {failure.message}"
         case _:
             return failure.message
 

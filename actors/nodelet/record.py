@@ -14,6 +14,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.key import Key, Stored
 from actors.api.pod import Container, Pod
+from actors.api.tokens import PodToken, PodTokenRequest
 from actors.nodelet.operations import LOST_AFTER_MS, Failure, Operation
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
@@ -62,8 +63,9 @@ class PodRecord(msgspec.Struct, kw_only=True):
 
     `removed`: containers that were removed; a late word of them is not believed. `stopped`: sandboxes that were
     stopped. `doubtful`: sandboxes of which nobody knows whether they were made. `noticed`: what was said once.
-    `progress`: how far slow operations are, by slot. `touched`: the step at which an operation last changed it; a
-    listing that began earlier does not judge it. `overrun`: it was seen to have run past its deadline.
+    `held`: ids of the devices that its containers may have. `progress`: how far slow operations are, by slot.
+    `touched`: the step at which an operation last changed it; a listing that began earlier does not judge it.
+    `overrun`: it was seen to have run past its deadline.
     """
 
     uid: str
@@ -87,9 +89,11 @@ class PodRecord(msgspec.Struct, kw_only=True):
     config: dict[Key, Stored | None] | None = None
     config_stale: bool = False
     config_ms: Millis = 0
+    tokens: dict[PodTokenRequest, PodToken] = {}
     images: dict[str, Image] = {}
     absent: set[str] = set()
     devices: dict[str, DeviceEdits] = {}
+    held: frozenset[str] = frozenset()
     volumes: dict[str, str] | None = None
 
     noticed: set[str] = set()

@@ -9,6 +9,7 @@ import msgspec
 
 from actors.api.pod import Container, Pod, PodSecurityContext, SecurityContext
 from actors.api.quantity import parse_bytes, parse_millis
+from actors.nodelet.api import api_environment
 from actors.nodelet.attempts import (
     BACKOFF_LABEL,
     CONTAINER_NAME_LABEL,
@@ -85,7 +86,8 @@ def derive_container_spec(
     image = record.images[container.image]
     ips = (node.facts.address,) if pod.spec.host_network else sandbox.ips
     config = ConfigView(record.key.namespace, record.config or {})
-    env = derive_environment(container, config, node.downward(pod, ips), node.config.api_env)
+    base = {**api_environment(node.facts.api, host_network=pod.spec.host_network), **node.config.api_env}
+    env = derive_environment(container, config, node.downward(pod, ips), base)
     return ContainerSpec(
         id=derive_container_id(record.uid, container.name, attempt),
         sandbox_id=sandbox.spec.id,

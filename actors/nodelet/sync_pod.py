@@ -32,6 +32,7 @@ from actors.nodelet.operations import (
     CreateContainer,
     Failure,
     FetchConfig,
+    FetchTokens,
     Operation,
     PublishVolumes,
     PullImage,
@@ -43,6 +44,7 @@ from actors.nodelet.operations import (
 )
 from actors.nodelet.outcome import Said
 from actors.nodelet.record import PodRecord, all_containers, init_containers, is_sidecar, main_containers
+from actors.nodelet.service_tokens import renew_ms, token_requests
 from actors.nodelet.spec import NodeView, derive_container_spec, derive_sandbox_spec
 from actors.nodelet.termination import Stop, deadline_ms, derive_end, plan_cleanup, plan_stop
 from actors.nodelet.volumes import volume_requests
@@ -110,6 +112,19 @@ def _plan_config(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> It
         yield Wake(refresh_ms)
 
 
+def _plan_tokens(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """Fetched at the start and when the first is due; the old ones serve until the new are there."""
+    requests = token_requests(pod)
+    if not requests:
+        return
+    held = [token for request in requests if (token := record.tokens.get(request)) is not None]
+    due_ms = renew_ms(held, record.uid) if len(held) == len(requests) else 0
+    if now >= due_ms:
+        yield FetchTokens(pod_uid=record.uid, requests=requests)
+    else:
+        yield Wake(due_ms)
+
+
 def _plan_images(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
     needed: dict[str, Container] = {c.image: c for c in all_containers(pod) if _needs_image(record, pod, c)}
     for reference, container in needed.items():
@@ -151,9 +166,11 @@ def _plan_devices(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> I
 def _plan_volumes(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
     if record.volumes is not None or not pod.spec.volumes or not _has_config(record, pod):
         return
+    if any(request not in record.tokens for request in token_requests(pod)):
+        return
     try:
         view = ConfigView(record.key.namespace, record.config or {})
-        requests = volume_requests(pod, view, node.downward(pod, _pod_ips(record, node, pod)))
+        requests = volume_requests(pod, view, node.downward(pod, _pod_ips(record, node, pod)), record.tokens)
     except ConfigMissing as error:
         yield Blocked("volumes", Failure(reason="FailedMount", message=str(error)))
         return
@@ -261,6 +278,7 @@ def _pod_ips(record: PodRecord, node: NodeView, pod: Pod) -> tuple[str, ...]:
 
 _PLANS: tuple[Callable[[PodRecord, Pod, NodeView, Millis], Iterator[Step]], ...] = (
     _plan_config,
+    _plan_tokens,
     _plan_images,
     _plan_sandbox,
     _plan_devices,

@@ -16,7 +16,7 @@ _VOLUME_SOURCES = frozenset(
 )
 #: Only the nodelet writes into these, so no container can plant a link there that leads a subPath astray.
 _WRITTEN = frozenset({"configMap", "secret", "projected", "downwardAPI"})
-_PROJECTED_SOURCES = frozenset({"configMap", "secret", "downwardAPI"})
+_PROJECTED_SOURCES = frozenset({"configMap", "secret", "downwardAPI", "serviceAccountToken"})
 
 
 def _is_set(value: Any) -> bool:

@@ -22,7 +22,7 @@ from actors.api.node import Lease, Node
 from actors.api.pod import Pod
 from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
-from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet
+from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet, RootCaMap
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
 
@@ -43,6 +43,7 @@ RESOURCES: dict[type[Resource], str] = {
     ClusterRole: kinds.CLUSTER_ROLE.resource,
     PersistentVolume: "persistentvolumes",
     PersistentVolumeClaim: "persistentvolumeclaims",
+    RootCaMap: kinds.CONFIG_MAP.resource,
 }
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from actors.nodelet.attempts import POD_NAME_LABEL, POD_UID_LABEL
 from actors.nodelet.executor import Ports
+from actors.nodelet.fake import FakeApi
 from actors.plugins.device.fake import FakeDevices
 from actors.plugins.device.port import Device
 from actors.plugins.image.fake import FakeImages
@@ -31,6 +32,8 @@ from actors.sim.timeline import Clock, Timeline
 T = TypeVar("T")
 
 GPUS = 2
+#: So short that tokens are renewed while a seed lasts.
+_TOKEN_SECONDS_MAX = 60
 
 
 class SimLoop(asyncio.SelectorEventLoop):
@@ -69,17 +72,19 @@ class SimMachine:
         self._images, self._network, self._storage = FakeImages(self._clock.now), FakeNetwork(), FakeStorage()
         self._images.publish(IMAGE, ImageConfig(entrypoint=("/sim",)))
         self._loop.run_until_complete(self._network.setup(self._pod_cidr))
-        images, network, storage, devices = (
+        images, network, storage, devices, api = (
             cast("Any", FaultyPort(name, port, self._faults))
             for name, port in (
                 ("image", self._images),
                 ("network", self._network),
                 ("storage", self._storage),
                 ("device", self.devices),
+                ("api", FakeApi(self._clock.now, _TOKEN_SECONDS_MAX)),
             )
         )
         self._runtime = FakeRuntime(self.machine, images, network, self._clock.now, script_of)
-        self.ports = Ports(cast("Any", FaultyPort("runtime", self._runtime, self._faults)), images, storage, devices)
+        runtime = cast("Any", FaultyPort("runtime", self._runtime, self._faults))
+        self.ports = Ports(runtime, images, storage, devices, api)
 
     def power_off(self) -> None:
         self.machine.subscribers.clear()

@@ -116,7 +116,7 @@ class World:
         return Participant(name, start, self._clock(name), self.store, self.timeline, self.faults, self.trace)
 
     def _controllers(self, name: str) -> Participant[ControllersCore]:
-        return self._participant(name, lambda: ControllersCore(all_controllers(ControllersConfig())))
+        return self._participant(name, lambda: ControllersCore(all_controllers(ControllersConfig(ca_pem="SIMULATED"))))
 
     def _watcher(self, name: str) -> Participant[Watcher]:
         return self._participant(name, lambda: Watcher(name, SELECTIONS[name]))

@@ -8,6 +8,7 @@ from typing import Any
 from actors.api import kinds
 from actors.api.codec import Object
 from actors.api.kinds import Kind
+from actors.api.tokens import API_SERVICE_PORT
 from actors.reconcile.actions import Create
 from actors.store.admission.services.ranges import DEFAULT_RANGE
 from actors.store.config import StoreConfig
@@ -43,10 +44,14 @@ def bootstrap_writes(config: StoreConfig = _DEFAULT) -> list[Create]:
 _API_LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
 
+def api_service_ip(config: StoreConfig) -> str:
+    """The first address of the first range."""
+    return str(ip_network(config.service_cidrs[0])[1])
+
+
 def _api_spec(config: StoreConfig) -> Object:
-    """At the first address of the first range."""
-    port = {"name": "https", "protocol": "TCP", "port": 443, "targetPort": config.api_port}
-    address = str(ip_network(config.service_cidrs[0])[1])
+    port = {"name": "https", "protocol": "TCP", "port": API_SERVICE_PORT, "targetPort": config.api_port}
+    address = api_service_ip(config)
     return {"type": "ClusterIP", "clusterIP": address, "clusterIPs": [address], "ports": [port]}
 
 

@@ -16,7 +16,7 @@ import msgspec
 from actors.plugins.errors import PluginError
 from actors.plugins.network.bridge import BridgeNetwork
 from actors.plugins.network.config import NetworkConfig
-from actors.plugins.network.port import Attachment, Peer
+from actors.plugins.network.port import Attachment, Endpoint, Peer
 
 
 async def answer(network: BridgeNetwork, verb: str, argument: Any) -> Any:
@@ -31,6 +31,8 @@ async def answer(network: BridgeNetwork, verb: str, argument: Any) -> Any:
         await network.collect(frozenset(argument))
     elif verb == "peers":
         await network.peers(msgspec.convert(argument, dict[str, Peer]))
+    elif verb == "services":
+        await network.services({Endpoint(*service): Endpoint(*target) for service, target in argument})
     elif verb == "teardown":
         await network.teardown()
     return None

@@ -17,8 +17,9 @@ from actors.api.codec import decode
 from actors.api.errors import ApiError
 from actors.api.key import Key
 from actors.api.logs import LogChunk, LogRequest
-from actors.nodelet.actor import NodeletActor
+from actors.nodelet.actor import NodeletActor, read_clock
 from actors.nodelet.config import NodeletConfig
+from actors.nodelet.fake import FakeApi
 from actors.nodelet.host import Held
 from actors.plugins.network.config import NetworkConfig
 from actors.reconcile.actions import Create, Delete
@@ -33,7 +34,13 @@ class Served:
         self.store = LocalStore(SqliteBackend(str(state / "store.db")))
         network = NetworkConfig(bridge=bridge, cluster_cidr=cidr, pod_cidr_prefix=24, masquerade=False)
         self.nodelet = NodeletActor(
-            NodeletConfig(network=network), NODE, str(state / NODE), self.store, address="127.0.0.1", held=Held()
+            NodeletConfig(network=network),
+            NODE,
+            str(state / NODE),
+            self.store,
+            FakeApi(read_clock),
+            address="127.0.0.1",
+            held=Held(),
         )
 
     async def create(self, object: dict[str, Any]) -> Any:

@@ -159,6 +159,23 @@ def test_a_pod_cannot_reach_the_host_s_loopback(host: Host) -> None:
     assert pod.netns.ask("127.0.0.1", 6000, timeout_s=SOON_S) == ""
 
 
+def test_a_service_s_address_leads_pods_to_where_it_is_and_nobody_else(lab: Lab, host: Host) -> None:
+    """The API's: on this host's loopback, then on another host; also when the table was set up anew."""
+    host.netns.serve(6443)
+    pod, service = host.pod(), ["10.96.0.1", 443]
+    assert pod.netns.ask("10.96.0.1", 443, timeout_s=SOON_S) == ""
+    host.call("services", [[service, ["127.0.0.1", 6443]]])
+    assert pod.netns.ask("10.96.0.1", 443) == pod.address
+    host.call("setup", "10.160.1.0/24")
+    assert pod.netns.ask("10.96.0.1", 443) == pod.address
+    assert pod.netns.ask("10.96.0.1", 80, timeout_s=SOON_S) == ""
+    lab.outside.serve(7443)
+    host.call("services", [[service, ["172.31.255.254", 7443]]])
+    assert pod.netns.ask("10.96.0.1", 443) == "172.31.255.1"
+    host.call("services", [])
+    assert pod.netns.ask("10.96.0.1", 443, timeout_s=SOON_S) == ""
+
+
 def test_a_port_of_a_host_process_is_refused_with_its_name(host: Host) -> None:
     server = host.netns.serve(30080)
     mapping = PortMapping(host_port=30080, container_port=80)

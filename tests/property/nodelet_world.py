@@ -18,6 +18,7 @@ from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
 from actors.nodelet.executor import Executor, Ports
 from actors.nodelet.facts import NodeFacts
+from actors.nodelet.fake import FakeApi
 from actors.nodelet.operations import Operation
 from actors.plugins.device.fake import FakeDevices
 from actors.plugins.errors import PluginError
@@ -27,7 +28,7 @@ from actors.plugins.network.fake import FakeNetwork
 from actors.plugins.runtime.fake import FOREVER, FakeMachine, FakeRuntime, Script
 from actors.plugins.runtime.port import ContainerSpec, ContainerState
 from actors.plugins.storage.fake import FakeStorage
-from actors.reconcile.actions import Create, Delete, Patch
+from actors.reconcile.actions import Create, Delete, Patch, PatchType
 from actors.reconcile.watch import Selection
 from actors.store.local import LocalStore
 
@@ -71,10 +72,11 @@ class World:
         await self.network.setup("10.160.0.0/24")
         self.facts = msgspec.structs.replace(self.facts, devices=tuple(await self.devices.list_devices()))
         self.core = NodeletCore(NODE, self.config)
-        ports = Ports(self.runtime, self.images, self.storage, self.devices)
+        ports = Ports(self.runtime, self.images, self.storage, self.devices, FakeApi(lambda: self.now))
         self.executor = Executor(self.core, ports, self.store, lambda: self.now, asyncio.Event())
         self.core.learn(self.facts, self.now)
         await self.executor.adopt()
+        await self.store.commit([root_ca_map()])
         page = await self.store.list(self.core.selection())
         self.revision = page.revision
         self.core.relist(page.items, page.revision, self.now)
@@ -165,7 +167,9 @@ class World:
         assert reply.error is None, reply.error
 
     async def patch(self, key: Key, patch: dict[str, Any], subresource: str = "") -> None:
-        (reply,) = await self.store.commit([Patch(key=key, patch=patch, subresource=subresource)])
+        (reply,) = await self.store.commit(
+            [Patch(key=key, patch=patch, subresource=subresource, type=PatchType.STRATEGIC)]
+        )
         assert reply.error is None, reply.error
 
     async def get(self, key: Key) -> dict[str, Any] | None:
@@ -203,6 +207,13 @@ class Crash(Exception):
 
 def make_container(name: str = "main", image: str = "app", **fields: Any) -> dict[str, Any]:
     return {"name": name, "image": image, "imagePullPolicy": "IfNotPresent", **fields}
+
+
+def root_ca_map() -> Create:
+    """What every pod with a token mounts, too; the controllers make it in each API namespace."""
+    metadata = {"name": "kube-root-ca.crt", "namespace": "default"}
+    ca = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"ca.crt": "PEM"}}
+    return Create(resource="configmaps", namespace="default", object=ca)
 
 
 def make_pod(

@@ -505,3 +505,36 @@ async def test_a_late_reply_brings_no_pod_back() -> None:
     assert [record.pod for record in world.core.records.values()] == [None]
     await world.advance(120_000)
     assert world.is_clean()
+
+
+async def test_tokens_are_fetched_before_a_pod_starts_and_renewed_while_it_runs() -> None:
+    world = World()
+    await world.start()
+    key = await world.create("a")
+    await world.settle()
+    files = token_files(world)
+    assert files["token"] == (b"/default/default/a/1", 0o644)
+    assert (files["ca.crt"], files["namespace"]) == ((b"PEM", 0o644), (b"default", 0o644))
+    await world.advance(2_870_000)
+    assert token_files(world)["token"][0] == b"/default/default/a/1"
+    await world.advance(20_000)
+    assert token_files(world)["token"][0] == b"/default/default/a/2"
+    assert "running" in await world.state(key)
+
+
+def token_files(world: World) -> dict[str, tuple[bytes, int]]:
+    (published,) = world.storage.volumes.values()
+    (request,) = (r for r in published.values() if r.source_type == "projected")
+    return request.files
+
+
+async def test_labels_that_change_change_the_files_that_show_them() -> None:
+    world = World()
+    await world.start()
+    items = [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
+    key = await world.create("a", volumes=[{"name": "v", "downwardAPI": {"items": items}}])
+    await world.settle()
+    await world.patch(key, {"metadata": {"labels": {"colour": "red"}}})
+    await world.settle()
+    (published,) = world.storage.volumes.values()
+    assert published["v"].files["labels"][0] == b'colour="red"'

@@ -11,7 +11,6 @@ _POD_SPEC = {
     "schedulerName": "default-scheduler",
     "terminationGracePeriodSeconds": 30,
     "enableServiceLinks": True,
-    "serviceAccountName": "default",
 }
 _CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
@@ -63,6 +62,9 @@ def default_pod_spec(spec: Object) -> None:
     """In place, also for pod templates."""
     fill(spec, _POD_SPEC)
     fill(spec, {"securityContext": {}})
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if account:  # the older field tells the same
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
     host_network = spec.get("hostNetwork") is True
     for kind in ("initContainers", "containers"):
         for container in dicts(spec.get(kind)):

@@ -17,7 +17,7 @@ from typing import TypeVar
 from actors.plugins.network.config import NetworkConfig
 from actors.plugins.network.host import HostNetwork
 from actors.plugins.network.leases import setup_error
-from actors.plugins.network.port import Attachment, NetworkResult, Peer
+from actors.plugins.network.port import Attachment, Endpoint, NetworkResult, Peer
 from actors.plugins.network.unlink import Unlinker, derive_interface
 
 T = TypeVar("T")
@@ -57,6 +57,9 @@ class BridgeNetwork:
 
     async def peers(self, nodes: Mapping[str, Peer]) -> None:
         await self._run("peers", lambda host: host.peers(nodes))
+
+    async def services(self, targets: Mapping[Endpoint, Endpoint]) -> None:
+        await self._run("services", lambda host: host.services(targets))
 
     async def teardown(self) -> None:
         await self._run("teardown", lambda host: host.teardown())

@@ -11,7 +11,7 @@ from actors.plugins.errors import PluginError
 from actors.plugins.network.cidr import derive_gateway, select_address
 from actors.plugins.network.config import NetworkConfig
 from actors.plugins.network.leases import Lease, check_ports, derive_pod, setup_error
-from actors.plugins.network.port import Attachment, NetworkResult, Peer
+from actors.plugins.network.port import Attachment, Endpoint, NetworkResult, Peer
 
 
 class FakeNetwork:
@@ -21,6 +21,7 @@ class FakeNetwork:
         self.config = config or NetworkConfig()
         self.leases: dict[str, Lease] = {}
         self.nodes: dict[str, Peer] = {}
+        self.targets: dict[Endpoint, Endpoint] = {}
         self.vanished: set[str] = set()
         self.failures: list[PluginError] = []
         self.warnings: tuple[str, ...] = ()
@@ -51,8 +52,12 @@ class FakeNetwork:
     async def peers(self, nodes: Mapping[str, Peer]) -> None:
         self.nodes = dict(nodes)
 
+    async def services(self, targets: Mapping[Endpoint, Endpoint]) -> None:
+        self.targets = dict(targets)
+
     async def teardown(self) -> None:
         self.leases.clear()
+        self.targets.clear()
         self.nodes.clear()
         self._pod_cidr = ""
 

@@ -22,7 +22,7 @@ from actors.plugins.network.firewall import ForwardPolicy
 from actors.plugins.network.hostports import HeldPorts
 from actors.plugins.network.leases import Lease, check_ports, derive_pod, setup_error
 from actors.plugins.network.links import Links
-from actors.plugins.network.nat import Nft, format_elements, format_removal, format_table, open_nft
+from actors.plugins.network.nat import Nft, format_elements, format_removal, format_services, format_table, open_nft
 from actors.plugins.network.netlink import (
     Netlink,
     NetlinkError,
@@ -31,7 +31,7 @@ from actors.plugins.network.netlink import (
     plan_pair,
 )
 from actors.plugins.network.ownership import Ownership
-from actors.plugins.network.port import Attachment, NetworkResult, Peer
+from actors.plugins.network.port import Attachment, Endpoint, NetworkResult, Peer
 from actors.plugins.network.records import LeaseFiles
 from actors.plugins.network.unlink import INTERFACE_PREFIX, Unlinker, derive_interface
 
@@ -53,6 +53,7 @@ class HostNetwork:
         self._pod_cidr = ""
         self._last = ""
         self._leases: dict[str, Lease] = {}
+        self._services: dict[Endpoint, Endpoint] = {}
         self._bridge_index = self._mtu = 0
         self._nft: Nft | None = None
         self.warnings: tuple[str, ...] = ()
@@ -106,6 +107,17 @@ class HostNetwork:
         own = next((peer.address for peer in nodes.values() if peer.pod_cidr == self._pod_cidr), "")
         others = {peer.pod_cidr: peer.address for peer in nodes.values() if peer.pod_cidr != self._pod_cidr}
         self._links.ensure_peers(own, self._pod_cidr, others)
+
+    def services(self, targets: Mapping[Endpoint, Endpoint]) -> None:
+        self._services = {service: self._reachable(target) for service, target in targets.items()}
+        if self._nft and self._pod_cidr:
+            self._nft(format_services(self._config, self._services))
+
+    def _reachable(self, target: Endpoint) -> Endpoint:
+        """The host's loopback is no pod's: its ports are reached at the pods' gateway."""
+        if not IPv4Address(target.address).is_loopback:
+            return target
+        return target._replace(address=derive_gateway(self._pod_cidr))
 
     def teardown(self) -> None:
         """Also of what an earlier life left. Forwarding stays on: others may have come to rely on it."""
@@ -237,6 +249,7 @@ class HostNetwork:
             return [f"no address translation, so pods reach this cluster only and get no host ports: {reason}"]
         try:
             self._nft(format_table(self._config, self._pod_cidr, self._leases.values()))
+            self._nft(format_services(self._config, self._services))
             _write_sysctl(f"net/ipv4/conf/{self._config.bridge}/route_localnet", "1")
         except OSError as error:
             self._nft = None

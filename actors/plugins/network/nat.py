@@ -1,6 +1,7 @@
 """Address translation: one nftables table of our own, named for the bridge, replaced as a whole or by elements.
 
-It masquerades what leaves the cluster, and sends host ports to pods also when the host itself or the pod asks. With
+It masquerades what leaves the cluster, sends host ports to pods also when the host itself or the pod asks, and what
+pods say to services (the API's address) to where they are. With
 route_localnet on, the guard keeps pods from the host's loopback (CVE-2020-8558). Text is made by pure functions and
 handed to libnftables in this process (0.5-4 ms), or else to the `nft` command.
 """
@@ -11,11 +12,11 @@ import ctypes
 import errno
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from actors.plugins.network.config import NetworkConfig
 from actors.plugins.network.leases import Lease
-from actors.plugins.network.port import PortMapping
+from actors.plugins.network.port import Endpoint, PortMapping
 
 #: Runs nftables commands as one transaction. OSError with nft's own words.
 Nft = Callable[[str], None]
@@ -36,13 +37,18 @@ table ip {name} {{
   map udp_any {{ type inet_service : ipv4_addr . inet_service; }}
   map tcp_one {{ type ipv4_addr . inet_service : ipv4_addr . inet_service; }}
   map udp_one {{ type ipv4_addr . inet_service : ipv4_addr . inet_service; }}
+  map services {{ type ipv4_addr . inet_service : ipv4_addr . inet_service; }}
   chain host_ports {{
     dnat ip to ip daddr . tcp dport map @tcp_one
     dnat ip to tcp dport map @tcp_any
     dnat ip to ip daddr . udp dport map @udp_one
     dnat ip to udp dport map @udp_any
   }}
-  chain prerouting {{ type nat hook prerouting priority -100; fib daddr type local jump host_ports; }}
+  chain prerouting {{
+    type nat hook prerouting priority -100;
+    iifname "{name}" dnat ip to ip daddr . tcp dport map @services
+    fib daddr type local jump host_ports
+  }}
   chain output {{ type nat hook output priority -100; fib daddr type local jump host_ports; }}
   chain postrouting {{
     type nat hook postrouting priority 100;
@@ -62,6 +68,13 @@ def format_elements(config: NetworkConfig, verb: str, lease: Lease) -> str:
         + (f" : {lease.address} . {mapping.container_port} }}" if verb == "add" else " }")
         for mapping in lease.ports
     )
+
+
+def format_services(config: NetworkConfig, targets: Mapping[Endpoint, Endpoint]) -> str:
+    """Exactly these, in place of those before."""
+    rows = (f"{s.address} . {s.port} : {t.address} . {t.port}" for s, t in sorted(targets.items()))
+    added = f"add element ip {config.bridge} services {{ {', '.join(rows)} }}" if targets else ""
+    return f"flush map ip {config.bridge} services\n{added}\n"
 
 
 def format_removal(config: NetworkConfig) -> str:

@@ -6,7 +6,7 @@ Every failure is a PluginError("network") with reason NetworkSetupError.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -44,6 +44,13 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     pod_cidr: str
 
 
+class Endpoint(NamedTuple):
+    """An IPv4 address and a TCP port."""
+
+    address: str
+    port: int
+
+
 class NetworkPort(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -68,6 +75,11 @@ class NetworkPort(Protocol):
 
     async def peers(self, nodes: Mapping[str, Peer]) -> None:
         """Make the pods of exactly these nodes reachable, by node name; this node's own entry tells its address."""
+        ...
+
+    async def services(self, targets: Mapping[Endpoint, Endpoint]) -> None:
+        """Send what this node's pods say to exactly these on to those. A loopback target is the host's own port,
+        which pods reach by the address of their gateway. Repeating it changes nothing."""
         ...
 
     async def teardown(self) -> None:

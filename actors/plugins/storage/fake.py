@@ -21,7 +21,7 @@ class FakeStorage:
         with as_plugin_error("publish_volume", f"volume {request.name!r}"):
             check_name(request.pod_uid, "the pod's uid")
             check_name(request.name, "the volume's name")
-            check_paths(request.files)
+            check_paths({*request.files, *request.owners})
             if request.source_type not in _SUPPORTED:
                 raise refused(f"volumes of type {request.source_type} are not supported")
             if (fault := self.faults.get(request.name)) is not None:

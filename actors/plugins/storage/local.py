@@ -65,7 +65,7 @@ class LocalStorage:
             if _IN_MEMORY[request.source_type]:
                 path.mkdir(exist_ok=True)
                 mount_tmpfs(path, f"mode=0755,size={_FILES_BYTES_MAX}")
-            written.publish(path, request.files, request.fs_group)
+            written.publish(path, request.files, request.fs_group, request.owners)
         return str(path)
 
     def _unpublish(self, path: Path) -> None:

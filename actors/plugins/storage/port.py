@@ -9,13 +9,15 @@ import msgspec
 
 class VolumeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`source_type` is the field of the pod's volume (`emptyDir`, `hostPath`, `configMap`, `secret`, ...) and
-    `source` its value; `files` the contents for configMap and secret volumes (path -> (bytes, mode))."""
+    `source` its value; `files` the contents for configMap and secret volumes (path -> (bytes, mode)); `owners` the
+    user ids of files that are not root's."""
 
     pod_uid: str
     name: str
     source_type: str
     source: dict[str, Any] = {}
     files: dict[str, tuple[bytes, int]] = {}
+    owners: dict[str, int] = {}
     fs_group: int = -1
 
 

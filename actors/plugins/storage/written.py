@@ -19,20 +19,23 @@ from actors.plugins.storage.names import check_paths
 from actors.plugins.tree import remove_tree
 
 Files = Mapping[str, tuple[bytes, int]]
+Owners = Mapping[str, int]
 
 _DATA, _NEXT = "..data", "..data_tmp"
 _DIRECTORY_MODE = 0o755
 
 
-def publish(path: Path, files: Files, fs_group: int) -> None:
-    """Bring the volume to these files; nothing is touched when it has them already. Raises VolumeFault, OSError."""
+def publish(path: Path, files: Files, fs_group: int, owners: Owners | None = None) -> None:
+    """Bring the volume to these files; nothing is touched when it has them already. `owners`: the user ids of those
+    that are not root's. Raises VolumeFault, OSError."""
+    owners = owners or {}
     check_paths(files)
     path.mkdir(exist_ok=True)
     path.chmod(_DIRECTORY_MODE)
     current = _current(path)
     _remove_others(path, current)  # what an update left that was killed or found the disk full
-    if current is None or not _has(current, files, fs_group):
-        current = _write_version(path, files, fs_group)
+    if current is None or not _has(current, files, fs_group, owners):
+        current = _write_version(path, files, fs_group, owners)
         _point(path, _DATA, current.name)
     _link_names(path, {name.partition("/")[0] for name in files})
     _remove_others(path, current)
@@ -46,16 +49,19 @@ def _current(path: Path) -> Path | None:
     return version if version.parent == path and version.is_dir() else None
 
 
-def _has(version: Path, files: Files, fs_group: int) -> bool:
-    """Whether a version holds exactly these files, with these modes and this group."""
+def _has(version: Path, files: Files, fs_group: int, owners: Owners) -> bool:
+    """Whether a version holds exactly these files, with these modes and owners."""
     found = {str(Path(top, name).relative_to(version)) for top, _, names in os.walk(version) for name in names}
     return found == set(files) and all(
-        (version / name).read_bytes() == content and _has_mode((version / name).stat(), mode, fs_group)
+        (version / name).read_bytes() == content
+        and _has_mode((version / name).stat(), mode, fs_group, owners.get(name, -1))
         for name, (content, mode) in files.items()
     )
 
 
-def _has_mode(found: os.stat_result, mode: int, fs_group: int) -> bool:
+def _has_mode(found: os.stat_result, mode: int, fs_group: int, owner: int) -> bool:
+    if owner not in (-1, found.st_uid):
+        return False
     return stat.S_IMODE(found.st_mode) == _file_mode(mode, fs_group) and fs_group in (-1, found.st_gid)
 
 
@@ -64,7 +70,7 @@ def _file_mode(mode: int, fs_group: int) -> int:
     return mode & 0o777 | (0o440 if fs_group >= 0 else 0)
 
 
-def _write_version(path: Path, files: Files, fs_group: int) -> Path:
+def _write_version(path: Path, files: Files, fs_group: int, owners: Owners) -> Path:
     version = path / f"..{os.urandom(8).hex()}"
     _make_directory(version, fs_group)
     for name, (content, mode) in files.items():
@@ -74,7 +80,7 @@ def _write_version(path: Path, files: Files, fs_group: int) -> Path:
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(content)
-            os.fchown(fd, -1, fs_group)
+            os.fchown(fd, owners.get(name, -1), fs_group)
             os.fchmod(fd, _file_mode(mode, fs_group))
     return version
 

@@ -43,13 +43,16 @@ def admit_create(write: Create, context: Context) -> Put:
     request = Request(Operation.CREATE, kind, key, context)
     if isinstance(kind, CustomKind):
         custom.check_creatable(context, kind)
-        obj = context.plugins.mutate(request, custom.shaped(_without_status(obj, kind), kind))
+        obj = custom.shaped(_without_status(obj, kind), kind)
     else:
-        obj = context.plugins.mutate(request, default(typed(_with_first_status(obj, kind))))
-        if kind is kinds.POD:
-            obj = with_qos_class(obj)
-        elif kind is kinds.SERVICE:
-            obj = linked(obj, None)
+        obj = default(typed(_with_first_status(obj, kind)))
+    if amended is None:  # what admission adds is nobody's
+        obj = owned_by_create(obj, kind, write.manager, now)
+    obj = context.plugins.mutate(request, obj)
+    if kind is kinds.POD:
+        obj = with_qos_class(obj)
+    elif kind is kinds.SERVICE:
+        obj = linked(obj, None)
     if not context.draft and (causes := _find_problems(obj, kind)):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:
@@ -58,7 +61,7 @@ def admit_create(write: Create, context: Context) -> Put:
         context.plugins.validate(request, obj)
     if kind is custom.DEFINITION and not context.draft:
         obj = custom.settled(custom.guarded(obj), context)
-    return Put(key, obj if amended is not None else owned_by_create(obj, kind, write.manager, now))
+    return Put(key, obj)
 
 
 def _find_problems(obj: Object, kind: Kind) -> list[Cause]:

@@ -18,12 +18,14 @@ from actors.store.admission.plugins.pod_node_selector import PodNodeSelector
 from actors.store.admission.plugins.pod_security import PodSecurity
 from actors.store.admission.plugins.priority import Priority
 from actors.store.admission.plugins.runtime_class import RuntimeClass
+from actors.store.admission.plugins.service_account import ServiceAccount
 from actors.store.admission.plugins.storage_object_in_use_protection import StorageObjectInUseProtection
 from actors.store.admission.plugins.taint_nodes_by_condition import TaintNodesByCondition
 
 AnyPlugin = (
     NamespaceLifecycle
     | LimitRanger
+    | ServiceAccount
     | TaintNodesByCondition
     | PodSecurity
     | PodNodeSelector
@@ -40,6 +42,7 @@ AnyPlugin = (
 ALL: tuple[AnyPlugin, ...] = (
     NamespaceLifecycle(),
     LimitRanger(),
+    ServiceAccount(),
     TaintNodesByCondition(),
     PodSecurity(),
     PodNodeSelector(),

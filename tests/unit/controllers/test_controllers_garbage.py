@@ -93,8 +93,16 @@ def test_every_namespace_has_its_account_and_the_ca(rig: Rig) -> None:
     assert rig.get("serviceaccounts", "default", "team")
     assert rig.get("configmaps", "kube-root-ca.crt", "team")["data"] == {"ca.crt": "PEM"}
     rig.delete(Key("serviceaccounts", "team", "default"))
+    rig.delete(Key("configmaps", "team", "kube-root-ca.crt"))
     rig.settle()
     assert rig.get("serviceaccounts", "default", "team")
+    assert rig.get("configmaps", "kube-root-ca.crt", "team")["data"] == {"ca.crt": "PEM"}
+
+
+def test_a_ca_that_was_changed_in_a_namespace_is_given_back(rig: Rig) -> None:
+    rig.patch(Key("configmaps", "default", "kube-root-ca.crt"), {"data": {"ca.crt": "", "more": "x"}})
+    rig.settle()
+    assert rig.get("configmaps", "kube-root-ca.crt")["data"] == {"ca.crt": "PEM"}
 
 
 def test_a_terminating_namespace_is_emptied_and_goes(rig: Rig) -> None:

@@ -7,6 +7,7 @@ import asyncio
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
 from actors.nodelet.executor import Executor, Ports
+from actors.nodelet.fake import FakeApi
 from actors.nodelet.operations import Failure, Operation, Result, StopContainer
 from actors.plugins.device.fake import FakeDevices
 from actors.plugins.errors import PluginError
@@ -43,7 +44,7 @@ class Node:
         await self.runtime.start_container("c")
 
     async def attempt(self, operation: Operation) -> Result:
-        ports = Ports(self.runtime, self.images, FakeStorage(), FakeDevices())
+        ports = Ports(self.runtime, self.images, FakeStorage(), FakeDevices(), FakeApi(lambda: 1))
         core = NodeletCore("node", NodeletConfig())
         return await Executor(core, ports, LocalStore(), lambda: 1, asyncio.Event()).attempt(operation)
 

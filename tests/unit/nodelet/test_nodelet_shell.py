@@ -18,6 +18,7 @@ from actors.api.key import Key
 from actors.api.logs import LogChunk, LogRequest
 from actors.nodelet.actor import NodeletActor, read_clock, select_held
 from actors.nodelet.config import NodeletConfig
+from actors.nodelet.fake import FakeApi
 from actors.nodelet.host import (
     Held,
     parse_cpu_max,
@@ -215,7 +216,14 @@ class Node:
 
     def start(self) -> None:
         self.actor = NodeletActor(
-            NodeletConfig(), "n1", str(self.state), self.store, address="10.0.0.1", held=Held(), plugins=self.plugins
+            NodeletConfig(),
+            "n1",
+            str(self.state),
+            self.store,
+            FakeApi(read_clock),
+            address="10.0.0.1",
+            held=Held(),
+            plugins=self.plugins,
         )
         self.running = asyncio.create_task(self.actor.run())
 
@@ -231,6 +239,7 @@ class Node:
     async def create(self, name: str) -> None:
         containers = [{"name": "main", "image": "app", "imagePullPolicy": "IfNotPresent"}]
         spec = {"nodeName": "n1", "restartPolicy": "Never", "containers": containers}
+        spec["automountServiceAccountToken"] = False
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default"}, "spec": spec}
         (reply,) = await self.store.commit([Create(resource="pods", namespace="default", object=pod)])
         assert reply.error is None

@@ -192,7 +192,7 @@ def test_fields_that_nobody_carries_out() -> None:
                 {"name": "e", "emptyDir": {}},
                 {"name": "c", "configMap": {"name": "x"}},
                 {"name": "n", "nfs": {"server": "x"}},
-                {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}},
+                {"name": "p", "projected": {"sources": [{"clusterTrustBundle": {"path": "t"}}]}},
             ],
         }
     }
@@ -203,7 +203,7 @@ def test_fields_that_nobody_carries_out() -> None:
         "spec.hostUsers",
         "spec.securityContext.sysctls",
         "spec.volumes[2].nfs",
-        "spec.volumes[3].projected.sources[0].serviceAccountToken",
+        "spec.volumes[3].projected.sources[0].clusterTrustBundle",
     ]
     assert reported_fields(pod) == [
         "spec.containers[0].lifecycle",

@@ -10,7 +10,7 @@ from store_support import Desk, error_of, new_pod, obj_of
 
 from actors.api.codec import Object
 from actors.api.key import Key
-from actors.reconcile.actions import Create
+from actors.reconcile.actions import Create, PatchType
 from actors.store.admission.profile import AdmissionConfig
 from actors.store.config import StoreConfig
 
@@ -96,7 +96,8 @@ def test_an_update_is_judged_when_it_changes_what_is_judged() -> None:
     key = Key("pods", "default", "p")
     assert desk.patch(key, {"metadata": {"labels": {"a": "b"}}}).error is None
     assert desk.patch(key, {"status": {"phase": "Running"}}, subresource="status").error is None
-    assert error_of(desk.patch(key, {"spec": {"containers": [{**CONTAINERS[0], "image": "i:2"}]}}))["code"] == 403
+    newer = {"spec": {"containers": [{**CONTAINERS[0], "image": "i:2"}]}}
+    assert error_of(desk.patch(key, newer, PatchType.STRATEGIC))["code"] == 403
 
 
 def test_defaults_and_exemptions_come_from_the_configuration() -> None:
