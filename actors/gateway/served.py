@@ -32,6 +32,8 @@ SUBRESOURCES: dict[str, Subresource] = {
     "binding": Subresource(("create",), "Binding", "", "v1"),
     "eviction": Subresource(("create",), "Eviction", "policy", "v1"),
     "approval": Subresource(("get", "patch", "update")),
+    "ephemeralcontainers": Subresource(("get", "patch", "update")),
+    "resize": Subresource(("get", "patch", "update")),
     "finalize": Subresource(("update",)),
     "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1"),
     "log": Subresource(("get",)),

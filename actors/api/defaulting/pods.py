@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from actors.api.codec import Object
 from actors.api.defaulting.parts import dicts, fill, section
+from actors.api.quantity import parse_millis
 
 _POD_SPEC = {
     "restartPolicy": "Always",
@@ -66,7 +70,7 @@ def default_pod_spec(spec: Object) -> None:
     if account:  # the older field tells the same
         spec["serviceAccountName"] = spec["serviceAccount"] = account
     host_network = spec.get("hostNetwork") is True
-    for kind in ("initContainers", "containers"):
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in dicts(spec.get(kind)):
             _default_container(container, host_network=host_network)
     for volume in dicts(spec.get("volumes")):
@@ -76,15 +80,23 @@ def default_pod_spec(spec: Object) -> None:
 def qos_class(spec: Object) -> str:
     """Guaranteed, Burstable or BestEffort (KEP-753's predecessor, pkg/apis/core/v1/helper/qos)."""
     containers = [*dicts(spec.get("initContainers")), *dicts(spec.get("containers"))]
-    resources = [found for c in containers if isinstance(found := c.get("resources"), dict)]
-    limits = [{k: v for k, v in (r.get("limits") or {}).items() if k in ("cpu", "memory")} for r in resources]
-    requests = [{k: v for k, v in (r.get("requests") or {}).items() if k in ("cpu", "memory")} for r in resources]
+    resources = [found if isinstance(found := c.get("resources"), dict) else {} for c in containers]
+    limits = [_compute(found.get("limits")) for found in resources]
+    requests = [_compute(found.get("requests")) for found in resources]
     if not any(limits) and not any(requests):
         return "BestEffort"
-    complete = len(resources) == len(containers) and all(
-        len(limit) == 2 and limit == request for limit, request in zip(limits, requests, strict=True)
-    )
+    complete = all(len(limit) == 2 and limit == request for limit, request in zip(limits, requests, strict=True))
     return "Guaranteed" if complete else "Burstable"
+
+
+def _compute(amounts: Any) -> dict[str, int]:
+    """CPU and memory that are more than nothing. What is no quantity is validation's to refuse."""
+    found = {}
+    for name in ("cpu", "memory"):
+        if isinstance(amounts, dict) and amounts.get(name) is not None:
+            with suppress(ValueError):
+                found[name] = parse_millis(amounts[name])
+    return {name: amount for name, amount in found.items() if amount}
 
 
 def default_pod(pod: Object) -> None:

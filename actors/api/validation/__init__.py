@@ -18,6 +18,7 @@ from actors.api.validation.certificates import validate_signing_request
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.objects import validate_files, validate_node
 from actors.api.validation.pod import validate_pod
+from actors.api.validation.pod_changes import validate_ephemeral_update, validate_pod_update, validate_resize
 from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.relations import RELATIONS
 from actors.api.validation.rules import by_rules, unchanged
@@ -27,10 +28,12 @@ from actors.api.validation.workloads import validate_deployment, validate_job, v
 Validator = Callable[[Object, Object | None], Causes]
 
 
-def validate(obj: Object, old: Object | None = None) -> list[Cause]:
-    """Every bad field of a defaulted object; `old` is what it replaces."""
+def validate(obj: Object, old: Object | None = None, subresource: str = "") -> list[Cause]:
+    """Every bad field of a defaulted object; `old` is what it replaces, by way of `subresource`."""
     causes = list(validate_metadata(obj))
     name = (obj.get("apiVersion", ""), obj.get("kind", ""))
+    if old is not None and (change := _OF_SUBRESOURCE.get((*name, subresource))) is not None:
+        return [*causes, *change(obj, old)]
     if name not in _BY_HAND:
         causes += by_rules(obj, RELATIONS)
     validator = _BY_HAND.get(name) or _BESIDE_RULES.get(name)
@@ -71,10 +74,15 @@ def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
     return Invalid(f'{qualified} "{name}" is invalid: {listed}', name=name, group=group, kind=shown, causes=causes)
 
 
+#: Ways in that have rules of their own.
+_OF_SUBRESOURCE: dict[tuple[str, str, str], Callable[[Object, Object], Causes]] = {
+    ("v1", "Pod", "ephemeralcontainers"): validate_ephemeral_update,
+    ("v1", "Pod", "resize"): validate_resize,
+}
 _RBAC = "rbac.authorization.k8s.io/v1"
 #: The kinds that are written most, and roles: judged without a walk along their schema.
 _BY_HAND: dict[tuple[str, str], Validator] = {
-    ("v1", "Pod"): validate_pod,
+    ("v1", "Pod"): lambda pod, old: validate_pod(pod) if old is None else validate_pod_update(pod, old),
     ("v1", "ConfigMap"): validate_files,
     ("v1", "Secret"): validate_files,
     ("v1", "Node"): validate_node,

@@ -13,42 +13,52 @@ from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden,
 from actors.api.validation.metadata import validate_labels, validate_name, validate_qualified
 
 _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\uffff]+$")
-#: Parts of a pod spec that may change after creation (pkg/apis/core/validation ValidatePodUpdate).
-_MUTABLE_POD_FIELDS = frozenset(
-    {"activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"}
+#: Of a container, what one that is put into a running pod may not have.
+_NOT_EPHEMERAL = (
+    "ports",
+    "livenessProbe",
+    "readinessProbe",
+    "startupProbe",
+    "lifecycle",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
 )
 
 
-def validate_pod(pod: Object, old: Object | None) -> Causes:
+def validate_pod(pod: Object) -> Causes:
+    """A new one."""
     spec = pod.get("spec")
     if not isinstance(spec, dict):
         yield required("spec")
         return
-    if old is None:
-        yield from validate_pod_spec(spec, "spec")
-    else:
-        yield from _pod_update(spec, old.get("spec") or {})
+    yield from validate_pod_spec(spec, "spec")
+    if spec.get("ephemeralContainers"):
+        yield forbidden("spec.ephemeralContainers", "cannot be set on create")
 
 
-def _pod_update(spec: Object, old: Object) -> Causes:
-    if _fixed(spec) != _fixed(old):
-        yield forbidden(
-            "spec",
-            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
-            "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
-            "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)",
-        )
-    tolerations = dicts_of(spec.get("tolerations"))
-    if any(toleration not in tolerations for toleration in dicts_of(old.get("tolerations"))):
-        yield forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
-
-
-def _fixed(spec: Object) -> Object:
-    fixed = {name: value for name, value in spec.items() if name not in _MUTABLE_POD_FIELDS and name != "nodeName"}
-    for kind in ("containers", "initContainers"):
-        if kind in fixed:
-            fixed[kind] = [{k: v for k, v in c.items() if k != "image"} for c in dicts_of(fixed[kind])]
-    return fixed
+def validate_ephemeral(spec: Object, path: str) -> Causes:
+    """The ephemeral containers of a pod's spec."""
+    volumes = {str(volume.get("name")) for volume in dicts_of(spec.get("volumes"))}
+    others = {c.get("name") for kind in ("initContainers", "containers") for c in dicts_of(spec.get(kind))}
+    names = set(others)
+    for i, container in enumerate(dicts_of(spec.get("ephemeralContainers"))):
+        at = f"{path}.ephemeralContainers[{i}]"
+        yield from _container(container, at, volumes)
+        if container.get("name") in names:
+            yield duplicate(f"{at}.name", container["name"])
+        names.add(container.get("name"))
+        target = container.get("targetContainerName")
+        if target and target not in others:
+            yield Cause(f"{at}.targetContainerName", f'Not found: "{target}"', "FieldValueNotFound")
+        for field in _NOT_EPHEMERAL:
+            if container.get(field):
+                yield forbidden(f"{at}.{field}", "cannot be set for an Ephemeral Container")
+        for j, mount in enumerate(dicts_of(container.get("volumeMounts"))):
+            for field in ("subPath", "subPathExpr"):
+                if mount.get(field):
+                    yield forbidden(f"{at}.volumeMounts[{j}].{field}", "cannot be set for an Ephemeral Container")
 
 
 def validate_pod_spec(

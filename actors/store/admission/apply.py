@@ -36,13 +36,16 @@ from actors.store.admission.pruning import pruned
 from actors.store.admission.subresource import scaled
 from actors.store.admission.update import check_subresource, decode_as, finish_update
 
+#: The object itself and those of its parts that can be applied.
+_APPLIED = frozenset({"", "status", "scale", "ephemeralcontainers", "resize"})
+
 
 def admit_apply(write: Patch, context: Context) -> Outcome:
     """Creates what is not there. Raises Conflict (causes FieldManagerConflict), NotFound, Invalid, BadRequest."""
     kind = context.kind_of(write.key.resource)
     if not write.manager:
         raise BadRequest("PatchOptions is invalid: fieldManager: Required value: is required for apply patch")
-    if write.subresource not in ("", "status", "scale"):
+    if write.subresource not in _APPLIED:
         raise BadRequest(f"{kind.resource}/{write.subresource} cannot be applied: use another kind of patch")
     check_subresource(kind, write.subresource)
     view = kind.view(write.api_version)

@@ -10,6 +10,7 @@ from actors.api.defaulting import qos_class
 from actors.api.errors import BadRequest, Cause
 from actors.api.key import Stored
 from actors.api.kinds import Kind
+from actors.api.validation.causes import dicts_of
 from actors.store.admission import refusals
 
 _DEFAULT_GRACE_SECONDS = 30
@@ -83,6 +84,28 @@ def _grace_differs(before: Object, after: Object) -> bool:
 def _has_new_gate(before: Object, after: Object) -> bool:
     gates = before.get("schedulingGates") or []
     return any(gate not in gates for gate in after.get("schedulingGates") or [])
+
+
+def with_ephemeral_containers(old: Object, new: Object) -> Object:
+    rest = {name: value for name, value in old.items() if name != "ephemeralContainers"}
+    wanted = new.get("ephemeralContainers")
+    return {**rest, "ephemeralContainers": wanted} if wanted else rest
+
+
+def with_resources(old: Object, new: Object) -> Object:
+    """The old spec with what the new one says of the resources of its containers, found by name."""
+    changed = dict(old)
+    for kind in ("initContainers", "containers"):
+        wanted = {container.get("name"): container for container in dicts_of(new.get(kind))}
+        if kind in old:
+            changed[kind] = [_resized(c, wanted.get(c.get("name"), c)) for c in dicts_of(old[kind])]
+    return changed
+
+
+def _resized(container: Object, wanted: Object) -> Object:
+    names = ("resources", "resizePolicy")
+    rest = {name: value for name, value in container.items() if name not in names}
+    return {**rest, **{name: wanted[name] for name in names if name in wanted}}
 
 
 def with_qos_class(pod: Object) -> Object:

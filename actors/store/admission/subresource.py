@@ -1,11 +1,13 @@
 """Subresources as parts of one object: a write to one changes that part and nothing else.
 
 status -> .status    scale -> .spec.replicas    binding -> a pod's node    finalize -> a namespace's .spec.finalizers
-approval -> .status.conditions
+approval -> .status.conditions    ephemeralcontainers -> a pod's .spec.ephemeralContainers
+resize -> .resources and .resizePolicy of a pod's containers
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,9 +17,10 @@ from actors.api.kinds import Kind
 from actors.api.meta import LabelSelector
 from actors.api.selector import format_labels, from_selector
 from actors.api.validation.causes import dicts_of
+from actors.store.admission.pod import with_ephemeral_containers, with_resources
 
 #: Those that are written through the store; the others (log, exec) are the nodelet's.
-SERVED = frozenset({"status", "scale", "binding", "finalize", "approval"})
+SERVED = frozenset({"status", "scale", "binding", "finalize", "approval", "ephemeralcontainers", "resize"})
 _LABELS, _ANNOTATIONS = "labels", "annotations"
 #: What a write of status may change in metadata too: as much as the kind's status strategy leaves alone in Kubernetes.
 _TOLD_WITH_STATUS = {
@@ -35,6 +38,11 @@ _TOLD_WITH_STATUS = {
     "jobs.batch": (_LABELS, _ANNOTATIONS),
     "cronjobs.batch": (_LABELS, _ANNOTATIONS),
 }
+#: What of a pod's spec (the old, the new one) its own ways in may change.
+_OF_PODS: dict[str, Callable[[Object, Object], Object]] = {
+    "ephemeralcontainers": with_ephemeral_containers,
+    "resize": with_resources,
+}
 _VERDICTS = ("Approved", "Denied")
 _SCALE_METADATA = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
@@ -47,6 +55,8 @@ def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Obje
         return _with_managers(_with_conditions(old, new), new)
     if subresource == "finalize":
         return _with_managers(_with_finalizers(old, new), new)
+    if subresource in _OF_PODS:
+        return _with_managers({**old, "spec": _OF_PODS[subresource](old["spec"], new.get("spec") or {})}, new)
     if "status" not in kind.subresources:
         return new
     kept = {name: value for name, value in new.items() if name != "status"}

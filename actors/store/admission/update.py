@@ -180,7 +180,7 @@ def _find_problems(old: Object, new: Object, kind: Kind, subresource: str) -> li
     causes = metadata.find_late_finalizers(old, new)
     if isinstance(kind, CustomKind):
         return causes + custom.find_problems(new, kind, old)
-    causes += validate(new, old)
+    causes += validate(new, old, subresource)
     if kind is custom.DEFINITION:
         causes += validate_definition(new, old)
     if kind is kinds.POD and not subresource:
