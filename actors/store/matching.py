@@ -54,6 +54,11 @@ class Matcher:
         return self.resources[0] if len(self.resources) == 1 else ALL_TOPIC
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """Those of which one has news when anything matches."""
+        return (self.topic,) if self.topic != ALL_TOPIC else self.resources or (ALL_TOPIC,)
+
+    @property
     def is_by_key(self) -> bool:
         """Whether the key alone tells what matches."""
         return self._labels.is_empty and self._decode_fields is None

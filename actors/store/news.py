@@ -25,13 +25,12 @@ class News:
     """Used within one event loop."""
 
     def __init__(self) -> None:
-        self._events: dict[str, asyncio.Event] = {}
+        self._events: dict[str, set[asyncio.Event]] = {}
         self._ended = False
 
     def tell(self, topics: Iterable[str]) -> None:
         for topic in topics:
-            event = self._events.pop(topic, None)
-            if event is not None:
+            for event in self._events.pop(topic, ()):
                 event.set()
 
     def tell_all(self) -> None:
@@ -46,7 +45,7 @@ class News:
         """The changes after `since`; waits for the first one. Raises Expired, BadRequest."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_ms / 1000
-        topic = matcher_of(selection).topic
+        topics = matcher_of(selection).topics
         while True:
             batch = log.changes(selection, since)
             left = deadline - loop.time()
@@ -55,15 +54,25 @@ class News:
             if batch.revision < log.revision:
                 await asyncio.sleep(0)
             else:
-                await self._wait(topic, left)
+                await self._wait(topics, left)
             since = batch.revision
 
-    async def _wait(self, topic: str, timeout_seconds: float) -> None:
-        event = self._events.get(topic)
-        if event is None:
-            event = self._events[topic] = asyncio.Event()
+    async def _wait(self, topics: Iterable[str], timeout_seconds: float) -> None:
+        event = asyncio.Event()
+        for topic in topics:
+            self._events.setdefault(topic, set()).add(event)
         try:
             async with asyncio.timeout(timeout_seconds):
                 await event.wait()
         except TimeoutError:
             return
+        finally:
+            for topic in topics:
+                self._forget(topic, event)
+
+    def _forget(self, topic: str, event: asyncio.Event) -> None:
+        waiting = self._events.get(topic)
+        if waiting is not None:
+            waiting.discard(event)
+            if not waiting:
+                del self._events[topic]

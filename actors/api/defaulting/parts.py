@@ -11,11 +11,13 @@ import msgspec
 
 from actors.api.codec import Object
 
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
 
 def copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: copied(item) for name, item in value.items()}
-    return [copied(item) for item in value] if isinstance(value, list) else value
+    """All the way down. By JSON there and back, several times as fast as a walk."""
+    return _DECODER.decode(_ENCODER.encode(value))
 
 
 def fill(target: Object, defaults: dict[str, Any]) -> None:

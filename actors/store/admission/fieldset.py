@@ -168,21 +168,33 @@ def fields_of_new(obj: Object, root: Field) -> Object:
 
 
 def _tree(value: Any, field: Field | None) -> Object:
-    if isinstance(value, dict) and value and not (field and field.map_type == "atomic"):
-        tree = {"f:" + name: _tree(value[name], member_field(field, name)) for name in sorted(value)}
+    if not isinstance(value, dict | list) or not value:
+        return {}
+    if isinstance(value, dict):
+        if field and field.map_type == "atomic":
+            return {}
+        tree = _members(value, field)
         if field and field.is_map:
             tree["."] = {}
         return tree
-    if not (isinstance(value, list) and value) or (steps := item_steps(value, field)) is None:
+    if (steps := item_steps(value, field)) is None:
         return {}
     tree, element = {}, field.item if field else None
     for step, item in sorted(zip(steps, value, strict=True), key=lambda pair: pair[0]):
         below = tree.setdefault(step, {})
         if isinstance(item, dict) and not (element and element.map_type == "atomic"):
-            below |= {"f:" + name: _tree(item[name], member_field(element, name)) for name in sorted(item)}
+            below |= _members(item, element)
             if below:
                 below["."] = {}
     return {**tree, ".": {}}
+
+
+def _members(value: Object, field: Field | None) -> Object:
+    """Each by its step. Most values are plain, and need no look into the schema."""
+    return {
+        "f:" + name: _tree(item, member_field(field, name)) if isinstance(item, dict | list) else {}
+        for name, item in sorted(value.items())
+    }
 
 
 def decode_fields(fields: Any) -> frozenset[Path]:
