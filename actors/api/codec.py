@@ -18,6 +18,8 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 
 Object = dict[str, Any]
+#: What holds other values, for `isinstance` where it is asked often: a union would be made anew each time.
+NESTED = (dict, list)
 T = TypeVar("T")
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
 

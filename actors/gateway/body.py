@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from actors.api import protobuf
+from actors.api.codec import NESTED
 from actors.api.errors import BadRequest
 from actors.gateway.media import Body
 
@@ -95,5 +96,5 @@ def check_depth(value: Any, depth: int = 0) -> None:
     if depth > DEPTH_MAX:
         raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        if isinstance(item, dict | list):
+        if isinstance(item, NESTED):
             check_depth(item, depth + 1)

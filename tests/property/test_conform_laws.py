@@ -16,7 +16,8 @@ from actors.api.schema import check_object
 from actors.gateway.duplicates import find_repeats
 from actors.gateway.fields import _canonical
 from actors.gateway.media import Body
-from actors.store.admission.fieldset import encode_fields, fields_of_new, flatten, root_of
+from actors.store.admission.fieldset import encode_fields, flatten, root_of
+from actors.store.admission.fieldtree import fields_of_new
 
 TEXTS = st.sampled_from(["a", "b", "", "1", "100m", "2026-11-23T10:20:30Z", "2026-11-23T12:20:30+02:00", "null", "é"])
 ODD = st.sampled_from([None, True, False, 0, 1, -1, 1.5, 2**70, [], {}, [None], {"x": None}]) | TEXTS

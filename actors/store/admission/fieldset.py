@@ -26,7 +26,7 @@ class Container:
 
 
 CONTAINER = Container()
-_SERVER_METADATA = frozenset(
+SERVER_METADATA = frozenset(
     {
         "f:name",
         "f:generateName",
@@ -64,7 +64,7 @@ def flatten(obj: Object, root: Field, *, status: bool | None = None) -> dict[Pat
 
 
 def _is_server_set(path: Path) -> bool:
-    return len(path) == 1 or path[1] in _SERVER_METADATA
+    return len(path) == 1 or path[1] in SERVER_METADATA
 
 
 def _walk_object(value: Object, root: Field, path: Path) -> Iterator[tuple[Path, Any]]:
@@ -152,49 +152,6 @@ def encode_fields(paths: Iterable[Path]) -> Object:
                 at = at[step]
             at["."] = {}
     return root
-
-
-def fields_of_new(obj: Object, root: Field) -> Object:
-    """`encode_fields(flatten(obj, root, status=False))` in one pass: its status is not its creator's."""
-    tree: Object = {}
-    for name in sorted(obj.keys() - {"apiVersion", "kind", "status"}):
-        below = _tree(obj[name], root.member(name))
-        if name == "metadata":
-            below = {step: inner for step, inner in below.items() if step not in _SERVER_METADATA}
-            if not below:
-                continue
-        tree["f:" + name] = below
-    return tree
-
-
-def _tree(value: Any, field: Field | None) -> Object:
-    if not isinstance(value, dict | list) or not value:
-        return {}
-    if isinstance(value, dict):
-        if field and field.map_type == "atomic":
-            return {}
-        tree = _members(value, field)
-        if field and field.is_map:
-            tree["."] = {}
-        return tree
-    if (steps := item_steps(value, field)) is None:
-        return {}
-    tree, element = {}, field.item if field else None
-    for step, item in sorted(zip(steps, value, strict=True), key=lambda pair: pair[0]):
-        below = tree.setdefault(step, {})
-        if isinstance(item, dict) and not (element and element.map_type == "atomic"):
-            below |= _members(item, element)
-            if below:
-                below["."] = {}
-    return {**tree, ".": {}}
-
-
-def _members(value: Object, field: Field | None) -> Object:
-    """Each by its step. Most values are plain, and need no look into the schema."""
-    return {
-        "f:" + name: _tree(item, member_field(field, name)) if isinstance(item, dict | list) else {}
-        for name, item in sorted(value.items())
-    }
 
 
 def decode_fields(fields: Any) -> frozenset[Path]:

@@ -16,7 +16,8 @@ from actors.api.codec import Object
 from actors.api.errors import Cause
 from actors.api.kinds import Kind
 from actors.api.meta import Lens
-from actors.store.admission.fieldset import Path, decode_fields, encode_fields, fields_of_new, flatten, root_of
+from actors.store.admission.fieldset import Path, decode_fields, encode_fields, flatten, root_of
+from actors.store.admission.fieldtree import fields_of_new
 
 APPLY, UPDATE = "Apply", "Update"
 _ANCIENT = "ancient-changes"

@@ -114,6 +114,18 @@ def with_qos_class(pod: Object) -> Object:
     return pod if pod["status"].get("qosClass") == found else {**pod, "status": {**pod["status"], "qosClass": found}}
 
 
+def with_gates_told(pod: Object) -> Object:
+    """A new pod that waits at its gates says so from the start (applySchedulingGatedCondition), in the words that the
+    scheduler has for it: nobody needs to write them later."""
+    gates, conditions = pod["spec"].get("schedulingGates"), pod["status"].get("conditions") or []
+    if not gates or any(condition.get("type") == "PodScheduled" for condition in conditions):
+        return pod
+    message = f"waiting for scheduling gates: [{' '.join(str(gate.get('name', '')) for gate in gates)}]"
+    told = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": message}
+    told["lastTransitionTime"] = pod["metadata"]["creationTimestamp"]
+    return {**pod, "status": {**pod["status"], "conditions": [*conditions, told]}}
+
+
 def plan_grace_seconds(pod: Object, requested: int | None) -> int:
     """How long a pod may take to end: not at all when it is on no node or has finished."""
     spec, status = pod.get("spec") or {}, pod.get("status") or {}

@@ -173,6 +173,8 @@ def test_gated_pods_wait_for_their_gates(rig: Rig) -> None:
     rig.create(pod("p", schedulingGates=[{"name": "example.com/wait"}]))
     rig.settle()
     assert (condition(rig, "p")["reason"], on(rig, "p")) == ("SchedulingGated", None)
+    told = rig.engine.get(Key("pods", "default", "p"))
+    assert told.revision == told.created_revision, "the store has told it, in the scheduler's words"
     assert [e for e in rig.list("events") if e["reason"] == "FailedScheduling"] == []
     rig.patch(Key("pods", "default", "p"), {"spec": {"schedulingGates": None}})
     rig.settle()

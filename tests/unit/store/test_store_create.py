@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from uuid import RFC_4122, UUID
+
 import pytest
 from store_support import NOW, Desk, error_of, new_pod, obj_of
 
 from actors.api.clock import format_time
 from actors.api.key import Key
 from actors.reconcile.actions import Create
+from actors.store.ids import SUFFIX_ALPHABET, RandomIds
 
 
 @pytest.fixture
@@ -143,3 +146,12 @@ def test_named_managers_are_recorded(desk: Desk) -> None:
         "fieldsType": "FieldsV1",
         "fieldsV1": {"f:data": {".": {}, "f:k": {}}},
     }
+
+
+def test_random_ids_are_version_4_uuids_and_suffixes_of_the_alphabet() -> None:
+    ids = RandomIds()
+    uids = [ids.uid() for _ in range(1000)]
+    assert len(set(uids)) == 1000
+    assert all((uid := UUID(text)).version == 4 and str(uid) == text and uid.variant == RFC_4122 for text in uids)
+    drawn = "".join(ids.suffix() for _ in range(1000))
+    assert set(drawn) == set(SUFFIX_ALPHABET) and len(drawn) == 5000
