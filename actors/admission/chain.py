@@ -14,12 +14,13 @@ from actors.admission.request import NOT_ASKED, Origin, Place, Request
 from actors.admission.rules import is_exempt
 from actors.admission.shapes import OwnShapes, Shapes
 from actors.admission.step import MutatingStep, ValidatingStep
+from actors.admission.terms import Terms, needs_terms
 from actors.api.crd.definition import RESOURCE as DEFINITIONS
-from actors.api.crd.kinds import read_custom
+from actors.api.crd.kinds import CustomKind, read_custom
 from actors.api.errors import ApiError, Conflict, NotFound
 from actors.api.key import Key, Stored
 from actors.api.kinds import Kind, is_static, kind_of
-from actors.reconcile.actions import Create, Reply, StoreWrite
+from actors.reconcile.actions import Create, Delete, Reply, StoreWrite
 from actors.store.port import StorePort
 
 _ATTEMPTS = 8
@@ -27,7 +28,7 @@ _TOGETHER_MAX = 32
 
 
 class Chain:
-    """Used within one event loop. `store` commits; nothing of it is hidden from anyone."""
+    """Used within one event loop. `terms` commits what is worded in another version than the stored one."""
 
     def __init__(
         self,
@@ -35,8 +36,10 @@ class Chain:
         mutating: Sequence[MutatingStep] = (),
         validating: Sequence[ValidatingStep] = (),
         shapes: Shapes | None = None,
+        terms: Terms | None = None,
     ) -> None:
         self._store = store
+        self._terms = terms
         self.mutating = tuple(mutating)
         self.validating = tuple(validating)
         self.shapes = shapes or OwnShapes()
@@ -53,6 +56,10 @@ class Chain:
         """Whether there is surely no step that wants to see anything."""
         return self.feed.is_idle
 
+    def passes_by(self, kind: Kind | None) -> bool:
+        """Whether writes in these terms surely go to the store as they are."""
+        return self.is_idle and not needs_terms(kind)
+
     # --- many writes --------------------------------------------------------------------------------------------
 
     async def submit(
@@ -60,36 +67,36 @@ class Chain:
     ) -> list[Reply]:
         """As StorePort.commit, past the steps; `origins` has one for each write. Neighbours that nobody wants to see
         are one commit; those between them are each on their own, together in time."""
-        if self.is_idle:
+        asked = list(zip(writes, origins, strict=True))
+        if self.is_idle and all(_is_plain(write, origin) for write, origin in asked):
             return await self._store.commit(writes, idempotency_key)
         await self.feed.wait_ready()
-        wanted = [await self._is_wanted(write, origin) for write, origin in zip(writes, origins, strict=True)]
-        if not any(wanted):
+        special = [await self._is_special(write, origin) for write, origin in asked]
+        if not any(special):
             return await self._store.commit(writes, idempotency_key)
         replies: list[Reply] = []
-        for start, end in _runs(wanted):
+        for start, end in _runs(special):
             key = f"{idempotency_key}/{start}" if idempotency_key else ""
-            if wanted[start]:
-                replies += await self._each(writes[start:end], origins[start:end], key)
+            if special[start]:
+                replies += await self._each(asked[start:end], key)
             else:
                 replies += await self._store.commit(writes[start:end], key)
         return replies
 
-    async def _each(self, writes: Sequence[StoreWrite], origins: Sequence[Origin], key: str) -> list[Reply]:
+    async def _each(self, asked: Sequence[tuple[StoreWrite, Origin]], key: str) -> list[Reply]:
         gate = asyncio.Semaphore(_TOGETHER_MAX)
 
-        async def one(position: int) -> Reply:
+        async def one(position: int, write: StoreWrite, origin: Origin) -> Reply:
             async with gate:
-                its_key = f"{key}/{position}" if key else ""
-                return await self._past_steps(writes[position], origins[position], its_key)
+                return await self._past_steps(write, origin, f"{key}/{position}" if key else "")
 
-        return list(await asyncio.gather(*(one(position) for position in range(len(writes)))))
+        return list(await asyncio.gather(*(one(position, *pair) for position, pair in enumerate(asked))))
 
-    async def _is_wanted(self, write: StoreWrite, origin: Origin) -> bool:
-        if origin is NOT_ASKED:
-            return False
+    async def _is_special(self, write: StoreWrite, origin: Origin) -> bool:
         kind = await self._kind_of(write, origin)
-        return kind is not None and any(map(self._wants, places_of(write, kind)))
+        if kind is None:
+            return False
+        return _converts(write, kind) or (origin is not NOT_ASKED and any(map(self._wants, places_of(write, kind))))
 
     def _wants(self, place: Place) -> bool:
         return not is_exempt(place.kind) and any(step.may_want(place) for step in (*self.mutating, *self.validating))
@@ -115,7 +122,7 @@ class Chain:
         if is_static(resource):
             return kind_of(resource)
         stored = await self._find(Key(DEFINITIONS, "", resource))
-        return read_custom(stored.body).stored if stored is not None else None
+        return read_custom(stored.body, stored.revision).stored if stored is not None else None
 
     async def _find(self, key: Key) -> Stored | None:
         try:
@@ -129,17 +136,35 @@ class Chain:
         """Anew, as long as somebody else changes the object while the steps look at it."""
         kind = await self._kind_of(write, origin)
         assert kind is not None
-        steps = Steps(self.mutating, self.validating, self.shapes)
-        for _ in range(_ATTEMPTS):
-            old = None if isinstance(write, Create) else await self._find(write.key)
-            passage = passage_of(write, kind, origin, old, steps, self._store)
-            try:
+        try:
+            if origin is NOT_ASKED or not any(map(self._wants, places_of(write, kind))):
+                return await self._commit(write, kind, key)
+            steps = Steps(self.mutating, self.validating, self.shapes)
+            for _ in range(_ATTEMPTS):
+                old = None if isinstance(write, Create) else await self._find(write.key)
+                passage = passage_of(write, kind, origin, old, steps, self._commit)
                 reply = await passage.carry_out(key)
-            except ApiError as error:
-                return Reply(error=error.to_status(), changed=False)
-            if reply is not None:
-                return reply
-        raise Conflict("the object is changed by others faster than admission can look at it; please try again")
+                if reply is not None:
+                    return reply
+            raise Conflict("the object is changed by others faster than admission can look at it; please try again")
+        except ApiError as error:
+            return Reply(error=error.to_status(), changed=False)
+
+    async def _commit(self, write: StoreWrite, kind: Kind, key: str) -> Reply:
+        if self._terms is not None and isinstance(kind, CustomKind) and _converts(write, kind):
+            return await self._terms.commit(write, kind, key)
+        return (await self._store.commit([write], key))[0]
+
+
+def _converts(write: StoreWrite, kind: Kind | None) -> bool:
+    return not isinstance(write, Delete) and needs_terms(kind)
+
+
+def _is_plain(write: StoreWrite, origin: Origin) -> bool:
+    """Surely for the store as it is. Of a custom resource that a part of the control plane writes, nothing is sure."""
+    if isinstance(write, Delete) or is_static(write.resource if isinstance(write, Create) else write.key.resource):
+        return True
+    return origin.kind is not None and not needs_terms(origin.kind)
 
 
 def _runs(wanted: Sequence[bool]) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ commit      that object, on the condition that what it replaces is still what wa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,9 @@ from actors.api.codec import Object, decode
 from actors.api.key import Key, Stored
 from actors.api.kinds import NAMESPACE, Kind
 from actors.reconcile.actions import Amended, Create, Delete, Patch, PatchType, Reply, StoreWrite, Update
-from actors.store.port import StorePort
+
+#: Of one write in the terms of a kind, with an idempotency key or "".
+Commit = Callable[[StoreWrite, Kind, str], Awaitable[Reply]]
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ class Passage(Protocol):
 
 
 def passage_of(
-    write: StoreWrite, kind: Kind, origin: Origin, old: Stored | None, steps: Steps, store: StorePort
+    write: StoreWrite, kind: Kind, origin: Origin, old: Stored | None, steps: Steps, commit: Commit
 ) -> Passage:
-    common = (kind, origin, old, steps, store)
+    common = (kind, origin, old, steps, commit)
     if isinstance(write, Delete):
         return Removal(write, *common)
     if isinstance(write, Patch) and write.subresource == "binding":
@@ -86,16 +88,16 @@ def passage_of(
 
 
 class _Passage:
-    def __init__(self, kind: Kind, origin: Origin, old: Stored | None, steps: Steps, store: StorePort) -> None:
+    def __init__(self, kind: Kind, origin: Origin, old: Stored | None, steps: Steps, commit: Commit) -> None:
         self._kind, self._origin, self._old = kind, origin, old
-        self._steps, self._store = steps, store
+        self._steps, self._committed = steps, commit
 
     @property
     def _revision(self) -> int:
         return self._old.revision if self._old is not None else 0
 
     async def _commit(self, write: StoreWrite, key: str = "") -> Reply:
-        return (await self._store.commit([write], key))[0]
+        return await self._committed(write, self._kind, key)
 
     async def _request(
         self, operation: str, subresource: str, key: Key, obj: Object | None, old: Stored | None, dry_run: bool

@@ -7,8 +7,10 @@ from typing import Any, Protocol
 from actors.admission.request import Request
 from actors.api.codec import Object
 from actors.api.conversion import to_stored, to_view
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import InternalError
 from actors.api.kinds import Kind
+from actors.remote.conversion import Converter
 from actors.store.admission.subresource import scale_of, value_at, with_replicas
 
 
@@ -23,7 +25,7 @@ class Shapes(Protocol):
 
 
 class OwnShapes:
-    """Where versions differ in what we know ourselves: the table of kinds, and custom resources without a webhook."""
+    """Where versions differ only in what the table of kinds knows."""
 
     async def show(self, obj: Object, kind: Kind) -> Object:
         return {**to_view(obj, kind), "apiVersion": kind.api_version}
@@ -32,10 +34,28 @@ class OwnShapes:
         return to_stored(obj, kind)
 
 
+class ConvertedShapes(OwnShapes):
+    """Custom resources too, by their conversion webhooks where they have one."""
+
+    def __init__(self, converter: Converter) -> None:
+        self._converter = converter
+
+    async def show(self, obj: Object, kind: Kind) -> Object:
+        if not isinstance(kind, CustomKind):
+            return await super().show(obj, kind)
+        return (await self._converter.convert([obj], kind))[0]
+
+    async def keep(self, obj: Object, kind: Kind) -> Object:
+        storage = kind.storage
+        if not isinstance(storage, CustomKind):
+            return await super().keep(obj, kind)
+        return (await self._converter.convert([obj], storage))[0]
+
+
 async def expose(obj: Object, kind: Kind, subresource: str, shapes: Shapes) -> Object:
     """A stored object as admission is shown it: of a scale, the Scale."""
     if subresource == "scale":
-        return scale_of(obj, kind.storage)
+        return scale_of(await shapes.show(obj, kind), kind)
     shown = await shapes.show(obj, kind)
     revision = shown["metadata"].get("resourceVersion")
     if revision in ("0", "", None):
@@ -48,7 +68,8 @@ async def take_back(shown: Object, obj: Object, kind: Kind, subresource: str, sh
     """`obj`, which is stored, as what was made of what was shown of it. Its identity stays."""
     if subresource == "scale":
         replicas = value_at(shown, "spec.replicas")
-        return with_replicas(obj, kind.storage, replicas if isinstance(replicas, int) else 0)
+        scaled = with_replicas(await shapes.show(obj, kind), kind, replicas if isinstance(replicas, int) else 0)
+        return await shapes.keep(scaled, kind)
     metadata = shown.get("metadata")
     if not isinstance(metadata, dict):
         raise InternalError("Internal error occurred: admission has left the object without metadata")

@@ -26,6 +26,11 @@ _TYPE = msgspec.json.Decoder(_Type)
 Converter = Callable[[Object], Object]
 
 
+def written_version(stored: Stored) -> str:
+    """The apiVersion that a body is written in: of a custom resource, that of the storage version of then."""
+    return _TYPE.decode(stored.body).api_version
+
+
 def shown(stored: Stored, kind: Kind) -> Stored:
     """`stored` with its body in the shape of `kind`; itself unless `kind` is a view."""
     if not kind.stored_as and not kind.is_custom:

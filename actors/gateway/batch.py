@@ -150,7 +150,7 @@ class ItemCall(Call):
         return bytes(self.item.body)
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
-        origin = NOT_ASKED if self.backend.admission.is_idle else self.origin()
+        origin = NOT_ASKED if self.backend.admission.passes_by(self.kind) else self.origin()
         try:
             replies = await self.commits.commit(self.position, self.signed(writes), origin)
         finally:

@@ -27,7 +27,10 @@ from actors.gateway.options import Query, flag_of, text_of
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
 from actors.gateway.target import Target
+from actors.gateway.views import Views
 from actors.reconcile.actions import Reply, StoreWrite
+from actors.remote.client import RemoteClient
+from actors.remote.conversion import Converter
 from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
 
@@ -54,6 +57,11 @@ class Backend:
     access: Access
     trail: Trail | None = None
     chain: Chain | None = None
+    remote: RemoteClient | None = None
+
+    @cached_property
+    def views(self) -> Views:
+        return Views(Converter(self.remote or RemoteClient(self.store)))
 
     @cached_property
     def admission(self) -> Chain:
@@ -145,7 +153,7 @@ class Call:
 
     async def commit(self, writes: Sequence[StoreWrite]) -> list[Reply]:
         """One durable commit in the user's name, safe to repeat by whatever carries it to the store."""
-        if self.backend.admission.is_idle:
+        if self.backend.admission.passes_by(self.kind):
             return await self.store.commit(self.signed(writes), self.backend.new_id())
         origin = self.origin()
         try:

@@ -63,6 +63,6 @@ class CustomKinds:
 
     def _kinds(self) -> Iterator[CustomKind]:
         for stored in self._definitions.values():
-            found = read_custom(stored.body)
+            found = read_custom(stored.body, stored.revision)
             if found.established:
                 yield from (kind for kind in found.versions.values() if kind.served)

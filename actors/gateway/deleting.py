@@ -9,7 +9,6 @@ import msgspec
 from aiohttp import web
 
 from actors.api.codec import Object
-from actors.api.conversion import shown
 from actors.api.errors import BadRequest, Cause, from_status
 from actors.api.key import Key, Stored
 from actors.api.kinds import Kind
@@ -125,7 +124,8 @@ async def delete_object(call: Call, kind: Kind) -> web.StreamResponse:
     reply = await call.commit_one(delete_of(key_of(kind, call.target), options, call.manager))
     stored = reply.stored
     if stored is not None and (not reply.removed or kind.resource in _ANSWERED_WITH_OBJECT):
-        body = render.single(kind, shown(stored, kind), form, call.now, call.include)
+        shown = await call.backend.views.show_one(stored, kind)
+        body = render.single(kind, shown, form, call.now, call.include)
         waits = not reply.removed and options.orphan_dependents is False
         return call.answer(body, 202 if waits else 200, content_type(form))
     return call.answer_value(_success(kind, call.target.name, stored))
@@ -146,7 +146,8 @@ async def delete_collection(call: Call, kind: Kind) -> web.StreamResponse:
     for start in range(0, len(page.items), _BATCH):
         gone += await _delete_batch(call, page.items[start : start + _BATCH], options)
     metadata = render.list_metadata(page.revision)
-    chunks = render.collection(kind, [shown(item, kind) for item in gone], metadata, form, call.now, call.include)
+    items = await call.backend.views.show(gone, kind)
+    chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     return call.answer(b"".join(chunks), content_type=content_type(form))
 
 

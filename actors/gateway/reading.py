@@ -9,7 +9,6 @@ from aiohttp import web
 
 from actors.api.clock import Millis, format_time, parse_time
 from actors.api.codec import decode
-from actors.api.conversion import shown
 from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest
 from actors.api.field_selector import parse_fields
@@ -57,7 +56,7 @@ async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
     if not past and wanted > stored.revision:
         await wait_reached(call, wanted)
         stored = await call.store.get(key_of(kind, call.target))
-    stored = shown(stored, kind)
+    stored = await call.backend.views.show_one(stored, kind)
     if call.target.subresource == "scale":
         call.form(PLAIN_FORMS)
         return call.answer_value(scale_of(decode(stored), kind))
@@ -76,8 +75,7 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
         options = msgspec.structs.replace(options, revision_text=str(past), match="Exact")
     page = await read_page(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
-    is_view = kind.stored_as or kind.is_custom
-    items = [shown(item, kind) for item in page.items] if is_view else page.items
+    items = await call.backend.views.show(page.items, kind)
     chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     return call.answer(b"".join(chunks), content_type=content_type(form))
 

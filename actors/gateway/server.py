@@ -80,7 +80,9 @@ class Gateway:
         self._audit_log, trail = open_trail(config)
         self._remote = RemoteClient(store)
         self._admission = make_chain(store, self._remote)
-        backend = Backend(config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission)
+        backend = Backend(
+            config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission, self._remote
+        )
         self.app = App(backend)
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"

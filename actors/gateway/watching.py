@@ -14,7 +14,6 @@ import msgspec
 from aiohttp import web
 
 from actors.api.codec import Object
-from actors.api.conversion import shown
 from actors.api.errors import ApiError, Unavailable
 from actors.api.key import Stored
 from actors.api.kinds import Kind
@@ -40,7 +39,8 @@ async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
     initial, since = await _start(call, kind, options)
     stream = call.stream(JSON_TYPE)
     await stream.open()
-    await stream.write(watcher.event("ADDED", stored) for stored in initial)
+    shown = await call.backend.views.show(initial, kind)
+    await stream.write(watcher.event("ADDED", stored) for stored in shown)
     if options.initial_events and options.bookmarks:
         await stream.write([watcher.bookmark(since, initial_end=True)])
     await watcher.run(stream, since)
@@ -91,18 +91,19 @@ class _Watcher:
                 async with contextlib.aclosing(cast(AsyncGenerator[WatchBatch], batches)):
                     async for batch in batches:
                         self.seen = batch.revision
-                        await stream.write(self.batch(batch))
+                        await stream.write(await self.batch(batch))
             except Unavailable:
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    def batch(self, batch: WatchBatch) -> list[bytes]:
-        lines = [self.event(event.type, event.stored) for event in batch.events]
+    async def batch(self, batch: WatchBatch) -> list[bytes]:
+        shown = await self.call.backend.views.show([event.stored for event in batch.events], self.kind)
+        lines = [self.event(event.type, stored) for event, stored in zip(batch.events, shown, strict=True)]
         if self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_MS:
             lines.append(self.bookmark(batch.revision))
         return lines
 
     def event(self, kind: EventType | str, stored: Stored) -> bytes:
-        return self.line(str(kind), self.object(shown(stored, self.kind)))
+        return self.line(str(kind), self.object(stored))
 
     def object(self, stored: Stored) -> bytes:
         if self.form is Form.TABLE:

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from actors.api.codec import Object, decode
-from actors.api.conversion import shown, to_stored
+from actors.api.conversion import to_stored
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import SIGNING_REQUEST, Kind
@@ -49,12 +49,12 @@ async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
     write = Create(
         resource=kind.storage.resource,
         namespace=call.target.namespace,
-        object=to_stored(obj, kind),
+        object=in_own_terms(obj, kind),
         dry_run=options.dry_run,
         manager=call.manager,
     )
     reply = await call.commit_one(await guard(call, kind, write))
-    return answer_stored(call, kind, reply.stored, 201)
+    return await answer_stored(call, kind, reply.stored, 201)
 
 
 async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
@@ -71,13 +71,13 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
     _check_namespace(call, kind, metadata)
     write = Update(
         key=key_of(kind, call.target),
-        object=to_stored(obj, kind),
+        object=in_own_terms(obj, kind),
         subresource=subresource,
         dry_run=options.dry_run,
         manager=call.manager,
     )
     reply = await call.commit_one(await guard(call, kind, write))
-    return answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
+    return await answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
 
 
 def _is_new(reply: Reply, options: WriteOptions) -> bool:
@@ -106,7 +106,7 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
         manager=call.manager,
     )
     reply = await call.commit_one(await guard(call, kind, write))
-    return answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
+    return await answer_stored(call, kind, reply.stored, 201 if _is_new(reply, options) else 200)
 
 
 async def guard(call: Call, kind: Kind, write: Write) -> Write:
@@ -144,6 +144,11 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     return read
 
 
+def in_own_terms(obj: Object, kind: Kind) -> Object:
+    """As the store takes it; a custom resource in the version of its client, which admission knows how to commit."""
+    return obj if kind.is_custom else to_stored(obj, kind)
+
+
 def identify(value: Any, kind: Kind) -> Object:
     """With kind, apiVersion and metadata, filled in from the URL when the client left them out."""
     if not isinstance(value, dict):
@@ -178,10 +183,11 @@ def _name_required(kind: Kind) -> Invalid:
     return Invalid(message, group=kind.group, kind=kind.kind, causes=[cause])
 
 
-def answer_stored(call: Call, kind: Kind, stored: Stored | None, code: int) -> web.Response:
+async def answer_stored(call: Call, kind: Kind, stored: Stored | None, code: int) -> web.Response:
     if stored is None:
         return call.answer_value({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}, code)
     if call.target.subresource == "scale":
-        return call.answer_value(scale_of(decode(stored), kind), code)
+        return call.answer_value(scale_of(decode(await call.backend.views.show_one(stored, kind)), kind), code)
     form = call.form(OBJECT_FORMS if call.target.subresource in ("", *SUBRESOURCES) else PLAIN_FORMS)
-    return call.answer(render.single(kind, shown(stored, kind), form, call.now, call.include), code, content_type(form))
+    shown = await call.backend.views.show_one(stored, kind)
+    return call.answer(render.single(kind, shown, form, call.now, call.include), code, content_type(form))

@@ -34,10 +34,12 @@ class Propagation(StrEnum):
 class Amended(msgspec.Struct, frozen=True):
     """What admission outside of the store has made of a write, or has seen of it: `object` takes the place of what the
     write would make, and holds only while the stored object is at `revision` (0: not there), else Conflict. The
-    write's manager claims nothing more: `object` has its managedFields. None: a removal has no object."""
+    write's manager claims nothing more: `object` has its managedFields. None: a removal has no object. `whole`: it is
+    all of the object, status and generation too, for it was judged in the terms of another version already."""
 
     object: Object | None
     revision: int
+    whole: bool = False
 
 
 class Write(msgspec.Struct, frozen=True, tag_field="op", tag=True, omit_defaults=True, kw_only=True):

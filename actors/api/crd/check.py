@@ -215,8 +215,6 @@ def _check_conversion(spec: Spec) -> Iterator[Cause]:
         yield unsupported("spec.conversion.strategy", conversion.strategy, ("None", "Webhook"))
         return
     webhook = conversion.webhook
-    if conversion.strategy == "Webhook" and sum(version.served for version in spec.versions) > 1:
-        yield forbidden("spec.conversion.strategy", "conversion webhooks are not called: serve one version or use None")
     if conversion.strategy == "None":
         if webhook is not None:
             yield forbidden("spec.conversion.webhook", "should not be set when strategy is not set to Webhook")

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 import msgspec
 
 from actors.api.codec import Object
-from actors.api.crd.definition import Definition, PrinterColumn, Version
+from actors.api.crd.definition import Conversion, Definition, PrinterColumn, Version
 from actors.api.kinds import Kind, ScalePaths
 from actors.api.structural.node import Node, compile_node
 
@@ -18,6 +18,7 @@ class CustomKind(Kind, frozen=True, eq=False, dict=True):
     """One version of a custom resource. `stored_as` "" is the version that is stored.
 
     `selectable` are the dotted paths of its field selectors, `deprecation` what users of a deprecated version are told.
+    `since`: the revision of the definition, where that is known: what is stored later has its schema's shape.
     """
 
     names_of_list: str = ""
@@ -26,6 +27,8 @@ class CustomKind(Kind, frozen=True, eq=False, dict=True):
     selectable: tuple[str, ...] = ()
     deprecation: str = ""
     served: bool = True
+    conversion: Conversion | None = None
+    since: int = 0
     all_versions: dict[str, CustomKind] = {}
 
     @property
@@ -66,18 +69,28 @@ class Custom(msgspec.Struct, frozen=True, eq=False):
 
 
 @lru_cache(maxsize=1024)
-def read_custom(body: bytes) -> Custom:
+def read_custom(body: bytes, revision: int = 0) -> Custom:
     """Of a stored definition's body, which has been validated."""
     definition = _DECODER.decode(body)
     versions: dict[str, CustomKind] = {}
     for version in definition.spec.versions:
-        versions[version.name] = _kind_of(definition, version, versions)
+        versions[version.name] = _kind_of(definition, version, revision, versions)
     return Custom(
         versions, definition.storage_version, definition.is_true("Established"), definition.metadata.is_deleting
     )
 
 
-def _kind_of(definition: Definition, version: Version, versions: dict[str, CustomKind]) -> CustomKind:
+@lru_cache(maxsize=256)
+def with_storage(body: bytes, name: str) -> bytes:
+    """The body of a definition as it would be if this version were the stored one, and the others only its names."""
+    obj = msgspec.json.decode(body)
+    for version in obj["spec"]["versions"]:
+        version["storage"] = version["name"] == name
+    obj["spec"]["conversion"] = {"strategy": "None"}
+    return msgspec.json.encode(obj)
+
+
+def _kind_of(definition: Definition, version: Version, revision: int, versions: dict[str, CustomKind]) -> CustomKind:
     spec, names = definition.spec, definition.spec.names
     sub = version.subresources
     scale = sub.scale if sub else None
@@ -107,5 +120,7 @@ def _kind_of(definition: Definition, version: Version, versions: dict[str, Custo
         if version.deprecated
         else "",
         served=version.served,
+        conversion=spec.conversion,
+        since=revision,
         all_versions=versions,
     )

@@ -53,7 +53,7 @@ def admit_create(write: Create, context: Context) -> Put:
         obj = with_gates_told(with_qos_class(obj))
     elif kind is kinds.SERVICE:
         obj = linked(obj, None)
-    if not context.draft and (causes := _find_problems(obj, kind)):
+    if context.checks and (causes := _find_problems(obj, kind)):
         raise invalid(obj, causes)
     if context.lookup(key) is not None:
         raise refusals.already_exists(kind, key.name)

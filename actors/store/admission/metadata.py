@@ -114,6 +114,12 @@ def check_preconditions(kind: Kind, stored: Stored, uid: object, revision: objec
         raise refusals.conflict(kind, stored.key, refusals.MODIFIED, subresource)
 
 
+def identity(obj: Object) -> Object:
+    """The fields of metadata that are the same as long as the object lives."""
+    kept = ("name", "namespace", "uid", "creationTimestamp", "generateName")
+    return {name: obj["metadata"][name] for name in kept if name in obj["metadata"]}
+
+
 def carried_over(old: Object, new: Object) -> Object:
     """`new` with what only the store may change in metadata taken from `old`."""
     metadata = {name: value for name, value in new["metadata"].items() if name not in ("resourceVersion", "selfLink")}

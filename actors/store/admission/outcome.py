@@ -50,6 +50,11 @@ class Context(msgspec.Struct, frozen=True):
             return self
         return msgspec.structs.replace(self, draft=write.draft and write.dry_run, amended=write.amended)
 
+    @property
+    def checks(self) -> bool:
+        """Whether the object that is made is held to its schema."""
+        return not self.draft and not (self.amended is not None and self.amended.whole)
+
     def kind_of(self, resource: str) -> Kind:
         """Of the table, or of an established definition. Raises NotFound."""
         custom = self.custom(resource)

@@ -162,7 +162,7 @@ def _finish(
         new = context.plugins.mutate(request, new)
         if kind is kinds.SERVICE and not subresource:
             new = linked(new, old)
-    if not context.draft and (causes := _find_problems(old, new, kind, subresource)):
+    if context.checks and (causes := _find_problems(old, new, kind, subresource)):
         raise invalid(old, tuple(dict.fromkeys(causes)))
     if kind is custom.DEFINITION and not context.draft:
         new = custom.settled(new, context)
@@ -170,7 +170,8 @@ def _finish(
         return Keep(stored)
     if not context.draft:
         context.plugins.validate(request, new)
-    new = metadata.counted(old, new, kind)
+    if context.amended is None or not context.amended.whole:
+        new = metadata.counted(old, new, kind)
     if context.amended is None:
         new = owned_by_update(old, new, kind, manager, subresource, format_time(context.now))
     return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
@@ -194,6 +195,8 @@ def _amended(amended: Amended, kind: Kind, stored: Stored, old: Object, subresou
         raise refusals.conflict(kind, stored.key, refusals.MODIFIED, subresource)
     given = metadata.check_type(amended.object, kind)
     metadata.read_meta(given)
+    if amended.whole:
+        return {**given, "metadata": {**given["metadata"], **metadata.identity(old)}}
     part = "" if subresource == "scale" else subresource
     return changed_part(old, metadata.carried_over(old, given), kind, part)
 
