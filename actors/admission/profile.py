@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from actors.admission.chain import Chain
+from actors.admission.policies.evaluation import Authority, control_plane
+from actors.admission.policies.invocations import World
+from actors.admission.policies.mutating import MutatingPolicies
+from actors.admission.policies.validating import ValidatingPolicies
 from actors.admission.shapes import ConvertedShapes
 from actors.admission.terms import Terms
 from actors.admission.webhooks.mutating import MutatingWebhooks
@@ -12,14 +16,16 @@ from actors.remote.conversion import Converter
 from actors.store.port import StorePort
 
 
-def make_chain(store: StorePort, client: RemoteClient) -> Chain:
-    """The chain over `store`; `start` it. Webhooks are called through `client`, which is the caller's to close."""
+def make_chain(store: StorePort, client: RemoteClient, authority: Authority = control_plane) -> Chain:
+    """The chain over `store`; `start` it. Webhooks are called through `client`, which is the caller's to close;
+    `authority` answers the policies that ask who may do what."""
     converter = Converter(client)
     shapes = ConvertedShapes(converter)
+    world = World(store, shapes, authority)
     return Chain(
         store,
-        mutating=(MutatingWebhooks(store, client, shapes),),
-        validating=(ValidatingWebhooks(store, client, shapes),),
+        mutating=(MutatingPolicies(world), MutatingWebhooks(store, client, shapes)),
+        validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes)),
         shapes=shapes,
         terms=Terms(store, converter),
     )

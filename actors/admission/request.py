@@ -121,3 +121,28 @@ def labels_of(obj: Any) -> dict[str, str] | None:
         return None
     labels = metadata.get("labels")
     return labels if isinstance(labels, dict) else {}
+
+
+def request_facts(request: Request, kind: Kind) -> Object:
+    """AdmissionRequest without its uid and objects, in the terms of `kind`; also what expressions call `request`."""
+    facts: Object = {
+        "kind": shape_of(kind, request.subresource)._asdict(),
+        "resource": _resource_of(kind),
+        "requestKind": request.shape._asdict(),
+        "requestResource": _resource_of(request.kind),
+        "operation": request.operation,
+        "userInfo": request.origin.user,
+        "dryRun": request.dry_run,
+        "options": request.options,
+    }
+    if request.subresource:
+        facts |= {"subResource": request.subresource, "requestSubResource": request.subresource}
+    if request.name:
+        facts["name"] = request.name
+    if request.namespace:
+        facts["namespace"] = request.namespace
+    return facts
+
+
+def _resource_of(kind: Kind) -> Object:
+    return {"group": kind.group, "version": kind.version, "resource": kind.plural}

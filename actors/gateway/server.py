@@ -79,7 +79,7 @@ class Gateway:
         fanout = WatchFanout(store)
         self._audit_log, trail = open_trail(config)
         self._remote = RemoteClient(store)
-        self._admission = make_chain(store, self._remote)
+        self._admission = make_chain(store, self._remote, self.access.authority)
         backend = Backend(
             config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission, self._remote
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.admission.request import DELETE, Request, labels_of
+from actors.admission.request import DELETE, Request, labels_of, request_facts
 from actors.admission.rules import find_match
 from actors.admission.shapes import Shapes, in_terms_of
 from actors.admission.webhooks.config import Hook
-from actors.admission.webhooks.review import request_facts
 from actors.api.cel.environment import CelError, compile_expression
 from actors.api.codec import Object, decode
 from actors.api.errors import Forbidden

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from actors.admission.request import Gvk, Request, shape_of
+from actors.admission.request import Gvk, Request, request_facts
 from actors.api.codec import Object
 from actors.api.errors import ApiError, from_status
 from actors.api.kinds import Kind
@@ -54,35 +54,6 @@ def make_review(
     """`kind`, `obj`, `old`: in the terms of the rule that matched."""
     asked: Object = {"uid": uid, **request_facts(request, kind), "object": obj, "oldObject": old}
     return {"kind": "AdmissionReview", "apiVersion": f"{GROUP}/{version}", "request": asked}
-
-
-def request_facts(request: Request, kind: Kind) -> Object:
-    """AdmissionRequest without its uid and objects: also the variable `request` of expressions."""
-    facts: Object = {
-        "kind": _gvk(shape_of(kind, request.subresource)),
-        "resource": _gvr(kind),
-        "requestKind": _gvk(request.shape),
-        "requestResource": _gvr(request.kind),
-        "operation": request.operation,
-        "userInfo": request.origin.user,
-        "dryRun": request.dry_run,
-        "options": request.options,
-    }
-    if request.subresource:
-        facts |= {"subResource": request.subresource, "requestSubResource": request.subresource}
-    if request.name:
-        facts["name"] = request.name
-    if request.namespace:
-        facts["namespace"] = request.namespace
-    return facts
-
-
-def _gvk(shape: Gvk) -> Object:
-    return {"group": shape.group, "version": shape.version, "kind": shape.kind}
-
-
-def _gvr(kind: Kind) -> Object:
-    return {"group": kind.group, "version": kind.version, "resource": kind.plural}
 
 
 def read_review(body: bytes, uid: str, version: str, mutating: bool) -> Answer:

@@ -81,9 +81,20 @@ class Environment:
             raise CelError(told)
         return tree, expression.return_type()
 
+    def parse(self, text: str) -> Tree:
+        """Without types, whatever names it uses. Raises CelError."""
+        try:
+            return read_tree(self._env.compile(text, disable_check=True).serialize())
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CelError(_compiler_text(str(error))) from error
+
     def compile(self, text: str) -> Program:
         """Raises CelError."""
-        tree, _ = self.check(text)
+        return self.program(text, self.check(text)[0])
+
+    @staticmethod
+    def program(text: str, tree: Tree) -> Program:
+        """Of a checked tree. Raises CelError."""
         return Program(text, tree, compile_step(tree.root), tree.type_of(tree.root))
 
 

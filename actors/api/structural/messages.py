@@ -32,9 +32,13 @@ _TYPE_META: Object = {"apiVersion": {"type": "string"}, "kind": {"type": "string
 
 
 class MessageTypes:
-    """Collects schemas; `pool` holds the messages of those that were added before it is asked for."""
+    """Collects schemas; `pool` holds the messages of those that were added before it is asked for.
 
-    def __init__(self) -> None:
+    `escaped`: fields have the names that rules of custom resources use (`a__dash__b`).
+    """
+
+    def __init__(self, escaped: bool = True) -> None:
+        self._escape = escape if escaped else str
         self._file = descriptor_pb2.FileDescriptorProto(name="schema.proto", syntax="proto3")
         for module in (struct_pb2, timestamp_pb2, duration_pb2):
             self._file.dependency.append(module.DESCRIPTOR.name)
@@ -69,8 +73,8 @@ class MessageTypes:
         if has_meta or schema.get("x-kubernetes-embedded-resource"):
             properties = {**_TYPE_META, **{name: part for name, part in properties.items() if name not in _TYPE_META}}
         for number, (field, part) in enumerate(properties.items(), 1):
-            if escape(field).isidentifier():
-                self._field(message, escape(field), number, part)
+            if self._escape(field).isidentifier():
+                self._field(message, self._escape(field), number, part)
         return f".{message.name}"
 
     def _field(self, message: Any, name: str, number: int, schema: Object) -> None:

@@ -10,7 +10,7 @@ _ESCAPES = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__sl
 _SPECIAL = re.compile(r"__|[.\-/]")
 _SAYABLE = re.compile(r"[A-Za-z_.\-/][A-Za-z0-9_.\-/]*")
 _STRINGS = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'')
-_RESERVED = frozenset(
+RESERVED = frozenset(
     [
         "true",
         "false",
@@ -55,7 +55,7 @@ def escape(name: str) -> str:
     """`a-b` -> `a__dash__b`; what no expression can say stays as it is."""
     if not _SAYABLE.fullmatch(name):
         return name
-    if name in _RESERVED:
+    if name in RESERVED:
         return f"__{name}__"
     return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], name)
 

@@ -11,6 +11,8 @@ from actors.api.codec import Object
 from actors.api.conform import conforms
 from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
+from actors.api.policies.check import validate_binding as validate_policy_binding
+from actors.api.policies.check import validate_policy
 from actors.api.schema import check_object
 from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
@@ -95,7 +97,12 @@ _BY_HAND: dict[tuple[str, str], Validator] = {
     (_RBAC, "RoleBinding"): validate_binding,
     (_RBAC, "ClusterRoleBinding"): validate_binding,
 }
+_ADMISSION = "admissionregistration.k8s.io/v1"
 _BESIDE_RULES: dict[tuple[str, str], Validator] = {
+    (_ADMISSION, "ValidatingAdmissionPolicy"): validate_policy,
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): validate_policy_binding,
+    (_ADMISSION, "MutatingAdmissionPolicy"): validate_policy,
+    (_ADMISSION, "MutatingAdmissionPolicyBinding"): validate_policy_binding,
     ("v1", "PersistentVolume"): kinds.validate_volume,
     ("v1", "PersistentVolumeClaim"): kinds.validate_claim,
     ("v1", "PodTemplate"): workloads.validate_pod_template,

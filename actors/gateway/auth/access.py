@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from actors.api.cel.functions.authorizer import Answer, Ask
 from actors.api.clock import Millis
 from actors.api.errors import ApiError, Unauthorized
 from actors.api.rbac import Attributes
@@ -22,7 +23,7 @@ from actors.gateway.auth.oidc import OidcIssuer
 from actors.gateway.auth.policy import Decision, Policy
 from actors.gateway.auth.service_accounts import ServiceAccountTokens
 from actors.gateway.auth.tokens import StaticTokens
-from actors.gateway.auth.user import NOBODY, User
+from actors.gateway.auth.user import NOBODY, User, account_user, user_of_info
 from actors.gateway.config import AuthenticationConfig
 from actors.gateway.target import Target
 from actors.store.port import StorePort
@@ -97,6 +98,17 @@ class Access:
 
     async def decide(self, user: User, asked: Attributes) -> Decision:
         return (await self.policy_for(user)).decide(user, asked)
+
+    async def authority(self, info: dict[str, Any]) -> Ask:
+        """What RBAC says of a user, or of a service account, to the policies of admission."""
+        user = user_of_info(info)
+        policy = await self.policy_for(user)
+
+        def ask(account: tuple[str, str] | None, asked: Attributes) -> Answer:
+            decision = policy.decide(user if account is None else account_user(*account), asked)
+            return Answer(decision.allowed, decision.reason)
+
+        return ask
 
     async def _ensure_defaults(self) -> None:
         while True:

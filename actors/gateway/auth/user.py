@@ -38,6 +38,12 @@ class User(msgspec.Struct, frozen=True):
         return {name: value for name, value in info.items() if value}
 
 
+def user_of_info(info: Mapping[str, Any]) -> User:
+    """Of a UserInfo."""
+    extra = tuple((key, tuple(values)) for key, values in (info.get("extra") or {}).items())
+    return User(info.get("username", ""), tuple(info.get("groups") or ()), info.get("uid", ""), extra)
+
+
 NOBODY = User(ANONYMOUS, (UNAUTHENTICATED,))
 
 
@@ -64,6 +70,11 @@ def service_account_name(namespace: str, name: str) -> str:
 
 def service_account_groups(namespace: str) -> tuple[str, ...]:
     return (SERVICE_ACCOUNTS, f"{SERVICE_ACCOUNTS}:{namespace}")
+
+
+def account_user(namespace: str, name: str) -> User:
+    """A service account as RBAC sees it."""
+    return User(service_account_name(namespace, name), (*service_account_groups(namespace), AUTHENTICATED))
 
 
 def split_service_account(user_name: str) -> tuple[str, str] | None:

@@ -14,7 +14,7 @@ from actors.api.kinds import Kind
 from actors.api.validation import invalid, typed, validate
 from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
-from actors.store.admission import custom, metadata, refusals
+from actors.store.admission import custom, metadata, policies, refusals
 from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
 from actors.store.admission.plugin import Operation, Request
@@ -61,6 +61,8 @@ def admit_create(write: Create, context: Context) -> Put:
         context.plugins.validate(request, obj)
     if kind is custom.DEFINITION and not context.draft:
         obj = custom.settled(custom.guarded(obj), context)
+    if kind is policies.POLICY and not context.draft:
+        obj = policies.settled(obj, None, context)
     return Put(key, obj)
 
 

@@ -19,7 +19,7 @@ from actors.api.patch import apply_json, apply_merge
 from actors.api.strategic_patch import apply_strategic
 from actors.api.validation import invalid, typed, validate
 from actors.reconcile.actions import Amended, Create, Patch, PatchType, Update
-from actors.store.admission import custom, metadata, refusals
+from actors.store.admission import custom, metadata, policies, refusals
 from actors.store.admission.create import admit_create
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.ownership import find_malformed, owned_by_update
@@ -166,6 +166,8 @@ def _finish(
         raise invalid(old, tuple(dict.fromkeys(causes)))
     if kind is custom.DEFINITION and not context.draft:
         new = custom.settled(new, context)
+    if kind is policies.POLICY and not context.draft:
+        new = policies.settled(new, old, context)
     if new == old:
         return Keep(stored)
     if not context.draft:

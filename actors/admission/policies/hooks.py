@@ -1,0 +1,94 @@
+"""Policies with their bindings as they are now, compiled once for each change of a policy."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from actors.admission.policies.matching import Constraints, constraints_of
+from actors.admission.request import Place
+from actors.api.cel.environment import CelError
+from actors.api.codec import lens
+from actors.api.errors import ApiError
+from actors.api.key import Key, Stored
+from actors.api.policies.compiled import Compiled, compile_policy
+from actors.api.policies.policy import Binding, Policy
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A binding, and the requests that it is about among those of its policy."""
+
+    binding: Binding
+    constraints: Constraints
+
+
+@dataclass(frozen=True)
+class Hook:
+    """`broken` says why a policy cannot be asked, "" of all that were accepted."""
+
+    policy: Policy
+    compiled: Compiled
+    constraints: Constraints
+    bindings: tuple[Bound, ...]
+    broken: str = ""
+
+    def may_want(self, place: Place) -> bool:
+        return bool(self.bindings) and self.constraints.may_fit(place)
+
+
+_NOTHING = Compiled((), (), (), (), (), False)
+
+
+class Hooks:
+    """Of one kind of policy."""
+
+    def __init__(self, policies: str, bindings: str) -> None:
+        self.resources = (policies, bindings)
+        self._read: dict[Key, tuple[int, Hook]] = {}
+        self.all: tuple[Hook, ...] = ()
+
+    def configure(self, objects: Mapping[Key, Stored]) -> None:
+        """Policies and bindings in the order of their names, as kube-apiserver asks them."""
+        policies, bindings = self.resources
+        bound: dict[str, list[Bound]] = {}
+        for key in sorted(key for key in objects if key.resource == bindings):
+            if (found := _bound(objects[key])) is not None:
+                bound.setdefault(found.binding.spec.policy_name, []).append(found)
+        read = {key: self._hook(objects[key]) for key in sorted(objects) if key.resource == policies}
+        self._read = read
+        self.all = tuple(_with_bindings(hook, bound) for _, hook in read.values())
+
+    def _hook(self, stored: Stored) -> tuple[int, Hook]:
+        known = self._read.get(stored.key)
+        if known is not None and known[0] == stored.revision:
+            return known
+        return stored.revision, _compiled(stored)
+
+
+def _with_bindings(hook: Hook, bound: Mapping[str, list[Bound]]) -> Hook:
+    return replace(hook, bindings=tuple(bound.get(hook.policy.name, ())))
+
+
+def _compiled(stored: Stored) -> Hook:
+    policy = Policy()
+    try:
+        policy = lens(stored, Policy)
+        return Hook(policy, compile_policy(policy.spec), constraints_of(policy.spec.match_constraints), ())
+    except (msgspec.ValidationError, ApiError, CelError) as error:
+        _LOG.warning("the policy %s cannot be asked: %s", stored.key.name, error)
+        return Hook(policy, _NOTHING, Constraints(), (), str(error))
+
+
+def _bound(stored: Stored) -> Bound | None:
+    try:
+        binding = lens(stored, Binding)
+        return Bound(binding, constraints_of(binding.spec.match_resources))
+    except (msgspec.ValidationError, ApiError) as error:
+        _LOG.warning("the binding %s binds nothing: %s", stored.key.name, error)
+        return None
