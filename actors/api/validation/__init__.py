@@ -11,8 +11,6 @@ from actors.api.codec import Object
 from actors.api.conform import conforms
 from actors.api.errors import Cause, Invalid
 from actors.api.kinds import Kind, kind_for
-from actors.api.policies.check import validate_binding as validate_policy_binding
-from actors.api.policies.check import validate_policy
 from actors.api.schema import check_object
 from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
@@ -81,6 +79,21 @@ _OF_SUBRESOURCE: dict[tuple[str, str, str], Callable[[Object, Object], Causes]] 
     ("v1", "Pod", "ephemeralcontainers"): validate_ephemeral_update,
     ("v1", "Pod", "resize"): validate_resize,
 }
+
+
+def _policy(obj: Object, old: Object | None) -> Causes:
+    """Imported late: the language of policies knows formats of names from here."""
+    from actors.api.policies.check import validate_policy
+
+    return validate_policy(obj, old)
+
+
+def _policy_binding(obj: Object, old: Object | None) -> Causes:
+    from actors.api.policies.check import validate_binding
+
+    return validate_binding(obj, old)
+
+
 _RBAC = "rbac.authorization.k8s.io/v1"
 #: The kinds that are written most, and roles: judged without a walk along their schema.
 _BY_HAND: dict[tuple[str, str], Validator] = {
@@ -99,10 +112,10 @@ _BY_HAND: dict[tuple[str, str], Validator] = {
 }
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _BESIDE_RULES: dict[tuple[str, str], Validator] = {
-    (_ADMISSION, "ValidatingAdmissionPolicy"): validate_policy,
-    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): validate_policy_binding,
-    (_ADMISSION, "MutatingAdmissionPolicy"): validate_policy,
-    (_ADMISSION, "MutatingAdmissionPolicyBinding"): validate_policy_binding,
+    (_ADMISSION, "ValidatingAdmissionPolicy"): _policy,
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _policy_binding,
+    (_ADMISSION, "MutatingAdmissionPolicy"): _policy,
+    (_ADMISSION, "MutatingAdmissionPolicyBinding"): _policy_binding,
     ("v1", "PersistentVolume"): kinds.validate_volume,
     ("v1", "PersistentVolumeClaim"): kinds.validate_claim,
     ("v1", "PodTemplate"): workloads.validate_pod_template,
