@@ -7,7 +7,7 @@ SEEDS ?= 200
 NAME ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test install check format sim bench unit durability schemas lock clean
+.PHONY: help run test install check format sim bench unit durability hostile schemas lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ bench: $(STAMP) ## NAME=launch|start|store|gateway|scheduler|footprint: figures 
 
 durability: $(STAMP) ## 500 kill -9 of the store while clients write
 	@$(BIN)/python -m pytest tests/e2e/test_store_durability.py --kills 500 --timeout 3600
+
+hostile: $(STAMP) ## schemathesis: 10,000 requests that our own OpenAPI leads to
+	@$(BIN)/python -m pytest -s tests/conformance/api/test_schema_walk.py --walk 10000 --timeout 7200
 
 schemas: $(STAMP) ## derive our tables of schemas and descriptions from Kubernetes' published ones
 	@$(BIN)/python scripts/derive_schemas.py

@@ -7,7 +7,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
 
+import pytest
 from api_client import api
 from gateway_server import served
 
 __all__ = ["api", "served"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--walk", type=int, default=150, help="requests of the walk through our own OpenAPI")

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -17,8 +15,8 @@ from api_client import PATCHES, config_map
 from gateway_server import RunningGateway, deployment, pod
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from line import Line
 
-SECONDS_MAX = 5.0
 MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
 WEB = "/apis/apps/v1/namespaces/default/deployments/fuzzed"
@@ -31,41 +29,6 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXT
 JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4), max_leaves=12
 )
-
-
-class Line:
-    """One kept connection: thousands of requests are not thousands of handshakes."""
-
-    def __init__(self, served: RunningGateway) -> None:
-        self._served = served
-        self._connection: http.client.HTTPSConnection | None = None
-
-    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> int:
-        for attempt in (0, 1):
-            if self._connection is None:
-                self._connection = http.client.HTTPSConnection(
-                    "127.0.0.1", self._served.gateway.port, context=self._served.ssl_context(), timeout=30
-                )
-            begun = time.monotonic()
-            try:
-                self._connection.request(method, path, body=body, headers={"Content-Type": content_type})
-                reply = self._connection.getresponse()
-                text = reply.read()
-            except (http.client.HTTPException, ConnectionError):
-                self._connection = None
-                assert attempt == 0, "the gateway hung up twice"
-                continue
-            assert time.monotonic() - begun < SECONDS_MAX, (method, path, body)
-            assert reply.status < 500 or (reply.status == 504 and b"Too large resource version" in text), (
-                path,
-                body,
-                text,
-            )
-            if reply.status >= 400:
-                status = json.loads(text)
-                assert (status["kind"], status["code"]) == ("Status", reply.status), (path, body, text)
-            return reply.status
-        raise AssertionError("unreachable")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""One connection for thousands of hostile requests: every answer is a success or a Status, none is a 5xx, none late."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Mapping
+
+from gateway_server import RunningGateway
+
+SECONDS_MAX = 5.0
+
+
+class Line:
+    """One kept connection: thousands of requests are not thousands of handshakes."""
+
+    def __init__(self, served: RunningGateway) -> None:
+        self._served = served
+        self._connection: http.client.HTTPSConnection | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """The code of the answer."""
+        for attempt in (0, 1):
+            if self._connection is None:
+                self._connection = http.client.HTTPSConnection(
+                    "127.0.0.1", self._served.gateway.port, context=self._served.ssl_context(), timeout=30
+                )
+            begun = time.monotonic()
+            try:
+                self._connection.request(method, path, body=body, headers=headers or {"Content-Type": content_type})
+                reply = self._connection.getresponse()
+                text = reply.read()
+            except (http.client.HTTPException, ConnectionError):
+                self._connection = None
+                assert attempt == 0, "the gateway hung up twice"
+                continue
+            assert time.monotonic() - begun < SECONDS_MAX, (method, path, body)
+            assert reply.status < 500 or (reply.status == 504 and b"Too large resource version" in text), (
+                path,
+                body,
+                text,
+            )
+            if reply.status >= 400 and method != "HEAD":
+                status = json.loads(text)
+                assert (status["kind"], status["code"]) == ("Status", reply.status), (path, body, text)
+            return reply.status
+        raise AssertionError("unreachable")
