@@ -73,6 +73,8 @@ class Authenticator:
 
     async def verify(self, token: str, audiences: tuple[str, ...], now: Millis) -> Verified:
         """`audiences` () are the API's own. Raises TokenError."""
+        if not token.isascii():
+            raise TokenError("a token is ASCII")
         asked = audiences or self._audiences
         key = (digest(token), asked)
         known = self._known.get(key)

@@ -46,8 +46,11 @@ class Wish(msgspec.Struct, frozen=True):
 
 def read_wish(headers: Headers) -> Wish | None:
     """None when nobody else is asked for. Raises BadRequest."""
-    if not any(name.lower().startswith("impersonate-") for name, _ in headers.items()):
+    asked = [value for name, value in headers.items() if name.lower().startswith("impersonate-")]
+    if not asked:
         return None
+    if not all(map(_is_text, asked)):
+        raise BadRequest("whom to impersonate is not told in UTF-8")
     name, uid = _one(headers, "Impersonate-User"), _one(headers, "Impersonate-Uid")
     groups = tuple(dict.fromkeys(headers.getall("Impersonate-Group", [])))
     extra: dict[str, list[str]] = {}
@@ -60,6 +63,11 @@ def read_wish(headers: Headers) -> Wish | None:
     if len(groups) + len(extra) > _PARTS_MAX:
         raise BadRequest(f"more than {_PARTS_MAX} groups and extras to impersonate")
     return Wish(name, groups, uid, tuple((key, tuple(values)) for key, values in extra.items()))
+
+
+def _is_text(value: str) -> bool:
+    """What is not UTF-8 comes out of the head of a request with surrogates, which no answer could repeat."""
+    return not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def _one(headers: Headers, name: str) -> str:

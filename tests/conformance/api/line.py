@@ -15,8 +15,8 @@ SECONDS_MAX = 5.0
 class Line:
     """One kept connection: thousands of requests are not thousands of handshakes."""
 
-    def __init__(self, served: RunningGateway) -> None:
-        self._served = served
+    def __init__(self, served: RunningGateway, certificate: str = "admin") -> None:
+        self._served, self._certificate = served, certificate
         self._connection: http.client.HTTPSConnection | None = None
 
     def ask(
@@ -31,7 +31,10 @@ class Line:
         for attempt in (0, 1):
             if self._connection is None:
                 self._connection = http.client.HTTPSConnection(
-                    "127.0.0.1", self._served.gateway.port, context=self._served.ssl_context(), timeout=30
+                    "127.0.0.1",
+                    self._served.gateway.port,
+                    context=self._served.ssl_context(self._certificate),
+                    timeout=30,
                 )
             begun = time.monotonic()
             try:
