@@ -48,7 +48,18 @@ def _default_container(container: Object, *, host_network: bool) -> None:
         probe = container.get(name)
         if isinstance(probe, dict):
             fill(probe, _PROBE)
-            fill(probe.get("httpGet") or {}, {"path": "/", "scheme": "HTTP"})
+            _default_handler(probe)
+    lifecycle = container.get("lifecycle")
+    if isinstance(lifecycle, dict):
+        for name in ("postStart", "preStop"):
+            _default_handler(lifecycle.get(name))
+
+
+def _default_handler(handler: Any) -> None:
+    if isinstance(handler, dict) and isinstance(handler.get("httpGet"), dict):
+        fill(handler["httpGet"], {"path": "/", "scheme": "HTTP"})
+    if isinstance(handler, dict) and isinstance(handler.get("grpc"), dict):
+        fill(handler["grpc"], {"service": ""})
 
 
 def _default_volume(volume: Object) -> None:
@@ -60,6 +71,16 @@ def _default_volume(volume: Object) -> None:
             fill(source, {"defaultMode": _FILE_MODE})
     if isinstance(volume.get("hostPath"), dict):
         fill(volume["hostPath"], {"type": ""})
+    projected, ephemeral = volume.get("projected"), volume.get("ephemeral")
+    for part in (volume, *dicts(projected.get("sources") if isinstance(projected, dict) else None)):
+        downward, token = part.get("downwardAPI"), part.get("serviceAccountToken")
+        for file in dicts(downward.get("items") if isinstance(downward, dict) else None):
+            if isinstance(file.get("fieldRef"), dict):
+                fill(file["fieldRef"], {"apiVersion": "v1"})
+        if isinstance(token, dict):
+            fill(token, {"expirationSeconds": 3600})
+    if isinstance(ephemeral, dict) and isinstance(ephemeral.get("volumeClaimTemplate"), dict):
+        fill(section(ephemeral["volumeClaimTemplate"], "spec"), {"volumeMode": "Filesystem"})
 
 
 def default_pod_spec(spec: Object) -> None:

@@ -20,8 +20,8 @@ from actors.api.validation.objects import validate_files, validate_node
 from actors.api.validation.pod import validate_pod
 from actors.api.validation.pod_changes import validate_ephemeral_update, validate_pod_update, validate_resize
 from actors.api.validation.rbac import validate_binding, validate_role
-from actors.api.validation.relations import RELATIONS
-from actors.api.validation.rules import by_rules, unchanged
+from actors.api.validation.relations import JUDGE
+from actors.api.validation.rules import unchanged
 from actors.api.validation.services import validate_service
 from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
 
@@ -35,7 +35,7 @@ def validate(obj: Object, old: Object | None = None, subresource: str = "") -> l
     if old is not None and (change := _OF_SUBRESOURCE.get((*name, subresource))) is not None:
         return [*causes, *change(obj, old)]
     if name not in _BY_HAND:
-        causes += by_rules(obj, RELATIONS)
+        causes += JUDGE.whole(obj)
     validator = _BY_HAND.get(name) or _BESIDE_RULES.get(name)
     if validator is not None:
         causes += validator(obj, old)

@@ -121,6 +121,61 @@ def _time_zone(path: str, value: Any) -> Causes:
         yield wrong(path, value, f"unknown time zone {value}")
 
 
+def _matches(pattern: str, rule: str) -> Callable[[str, Any], Causes]:
+    compiled = re.compile(pattern)
+
+    def check(path: str, value: Any) -> Causes:
+        if not compiled.match(value):
+            yield wrong(path, value, rule)
+
+    return check
+
+
+def _port_name(path: str, value: Any) -> Causes:
+    """IANA_SVC_NAME."""
+    if len(value) > 15:
+        yield wrong(path, value, "must be no more than 15 characters")
+    elif not re.match(r"[-a-z0-9]+$", value):
+        yield wrong(path, value, "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
+    elif not re.search(r"[a-z]", value):
+        yield wrong(path, value, "must contain at least one letter (a-z)")
+    elif "--" in value:
+        yield wrong(path, value, "must not contain consecutive hyphens")
+    elif value[0] == "-" or value[-1] == "-":
+        yield wrong(path, value, "must not begin or end with a hyphen")
+
+
+def _local_path(path: str, value: Any) -> Causes:
+    if value.startswith("/"):
+        yield wrong(path, value, "must be a relative path")
+    elif ".." in value.split("/"):
+        yield wrong(path, value, "must not contain '..'")
+    elif value.startswith(".."):
+        yield wrong(path, value, "must not start with '..'")
+
+
+def _mode(path: str, value: Any) -> Causes:
+    if not 0 <= value <= 0o777:
+        yield wrong(path, value, "must be a number between 0 and 0777 (octal), both inclusive")
+
+
+def _token_life(path: str, value: Any) -> Causes:
+    if value < 600:
+        yield wrong(path, value, "may not specify a duration less than 10 minutes")
+    elif value > 1 << 32:
+        yield wrong(path, value, "may not specify a duration larger than 2^32 seconds")
+
+
+def _amount(path: str, value: Any) -> Causes:
+    if parse_millis(value) < 0:
+        yield wrong(path, value, "must be greater than or equal to 0")
+
+
+_CONFIG_KEY_RULE = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
+    "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"
 FORMATS: dict[str, Callable[[str, Any], Causes]] = {
     "name": _name,
     "label": _label,
@@ -135,4 +190,20 @@ FORMATS: dict[str, Callable[[str, Any], Causes]] = {
     "cidr": _cidr,
     "cron": _cron,
     "timezone": _time_zone,
+    "amount": _amount,
+    "configkey": _matches(r"[-._a-zA-Z0-9]{1,253}$", _CONFIG_KEY_RULE),
+    "envname": _matches(
+        r"[^=\x00-\x1f\x7f-\uffff]+$",
+        "a valid environment variable name must consist only of printable ASCII characters other than '='",
+    ),
+    "header": _matches(
+        r"[-A-Za-z0-9]+$",
+        "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for "
+        "validation is '[-A-Za-z0-9]+')",
+    ),
+    "localpath": _local_path,
+    "mode": _mode,
+    "portname": _port_name,
+    "sysctl": _matches(_SYSCTL, f"must have at most 253 characters and match regex ^{_SYSCTL}"),
+    "tokenlife": _token_life,
 }

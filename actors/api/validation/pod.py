@@ -11,6 +11,7 @@ from actors.api.errors import Cause
 from actors.api.quantity import parse_millis
 from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, is_int, required, unsupported, wrong
 from actors.api.validation.metadata import validate_labels, validate_name, validate_qualified
+from actors.api.validation.relations import JUDGE
 
 _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\uffff]+$")
 #: Of a container, what one that is put into a running pod may not have.
@@ -68,6 +69,7 @@ def validate_pod_spec(
     containers = spec.get("containers")
     if not containers:
         yield required(f"{path}.containers")
+    yield from JUDGE.part(spec, "core.v1.PodSpec", path)
     volumes = dicts_of(spec.get("volumes"))
     yield from _volumes(volumes, f"{path}.volumes")
     names: set[str] = set()
@@ -108,15 +110,8 @@ def _volumes(volumes: list[Object], path: str) -> Causes:
         if len(sources) > 1:
             yield forbidden(f"{path}[{i}].{sources[1]}", "may not specify more than 1 volume type")
         host_path = volume.get("hostPath")
-        if isinstance(host_path, dict):
-            yield from _host_path(host_path.get("path"), f"{path}[{i}].hostPath.path")
-
-
-def _host_path(value: Any, path: str) -> Causes:
-    if not value:
-        yield required(path)
-    elif ".." in str(value).split("/"):
-        yield wrong(path, value, "must not contain '..'")
+        if isinstance(host_path, dict) and ".." in str(host_path.get("path")).split("/"):
+            yield wrong(f"{path}[{i}].hostPath.path", host_path["path"], "must not contain '..'")
 
 
 def _container(container: Object, path: str, volumes: set[str]) -> Causes:

@@ -12,7 +12,8 @@ from actors.api.codec import Object
 from actors.api.errors import Cause
 from actors.api.validation.causes import Causes, dicts_of, forbidden, required, wrong
 from actors.api.validation.kinds import VOLUME_FIELDS
-from actors.api.validation.rules import Relation
+from actors.api.validation.pod_relations import POD_RELATIONS
+from actors.api.validation.rules import Judge, Relation
 
 
 def _requirement(need: Object, path: str) -> Causes:
@@ -144,6 +145,7 @@ def _priority_level(spec: Object, path: str) -> Causes:
 
 
 RELATIONS: dict[str, Relation] = {
+    **POD_RELATIONS,
     "meta.v1.LabelSelectorRequirement": _requirement,
     "core.v1.PersistentVolumeClaimSpec": _claim,
     "core.v1.PersistentVolumeSpec": _volume,
@@ -161,3 +163,6 @@ RELATIONS: dict[str, Relation] = {
     "resource.v1.DeviceRequest": _device_request,
     "flowcontrol.v1.PriorityLevelConfigurationSpec": _priority_level,
 }
+
+#: Of every kind that is not judged by hand, and of the parts that are not.
+JUDGE = Judge(RELATIONS)

@@ -1,20 +1,20 @@
 """What a field may hold, as data: rules.json by schema definition, immutable.json by kind.
 
-`by_rules` walks an object along its schema and tells every field that breaks its rule, with its path. Definitions
+A `Judge` walks an object along its schema and tells every field that breaks its rule, with its path. Definitions
 below which no rule lies are not walked. What needs more than one field is in `relations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from actors.api.codec import Object
-from actors.api.schema import Definition, definition, definition_name, definitions
+from actors.api.schema import definition, definition_name, definitions
 from actors.api.validation.causes import Causes, required, unsupported, wrong
 from actors.api.validation.formats import FORMATS
 
@@ -22,6 +22,10 @@ from actors.api.validation.formats import FORMATS
 Relation = Callable[[Object, str], Causes]
 #: What has a validator of its own, or is judged when it is made into an object.
 _ELSEWHERE = frozenset({"core.v1.PodTemplateSpec", "core.v1.PersistentVolumeClaim", "meta.v1.ObjectMeta"})
+
+
+#: What counts as not given.
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,40 +50,96 @@ def _immutable() -> dict[str, tuple[str, ...]]:
     return msgspec.json.decode(text, type=dict[str, tuple[str, ...]])
 
 
-def by_rules(obj: Object, relations: Mapping[str, Relation]) -> Causes:
-    found = definition(definition_name(obj.get("apiVersion", ""), obj.get("kind", "")))
-    if found is not None:
-        yield from _walk(obj, found, "", relations)
+class _Step(NamedTuple):
+    """Of one field: its rule, and the definition of what it holds where that leads to rules."""
+
+    name: str
+    rule: Rule | None
+    below: str
 
 
-def _walk(obj: Object, found: Definition, path: str, relations: Mapping[str, Relation]) -> Causes:
-    rules = _rules().get(found.name, {})
-    for name, field in found.fields.items():
-        at, value = f"{path}.{name}" if path else name, obj.get(name)
-        if name in rules:
-            yield from _check(value, rules[name], at)
-        element = field.element.removeprefix("[]")
-        below = definition(element) if value is not None and _leads_to_rules(element, relations) else None
-        if below is not None:
-            for place, item in _items(value, at):
-                if isinstance(item, dict):
-                    yield from _walk(item, below, place, relations)
-    if found.name in relations:
-        yield from relations[found.name](obj, path)
+class Judge:
+    """Walks objects along their schema. What it walks is found out once for each definition."""
+
+    def __init__(self, relations: Mapping[str, Relation]) -> None:
+        self._relations = relations
+        self._plans: dict[str, tuple[_Step, ...]] = {}
+        self._quick: dict[str, tuple[dict[str, _Step], tuple[str, ...]]] = {}
+        self._ruled: frozenset[str] = frozenset()
+
+    def whole(self, obj: Object) -> Causes:
+        name = definition_name(obj.get("apiVersion", ""), obj.get("kind", ""))
+        return self.part(obj, name, "") if definition(name) is not None else iter(())
+
+    def part(self, value: Object, name: str, path: str) -> Causes:
+        """Of a value whose definition is `name`, at `path`. Nearly all are good, and that is quick to find out."""
+        return iter(()) if self._fits(value, name) else self._causes(value, name, path)
+
+    def _fits(self, value: Object, name: str) -> bool:
+        steps, needed = self._steps_by_name(name)
+        for field in needed:
+            if value.get(field) in _NOTHING:
+                return False
+        for field, found in value.items():
+            step = steps.get(field)
+            if step is None or found is None:
+                continue
+            if step.rule is not None and next(_check(found, step.rule, ""), None) is not None:
+                return False
+            if step.below:
+                for item in found if type(found) is list else (found,):
+                    if type(item) is dict and not self._fits(item, step.below):
+                        return False
+        relation = self._relations.get(name)
+        return relation is None or next(relation(value, ""), None) is None
+
+    def _steps_by_name(self, name: str) -> tuple[dict[str, _Step], tuple[str, ...]]:
+        """The steps, and the fields that must be there."""
+        found = self._quick.get(name)
+        if found is None:
+            plan = self._plan(name)
+            needed = tuple(step.name for step in plan if step.rule is not None and step.rule.required)
+            found = self._quick[name] = ({step.name: step for step in plan}, needed)
+        return found
+
+    def _causes(self, value: Object, name: str, path: str) -> Causes:
+        for step in self._plan(name):
+            found = value.get(step.name)
+            if found is None and (step.rule is None or not step.rule.required):
+                continue
+            at = f"{path}.{step.name}" if path else step.name
+            if step.rule is not None:
+                yield from _check(found, step.rule, at)
+            if step.below:
+                for place, item in _items(found, at):
+                    if isinstance(item, dict):
+                        yield from self._causes(item, step.below, place)
+        if name in self._relations:
+            yield from self._relations[name](value, path)
+
+    def _plan(self, name: str) -> tuple[_Step, ...]:
+        plan = self._plans.get(name)
+        if plan is None:
+            plan = self._plans[name] = tuple(self._steps(name))
+        return plan
+
+    def _steps(self, name: str) -> Iterator[_Step]:
+        self._ruled = self._ruled or _ruled(self._relations)
+        found, rules = definition(name), _rules().get(name, {})
+        for field_name, field in found.fields.items() if found is not None else ():
+            element = field.element.removeprefix("[]")
+            below = element if element in self._ruled else ""
+            if field_name in rules or below:
+                yield _Step(field_name, rules.get(field_name), below)
 
 
 def _items(value: Any, path: str) -> list[tuple[str, Any]]:
     return [(f"{path}[{i}]", item) for i, item in enumerate(value)] if isinstance(value, list) else [(path, value)]
 
 
-def _leads_to_rules(name: str, relations: Mapping[str, Relation]) -> bool:
-    return name in relations or name in _ruled()
-
-
-@lru_cache(maxsize=1)
-def _ruled() -> frozenset[str]:
+def _ruled(relations: Mapping[str, Relation]) -> frozenset[str]:
     """Definitions that have rules or lead to ones that have."""
-    known = set(_rules())
+    known = {*_rules(), *relations}
     waiting = {name: _elements(name) for name in {found.name for found in definitions()}}
     while more := {name for name, elements in waiting.items() if name not in known and elements & known}:
         known |= more
@@ -94,7 +154,7 @@ def _elements(name: str) -> set[str]:
 
 
 def _check(value: Any, rule: Rule, path: str) -> Causes:
-    if value is None or value in ("", [], {}):
+    if value in _NOTHING:
         if rule.required:
             yield required(path)
         return
