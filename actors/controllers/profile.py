@@ -11,6 +11,7 @@ from actors.controllers import (
     job_tally,
     namespace,
     replicaset,
+    resource_quota,
     role_aggregation,
     taint_eviction,
     volume_protection,
@@ -37,6 +38,7 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         namespace.reconcile,
         root_ca(config),
         role_aggregation.reconcile,
+        resource_quota.reconcile,
         volume_protection.protect_claim,
         volume_protection.protect_volume,
     )

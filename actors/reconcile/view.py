@@ -20,6 +20,7 @@ from actors.api.key import Key, Stored
 from actors.api.meta import ObjectMeta, Resource, controller_of
 from actors.api.node import Lease, Node
 from actors.api.pod import Pod
+from actors.api.quota import ResourceQuota
 from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet, RootCaMap
@@ -41,6 +42,7 @@ RESOURCES: dict[type[Resource], str] = {
     Event: kinds.EVENT.resource,
     CustomResourceDefinition: DEFINITIONS,
     ClusterRole: kinds.CLUSTER_ROLE.resource,
+    ResourceQuota: "resourcequotas",
     PersistentVolume: "persistentvolumes",
     PersistentVolumeClaim: "persistentvolumeclaims",
     RootCaMap: kinds.CONFIG_MAP.resource,

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.api.quota import usage_of
 from actors.controllers import core as controllers_core
 from actors.controllers import (
     deployment,
@@ -36,6 +37,7 @@ from actors.scheduler.queue import PendingQueue
 from actors.sim.runner import run_seed
 from actors.sim.store import SimStore
 from actors.store import watch
+from actors.store.admission.plugins import resource_quota
 from actors.store.backend.memory import MemoryBackend
 from actors.store.log import Log
 
@@ -271,6 +273,24 @@ def finalizers_are_overlooked(patch: Patch) -> None:
         patch.setattr(f"actors.store.admission.{module}.is_released", is_released)
 
 
+def quotas_are_never_full(patch: Patch) -> None:
+    patch.setattr(resource_quota, "exceeded", lambda quota, used, more: "")
+
+
+def quotas_are_not_given_back(patch: Patch) -> None:
+    original = resource_quota.ResourceQuota.settle
+
+    def settle(self: Any, change: Any) -> Any:
+        return original(self, change) if change.after is not None else []
+
+    patch.setattr(resource_quota.ResourceQuota, "settle", settle)
+
+
+def quotas_are_charged_for_the_dead(patch: Patch) -> None:
+    """A new quota counts what has finished, too."""
+    patch.setattr(resource_quota, "usage_of", lambda resource, obj: usage_of(resource, {**obj, "status": {}}))
+
+
 DEFECTS: list[tuple[Plant, str]] = [
     (scheduler_ignores_own_binds, "promised|given to two|scheduler"),
     (scheduler_never_tries_again, "has no node and there is room"),
@@ -300,6 +320,9 @@ DEFECTS: list[tuple[Plant, str]] = [
     (compaction_drops_what_is_there, "before the store's restart|KeyError"),
     (old_news_undoes_new, ""),
     (finalizers_are_overlooked, "is removed while"),
+    (quotas_are_never_full, "has grown"),
+    (quotas_are_not_given_back, "is used, and it is"),
+    (quotas_are_charged_for_the_dead, "is used, and it is"),
 ]
 
 

@@ -13,6 +13,7 @@ from actors.sim.laws.law import Breach, Law, read
 from actors.sim.laws.machines import MachineLaws
 from actors.sim.laws.nodes import NodesHoldTheirPods
 from actors.sim.laws.pods import AddressesAreUnique, FinishedIsFinal, RestartsGrow, TimesMakeSense
+from actors.sim.laws.quotas import QuotasAreExact
 from actors.sim.laws.workloads import JobsCountRight, NeverTooMany
 from actors.store.engine import Engine
 from actors.store.record import Batch
@@ -28,7 +29,7 @@ class Laws:
         self, clock_has_jumped: Callable[[str], bool], has_twin: Callable[[], bool], is_calm: bool = False
     ) -> None:
         self.machines, self.mirror = MachineLaws(clock_has_jumped), Mirror()
-        self._addresses = AddressesAreUnique()
+        self._addresses, self._quotas = AddressesAreUnique(), QuotasAreExact()
         self._laws: list[Law] = [
             self.machines,
             self.mirror,
@@ -41,6 +42,7 @@ class Laws:
             RestartsGrow(),
             TimesMakeSense(clock_has_jumped),
             self._addresses,
+            self._quotas,
             NeverTooMany(has_twin),
             JobsCountRight(),
         ]
@@ -53,6 +55,7 @@ class Laws:
             for law in self._laws:
                 law.see(sight)
         self._addresses.settle()
+        self._quotas.settle()
 
     def answered(self, key: str, replies: Sequence[Reply]) -> None:
         self.mirror.answered(key, replies)

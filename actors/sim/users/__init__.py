@@ -13,14 +13,15 @@ from actors.sim.users.meddlers import Meddlers
 from actors.sim.users.namespaces import Namespaces
 from actors.sim.users.operators import Operators
 from actors.sim.users.pods import Pods
+from actors.sim.users.quotas import Quotas
 from actors.sim.users.scenario import Draw, Scenario
 
 __all__ = ["Users"]
 
 #: How often each scenario has its turn; some seeds leave some out.
-_WEIGHTS = (4, 5, 4, 2, 1, 1)
+_WEIGHTS = (4, 5, 4, 2, 2, 1, 1)
 #: The first of them make something, the others disturb it.
-_CREATORS = 4
+_CREATORS = 5
 
 
 class Users:
@@ -36,6 +37,7 @@ class Users:
             Jobs(draw, is_calm),
             Pods(draw, is_calm),
             Namespaces(draw),
+            Quotas(draw),
             Operators(draw, nodes, is_calm),
             *([] if is_calm else [Meddlers(draw, objects)]),
         ]

@@ -17,6 +17,7 @@ from actors.store.admission.plugins.persistent_volume_claim_resize import Persis
 from actors.store.admission.plugins.pod_node_selector import PodNodeSelector
 from actors.store.admission.plugins.pod_security import PodSecurity
 from actors.store.admission.plugins.priority import Priority
+from actors.store.admission.plugins.resource_quota import ResourceQuota
 from actors.store.admission.plugins.runtime_class import RuntimeClass
 from actors.store.admission.plugins.service_account import ServiceAccount
 from actors.store.admission.plugins.storage_object_in_use_protection import StorageObjectInUseProtection
@@ -36,6 +37,7 @@ AnyPlugin = (
     | PersistentVolumeClaimResize
     | RuntimeClass
     | DefaultIngressClass
+    | ResourceQuota
 )
 
 #: In kube-apiserver's order (pkg/kubeapiserver/options/plugins.go).
@@ -53,6 +55,7 @@ ALL: tuple[AnyPlugin, ...] = (
     PersistentVolumeClaimResize(),
     RuntimeClass(),
     DefaultIngressClass(),
+    ResourceQuota(),
 )
 #: Only on where they are asked for.
 _OPTIONAL = frozenset({"PodNodeSelector"})

@@ -122,7 +122,7 @@ def test_a_runtime_class_brings_overhead_and_scheduling(desk: Desk) -> None:
 
 def test_overhead_comes_from_a_runtime_class_only(desk: Desk) -> None:
     runtime_class(desk, overhead={"podFixed": {"cpu": "250m"}})
-    assert spec_of(desk, runtimeClassName="vm", overhead={"cpu": "0.25"})["overhead"] == {"cpu": "250m"}
+    assert spec_of(desk, runtimeClassName="vm", overhead={"cpu": "0.25"})["overhead"] == {"cpu": "0.25"}
     assert 'RuntimeClass "x" not found' in refusal(desk, new_pod("q", runtimeClassName="x"))
     assert "doesn't match RuntimeClass's" in refusal(desk, new_pod("q", runtimeClassName="vm", overhead={"cpu": "1"}))
     assert "without corresponding RuntimeClass" in refusal(desk, new_pod("q", overhead={"cpu": "1"}))
@@ -179,6 +179,12 @@ def test_the_newest_default_storage_class_is_taken(desk: Desk) -> None:
     storage_class(desk, "new")
     assert obj_of(desk.create(CLAIMS, claim("c")))["spec"]["storageClassName"] == "new"
     assert obj_of(desk.create(CLAIMS, claim("none", storageClassName="")))["spec"]["storageClassName"] == ""
+
+
+@pytest.mark.parametrize("resource", ["persistentvolumeclaims", "ingresses.networking.k8s.io", "resourcequotas"])
+def test_what_has_no_spec_is_for_validation_to_tell(desk: Desk, resource: str) -> None:
+    error = desk.create(resource, {"metadata": {"name": "x"}}).error
+    assert error is None or error["reason"] == "Invalid"
 
 
 def test_the_default_ingress_class_is_taken(desk: Desk) -> None:

@@ -22,10 +22,11 @@ class DefaultStorageClass(Plugin, frozen=True):
     resources: ClassVar[frozenset[str]] = frozenset({"persistentvolumeclaims"})
 
     def mutate(self, request: Request, obj: Object) -> Object:
-        if obj["spec"].get("storageClassName") is not None or _OLD_STORAGE_CLASS in _annotations(obj):
+        spec = obj.get("spec") or {}
+        if spec.get("storageClassName") is not None or _OLD_STORAGE_CLASS in _annotations(obj):
             return obj
         name = _default_of("storageclasses.storage.k8s.io", _STORAGE_DEFAULTS, request.context)
-        return {**obj, "spec": {**obj["spec"], "storageClassName": name}} if name else obj
+        return {**obj, "spec": {**spec, "storageClassName": name}} if name else obj
 
 
 class DefaultIngressClass(Plugin, frozen=True):

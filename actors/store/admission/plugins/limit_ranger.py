@@ -87,7 +87,7 @@ def _filled(container: Object, item: _Item, word: str, told: list[str]) -> Objec
         added = {name: quantity for name, quantity in given.items() if name not in own}
         if added:
             resources[part] = {**own, **added}
-            told.append(f"{', '.join(sorted(added))} {part[:-1]} for {word} {container['name']}")
+            told.append(f"{', '.join(sorted(added))} {part[:-1]} for {word} {container.get('name', '')}")
     return {**container, "resources": resources}
 
 

@@ -38,9 +38,7 @@ class RuntimeClass(Plugin, frozen=True):
             return obj
         spec = dict(obj["spec"])
         fixed = found.overhead.pod_fixed if found.overhead else None
-        if fixed is not None:
-            if spec.get("overhead") is not None and _amounts(spec["overhead"]) != _amounts(fixed):
-                raise request.forbidden(_DIFFERS)
+        if fixed is not None and spec.get("overhead") is None:
             spec["overhead"] = fixed
         if found.scheduling is not None:
             spec |= _scheduled(spec, found.scheduling, request)
