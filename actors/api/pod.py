@@ -125,6 +125,7 @@ class Container(Lens, frozen=True):
     restart_policy: str = ""
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
 
 
 class Toleration(Lens, frozen=True):

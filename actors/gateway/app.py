@@ -32,7 +32,7 @@ from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
-from actors.gateway.streams.pod import open_exec
+from actors.gateway.streams.pod import open_attach, open_exec
 from actors.gateway.streams.portforward import open_portforward
 from actors.gateway.target import Target, parse_target
 from actors.gateway.token_requests import create_token
@@ -67,6 +67,8 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
     ("eviction", "create"): create_eviction,
     ("exec", "get"): open_exec,
     ("exec", "create"): open_exec,
+    ("attach", "get"): open_attach,
+    ("attach", "create"): open_attach,
     ("portforward", "get"): open_portforward,
     ("portforward", "create"): open_portforward,
 }

@@ -38,6 +38,7 @@ SUBRESOURCES: dict[str, Subresource] = {
     "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1"),
     "log": Subresource(("get",)),
     "exec": Subresource(("create", "get"), "PodExecOptions", "", "v1"),
+    "attach": Subresource(("create", "get"), "PodAttachOptions", "", "v1"),
     "portforward": Subresource(("create", "get"), "PodPortForwardOptions", "", "v1"),
 }
 

@@ -106,6 +106,9 @@ def derive_container_spec(
         log_size_bytes_max=node.config.log_size_bytes_max,
         log_files_max=node.config.log_files_max,
         termination_message_path=container.termination_message_path,
+        stdin=container.stdin,
+        stdin_once=container.stdin_once,
+        tty=container.tty,
         labels=_labels(record, container, image, backoff_ms),
     )
 

@@ -51,8 +51,6 @@ REPORTED_CONTAINER: dict[str, Callable[[Any], bool]] = {
     "readinessProbe": _is_set,
     "startupProbe": _is_set,
     "lifecycle": _is_set,
-    "stdin": _is_set,
-    "tty": _is_set,
     "restartPolicyRules": _is_set,
 }
 

@@ -411,6 +411,31 @@ class RuntimeSuite:
         assert (seen, await streams.wait()) == (b"out\r\nerr\r\n", 3)
         await streams.close()
 
+    async def test_attach_to_what_runs(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
+        """Letting go stops nothing, and what is said goes to everybody."""
+        spec = spec_of(Script(echo=True, run_ms=FOREVER), stdin=True)
+        await _run(subject.runtime, spec)
+        first = await subject.runtime.attach(spec.id, stdin=True)
+        await first.write(b"said\n")
+        assert await first.read() == (STDOUT, b"said\n")
+        await first.close()
+        await first.close()
+        second = await subject.runtime.attach(spec.id, stdin=True)
+        await second.write(b"more\n")
+        assert await second.read() == (STDOUT, b"more\n")
+        await subject.runtime.stop_container(spec.id, 0)
+        assert await second.read() is None
+        assert await second.wait() in (137, 143)
+        await second.close()
+
+    async def test_attach_where_nothing_runs(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
+        with pytest.raises(PluginError) as unknown:
+            await subject.runtime.attach("unknown")
+        ended = await _run_to_exit(subject.runtime, spec_of(Script()))
+        with pytest.raises(PluginError) as late:
+            await subject.runtime.attach(ended.spec.id)
+        assert (unknown.value.reason, late.value.reason) == ("NotFound", "NotRunning")
+
     async def test_port_forward(
         self, subject: Subject, sandbox: SandboxSpec, spec_of: Callable[..., ContainerSpec]
     ) -> None:

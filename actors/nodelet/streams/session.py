@@ -19,6 +19,7 @@ from actors.api.streams import (
     StreamRequest,
     exit_status,
     parse_size,
+    success_status,
 )
 from actors.nodelet.streams.frames import Frames, first_of
 from actors.plugins.errors import PluginError
@@ -33,9 +34,8 @@ async def serve_process(frames: Frames, request: StreamRequest, streams: Streams
 
     Its end is told on ERROR: the exit code, or why that is not known.
     """
-    wanted = {channel for channel, asked in ((STDOUT, request.stdout), (STDERR, request.stderr)) if asked}
     try:
-        await first_of(_send_output(frames, streams, wanted), _take_input(frames, streams), _ping(frames))
+        await first_of(_send_output(frames, request, streams), _take_input(frames, streams), _ping(frames))
     finally:
         await streams.close()
 
@@ -61,16 +61,18 @@ async def send_status(frames: Frames, status: dict[str, Any]) -> None:
     await frames.write(ERROR, msgspec.json.encode(status))
 
 
-async def _send_output(frames: Frames, streams: Streams, wanted: set[int]) -> None:
+async def _send_output(frames: Frames, request: StreamRequest, streams: Streams) -> None:
+    wanted = {channel for channel, asked in ((STDOUT, request.stdout), (STDERR, request.stderr)) if asked}
     while (found := await streams.read()) is not None:
         channel, data = found
         if channel in wanted:
             await frames.write(channel, data)
     try:
-        status = exit_status(await streams.wait())
+        code = await streams.wait()
     except PluginError as error:
-        status = failure_status(error)
-    await send_status(frames, status)
+        await send_status(frames, failure_status(error))
+    else:
+        await send_status(frames, success_status() if request.verb == "attach" else exit_status(code))
 
 
 async def _take_input(frames: Frames, streams: Streams) -> None:

@@ -30,6 +30,8 @@ async def open_target(runtime: RuntimePort, target: str, request: StreamRequest)
     """Raises PluginError."""
     if request.verb == "connect":
         return await runtime.port_forward(target, request.port, request.address)
+    if request.verb == "attach":
+        return await runtime.attach(target, stdin=request.stdin)
     return await runtime.exec(
         ExecSpec(container_id=target, command=request.command, stdin=request.stdin, tty=request.tty)
     )

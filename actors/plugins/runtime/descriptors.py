@@ -90,7 +90,7 @@ class Input:
             try:
                 view = view[os.write(self._fd, view) :]
             except BlockingIOError:
-                await _writable(self._fd)
+                await writable(self._fd)
             except OSError:
                 self.close()
 
@@ -101,7 +101,18 @@ class Input:
             self._fd = -1
 
 
-async def _writable(fd: int) -> None:
+async def readable(fd: int) -> None:
+    """Or at its end."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(fd, _settle, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
+
+
+async def writable(fd: int) -> None:
     """Or broken, which the next write tells."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()

@@ -69,6 +69,7 @@ class FakeMachine:
         self.pids = 0
         #: (sandbox, port) at which somebody listens, and says back what it is told.
         self.listening: set[tuple[str, int]] = set()
+        self.attached: dict[str, list[FakeProcess]] = {}
 
 
 class FakeRuntime:
@@ -222,6 +223,17 @@ class FakeRuntime:
             )
         return FakeProcess(script, stdin=spec.stdin, tty=spec.tty, forever=script.run_ms == FOREVER)
 
+    async def attach(self, container_id: str, *, stdin: bool = False) -> Streams:
+        self._enter("attach", container_id)
+        status = self._find("attach", container_id)
+        if status.state is not ContainerState.RUNNING:
+            raise runtime_error("attach", "NotRunning", f"container {container_id!r} is not running", retryable=False)
+        spec = status.spec
+        script = Script(echo=self._scripts(spec).echo)
+        viewer = FakeProcess(script, stdin=stdin and (spec.stdin or spec.tty), tty=spec.tty, forever=True)
+        self.machine.attached.setdefault(container_id, []).append(viewer)
+        return viewer
+
     async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:
         self._enter("port_forward", sandbox_id)
         sandbox = self.machine.sandboxes.get(sandbox_id)
@@ -315,6 +327,8 @@ class FakeRuntime:
 
     def _finish(self, status: ContainerStatus, exit_code: int) -> None:
         script = self._scripts(status.spec)
+        for viewer in self.machine.attached.pop(status.spec.id, ()):
+            viewer.end(exit_code)
         self._publish(
             msgspec.structs.replace(
                 status,

@@ -20,30 +20,30 @@ class Channel:
 
     def __init__(self) -> None:
         self._chunks: list[tuple[int, bytes] | None] = []
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     async def put(self, channel: int, data: bytes) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._unread() < _UNREAD_MAX)
-            self._chunks += [(channel, data[at : at + CHUNK_BYTES_MAX]) for at in range(0, len(data), CHUNK_BYTES_MAX)]
-            self._changed.notify_all()
+        while sum(len(chunk[1]) for chunk in self._chunks if chunk) >= _UNREAD_MAX:
+            await self._wait()
+        self._chunks += [(channel, data[at : at + CHUNK_BYTES_MAX]) for at in range(0, len(data), CHUNK_BYTES_MAX)]
+        self._changed.set()
 
-    async def end(self) -> None:
-        async with self._changed:
-            self._chunks.append(None)
-            self._changed.notify_all()
+    def end(self) -> None:
+        self._chunks.append(None)
+        self._changed.set()
 
     async def take(self) -> tuple[int, bytes] | None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: bool(self._chunks))
-            found = self._chunks[0]
-            if found is not None:
-                del self._chunks[0]
-            self._changed.notify_all()
-            return found
+        while not self._chunks:
+            await self._wait()
+        found = self._chunks[0]
+        if found is not None:
+            del self._chunks[0]
+        self._changed.set()
+        return found
 
-    def _unread(self) -> int:
-        return sum(len(chunk[1]) for chunk in self._chunks if chunk)
+    async def _wait(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
 
 class FakeProcess:
@@ -67,12 +67,13 @@ class FakeProcess:
             while (found := await self._input.take()) is not None:
                 await self._output.put(STDOUT, found[1])
         if not self._forever:
-            await self.exit(self._script.exit_code)
+            self.end(self._script.exit_code)
 
-    async def exit(self, code: int) -> None:
+    def end(self, code: int) -> None:
+        """It, or what it is attached to, has exited."""
         if not self._exited.done():
             self._exited.set_result(code)
-        await self._output.end()
+        self._output.end()
 
     async def read(self) -> tuple[int, bytes] | None:
         return await self._output.take()
@@ -83,7 +84,7 @@ class FakeProcess:
 
     async def close_stdin(self) -> None:
         if not self._tty:
-            await self._input.end()
+            self._input.end()
 
     async def resize(self, width: int, height: int) -> None:
         self.size = (width, height) if self._tty else self.size
@@ -96,7 +97,7 @@ class FakeProcess:
         if not self._exited.done():
             self._exited.set_exception(runtime_error("exec", "RuntimeUnavailable", "the process was let go"))
             self._exited.exception()
-        await self._output.end()
+        self._output.end()
 
 
 class FakeConnection:
@@ -113,7 +114,7 @@ class FakeConnection:
         await self._echo.put(STDOUT, data)
 
     async def close_write(self) -> None:
-        await self._echo.end()
+        self._echo.end()
 
     async def close(self) -> None:
-        await self._echo.end()
+        self._echo.end()

@@ -18,6 +18,7 @@ from actors.api.clock import Millis
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import ImageConfig, ImagePort
 from actors.plugins.network.port import Attachment, NetworkPort, NetworkResult
+from actors.plugins.runtime.attachment import join_container
 from actors.plugins.runtime.client import LauncherClient
 from actors.plugins.runtime.errors import UNKNOWN_CODE, UNKNOWN_REASON, check_id, not_found, runtime_error
 from actors.plugins.runtime.execution import NativeProcess, start_process
@@ -225,6 +226,10 @@ class NativeRuntime:
             return await start_process(self._launcher, spec)
         except PluginError as error:
             raise runtime_error(verb, error.reason or "ExecError", error.message, retryable=error.retryable) from error
+
+    async def attach(self, container_id: str, *, stdin: bool = False) -> Streams:
+        spec = self._find_spec("attach", container_id)
+        return await join_container(self._launcher, container_id, stdin=stdin and (spec.stdin or spec.tty))
 
     async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:
         record = self._records.read_sandbox(sandbox_id)

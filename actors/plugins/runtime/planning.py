@@ -126,6 +126,9 @@ def plan_container(
         },
         "termination_file": f"{layout.container(spec.id)}/termination",
         "stop_signal": int(derive_stop_signal(config.stop_signal)),
+        "stdin": spec.stdin,
+        "stdin_once": spec.stdin_once,
+        "tty": spec.tty,
     }
 
 

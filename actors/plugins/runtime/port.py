@@ -85,6 +85,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     `command` replaces the image's Entrypoint, `args` its Cmd (given a command without args, Cmd is dropped);
     `env`, `working_dir` and `security` lie over the image's. `log_path`: CRI log format, rotated beside itself as
     `<log_path>.<n>`, n growing, never renamed again (`launcher.log_file.list_rotated` lists them, the oldest first).
+    `stdin`: it has an input that `attach` may write to, which with `stdin_once` ends with the first who does. `tty`:
+    its streams are a terminal.
     """
 
     id: str
@@ -104,6 +106,9 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     log_size_bytes_max: int = 10 << 20
     log_files_max: int = 5
     termination_message_path: str = ""
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
     labels: dict[str, str] = {}
 
 
@@ -264,6 +269,13 @@ class RuntimePort(Protocol):
 
     async def exec_sync(self, spec: ExecSpec, timeout_ms: int, output_bytes_max: int = 16 << 20) -> ExecResult:
         """Run it to its end; output beyond the limit is dropped. Fails with DeadlineExceeded, after killing it."""
+        ...
+
+    async def attach(self, container_id: str, *, stdin: bool = False) -> Streams:
+        """To its own process, from now on; letting go stops nothing. `stdin`: to write to its input, if it has one.
+
+        A viewer that does not read does not hold it up: what is too much is left out. Fails with NotFound, NotRunning.
+        """
         ...
 
     async def port_forward(self, sandbox_id: str, port: int, address: str = "") -> Connection:

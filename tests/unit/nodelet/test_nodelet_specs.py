@@ -187,7 +187,7 @@ def test_fields_that_nobody_carries_out() -> None:
                     ],
                 }
             ],
-            "initContainers": [{"name": "i", "tty": True}],
+            "initContainers": [{"name": "i", "tty": True, "stdin": True, "startupProbe": {"exec": {}}}],
             "volumes": [
                 {"name": "e", "emptyDir": {}},
                 {"name": "c", "configMap": {"name": "x"}},
@@ -208,6 +208,6 @@ def test_fields_that_nobody_carries_out() -> None:
     assert reported_fields(pod) == [
         "spec.containers[0].lifecycle",
         "spec.containers[0].livenessProbe",
-        "spec.initContainers[0].tty",
+        "spec.initContainers[0].startupProbe",
     ]
     assert refused_fields({"spec": {"hostUsers": True, "shareProcessNamespace": False}}) == []

@@ -28,6 +28,8 @@ def find_hold(state: State, cgroups: Cgroups) -> Hold | None:
         os.close(pidfd)
         return None
     pids = [pid, *cgroups.processes(state["id"])[:_PROCESSES_MAX]]
+    if state.get("tty"):
+        return Hold(pid, pidfd, -1, -1, -1)  # its terminal ended with the last launcher that held it
     stdout, stderr = (_open_pipe(pids, number, inode) for number, inode in zip((1, 2), state["pipes"], strict=True))
     return Hold(pid, pidfd, stdout, stderr, -1)
 

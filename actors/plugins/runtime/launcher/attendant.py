@@ -13,6 +13,7 @@ import time
 from actors.plugins.runtime import exits as meaning
 from actors.plugins.runtime.errors import UNKNOWN_CODE, UNKNOWN_REASON
 from actors.plugins.runtime.launcher import child, exits, protocol
+from actors.plugins.runtime.launcher.audience import STDERR, STDOUT, Audience
 from actors.plugins.runtime.launcher.container import CREATED, EXITED, Container, Stream
 from actors.plugins.runtime.launcher.loop import EDGE, HUP, IN, Loop, has_gone
 from actors.plugins.runtime.launcher.shared import Hold, Shared
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from actors.plugins.runtime.launcher.plan import State
 
 _PARTIAL_LINE_S = 1.0
+#: When somebody is attached, who may be waiting for a prompt.
+_PARTIAL_LINE_HEARD_S = 0.02
+#: A pipe takes so much in one piece (PIPE_BUF).
+_TERMINAL_BYTES, _TERMINAL_ROUNDS_MAX, _TERMINAL_DRAIN_MAX = 4096, 32, 1024
 #: How long to wait for the supervisor's word on an exit, where the kernel does not keep the code.
 _SUPERVISOR_S = 1.0
 
@@ -38,9 +43,8 @@ class Attendant:
 
     def register(self, container_id: str, hold: Hold) -> None:
         self._shared.holds[container_id] = hold
-        places = {"pidfd": hold.pidfd, "stdout": hold.stdout, "stderr": hold.stderr, "status": hold.status}
-        names = [name for name, fd in places.items() if fd >= 0]
-        self._tell_supervisor({"hold": container_id, "pid": hold.pid, "names": names}, hold.fds())
+        held = hold.fds()
+        self._tell_supervisor({"hold": container_id, "pid": hold.pid, "names": list(held)}, list(held.values()))
 
     def _tell_supervisor(self, message: dict[str, object], fds: list[int]) -> None:
         """A supervisor that has died is replaced by this very process: then nobody needs to know."""
@@ -58,9 +62,60 @@ class Attendant:
                 stream = Stream(fd, name)
                 container.streams.append(stream)
                 self._loop.watch(fd, lambda _, stream=stream: self._on_output(container, stream), IN | EDGE)  # type: ignore[misc]
+        self._watch_input(container, hold)
         if hold.status >= 0:
             self._loop.watch(hold.status, lambda _: self._on_status(container))
         self._loop.watch(hold.pidfd, lambda events: self._on_process(container, events))
+
+    def _watch_input(self, container: Container, hold: Hold) -> None:
+        container.audience = Audience(self._loop, container, self.close_input)
+        if hold.stdin >= 0:
+            os.set_blocking(hold.stdin, False)
+        if not container.state.get("tty"):
+            container.input = hold.stdin
+            for stream, channel in zip(container.streams, (STDOUT, STDERR), strict=False):
+                stream.heard = lambda data, channel=channel: self._tell(container, channel, data)
+        elif hold.stdin >= 0:
+            container.terminal, container.input = hold.stdin, os.dup(hold.stdin)
+            container.relay = os.open(f"/proc/self/fd/{hold.stdout}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._loop.watch(container.terminal, lambda _: self._on_terminal(container))
+
+    def _tell(self, container: Container, channel: int, data: bytes) -> None:
+        if container.audience:
+            container.audience.tell(channel, data)
+
+    def _on_terminal(self, container: Container) -> None:
+        """What it shows goes to the log by a pipe, as other containers' output does, and to who is attached at once."""
+        for _ in range(_TERMINAL_ROUNDS_MAX):
+            try:
+                data = os.read(container.terminal, _TERMINAL_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""  # nobody has it open any more
+            if not data:
+                self._loop.forget(container.terminal)
+                return
+            self._relay(container, data)
+            self._tell(container, STDOUT, data)
+            self._on_output(container, container.streams[0])
+
+    def _relay(self, container: Container, data: bytes) -> None:
+        try:
+            os.write(container.relay, data)  # so little goes in as one piece, or not at all
+        except BlockingIOError:
+            container.pump(self._shared.spool, container.streams[0], "P")
+            os.write(container.relay, data)
+
+    def close_input(self, container: Container) -> None:
+        """For good: here and with the supervisor."""
+        hold = self._shared.holds.get(container.id)
+        if hold is None or hold.stdin < 0 or container.state.get("tty"):
+            return
+        self._loop.forget(hold.stdin)
+        os.close(hold.stdin)
+        hold.stdin = container.input = -1
+        self.register(container.id, hold)
 
     def _on_output(self, container: Container, stream: Stream, tail_tag: str = "") -> None:
         if not container.running:
@@ -72,7 +127,8 @@ class Attendant:
             self._loop.forget(stream.fd)
         elif outcome == WAITING and not stream.timer_set:
             stream.timer_set = True
-            self._loop.call_later(_PARTIAL_LINE_S, lambda: self._on_partial_line(container, stream))
+            delay_s = _PARTIAL_LINE_HEARD_S if container.audience else _PARTIAL_LINE_S
+            self._loop.call_later(delay_s, lambda: self._on_partial_line(container, stream))
 
     def _on_partial_line(self, container: Container, stream: Stream) -> None:
         stream.timer_set = False
@@ -120,6 +176,8 @@ class Attendant:
             self._on_status(container)
         if container.state["host_pid"] or container.pidfd < 0:
             self._shared.cgroups.kill(container.id)
+        if container.terminal >= 0:
+            self._drain_terminal(container)
         container.drain(self._shared.spool)
         error = container.start_error
         if error is not None and error[1] == child.ABORTED:
@@ -136,12 +194,26 @@ class Attendant:
             }
         )
         self._shared.files.write_exited(container.state)
+        if container.audience:
+            container.audience.end(container.state["exit_code"])
         self._release(container)
         self._publish(container.state)
         self._call_starters(container)
         waiters, container.waiters = container.waiters, []
         for waiter in waiters:
             waiter(container)
+
+    def _drain_terminal(self, container: Container) -> None:
+        """Its processes are gone: what the kernel still has is the end. A stray that has it open is not waited for."""
+        for _ in range(_TERMINAL_DRAIN_MAX):
+            try:
+                data = os.read(container.terminal, _TERMINAL_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            self._relay(container, data)
+            self._tell(container, STDOUT, data)
 
     def _derive_reason(self, container: Container, code: int) -> str:
         if container.start_error is not None:
@@ -156,9 +228,14 @@ class Attendant:
 
     def _release(self, container: Container, *, keep_cgroup: bool = False) -> None:
         """Let go of a process that is on record as gone."""
-        for fd in (container.pidfd, container.status, *(stream.fd for stream in container.streams)):
+        watched = (container.pidfd, container.status, container.input, container.terminal)
+        for fd in (*watched, *(stream.fd for stream in container.streams)):
             if fd >= 0:
                 self._loop.forget(fd)
+        if container.terminal >= 0:
+            os.close(container.input)
+            os.close(container.relay)
+        container.input = container.terminal = container.relay = -1
         if container.pidfd >= 0:
             exits.reap(container.pidfd)
         container.pidfd = container.status = -1

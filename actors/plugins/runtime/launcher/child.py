@@ -9,10 +9,11 @@ import json
 import os
 import resource
 import signal
+import socket
 import stat
 import sys as interpreter
 
-from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, rootfs
+from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, protocol, rootfs, terminal
 from actors.plugins.runtime.launcher import syscalls as sys
 
 TYPE_CHECKING = False
@@ -35,6 +36,7 @@ class Launch:
 
     __slots__ = (
         "cgroup_fds",
+        "console",
         "go",
         "hierarchies",
         "last_capability",
@@ -47,6 +49,7 @@ class Launch:
         "staging",
         "status",
         "stderr",
+        "stdin",
         "stdout",
         "user",
     )
@@ -59,8 +62,11 @@ class Launch:
     cgroup_fds: list[int]
     parent_only: list[int]
     hierarchies: list[tuple[str, str]]
+    #: Pipes, -1 where it has none; with a terminal it has none of them, and the master goes to `console`.
+    stdin: int
     stdout: int
     stderr: int
+    console: int
     go: int
     status: int
     #: Its own /dev/null: whoever holds the host's could change its mode.
@@ -85,7 +91,8 @@ def run(launch: Launch) -> NoReturn:
         _prepare(launch)
         if not os.read(launch.go, 1):
             raise StartError(code, ABORTED)
-        execute(launch.plan["argv"], {"HOME": launch.user.home} | launch.plan["env"])
+        environment = with_terminal(launch.plan["env"]) if launch.plan["tty"] else launch.plan["env"]
+        execute(launch.plan["argv"], {"HOME": launch.user.home} | environment)
     except StartError as error:
         code = error.code
         report(launch.status, code, error.message)
@@ -182,16 +189,33 @@ def _open_working_directory(root: int, path: str) -> int:
 
 def _set_stdio(launch: Launch) -> None:
     """Pipes belong to the container's user, so that it can open /dev/stdout again."""
-    for fd, number in ((launch.null, 0), (launch.stdout, 1), (launch.stderr, 2)):
+    if launch.console >= 0:
+        open_controlling(launch.console, launch.user)
+        return
+    stdin = launch.null if launch.stdin < 0 else launch.stdin
+    for fd, number in ((stdin, 0), (launch.stdout, 1), (launch.stderr, 2)):
         os.dup2(fd, number, inheritable=True)
-    for number in (1, 2):
+    for number in (0, 1, 2):
         give_pipe(number, launch.user)
+
+
+def open_controlling(console: int, user: User) -> None:
+    """A terminal of this root's devpts, its master sent to whoever started us."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    master, slave = terminal.open_terminal(root, user.uid)
+    protocol.send(socket.socket(fileno=os.dup(console)), {"terminal": True}, [master])
+    os.close(master)
+    terminal.take_terminal(slave)
 
 
 def give_pipe(fd: int, user: User) -> None:
     """What is no pipe (the host's /dev/null) stays whose it is."""
     if stat.S_ISFIFO(os.fstat(fd).st_mode):
         os.fchown(fd, user.uid, user.gid)
+
+
+def with_terminal(env: dict[str, str]) -> dict[str, str]:
+    return {"TERM": "xterm"} | env
 
 
 def execute(argv: list[str], env: dict[str, str]) -> NoReturn:

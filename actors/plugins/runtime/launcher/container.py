@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from actors.plugins.runtime.launcher.audience import Audience
     from actors.plugins.runtime.launcher.plan import State
     from actors.plugins.runtime.launcher.start import Prepared
 
@@ -23,10 +24,12 @@ _MESSAGE_BYTES_MAX = 4096
 class Stream:
     """One output pipe on its way to the log that both share."""
 
-    __slots__ = ("fd", "name", "timer_set")
+    __slots__ = ("fd", "heard", "name", "timer_set")
 
     def __init__(self, fd: int, name: str) -> None:
         self.fd, self.name, self.timer_set = fd, name, False
+        #: Called with what goes to the log, when somebody is attached.
+        self.heard: Callable[[bytes], None] | None = None
 
 
 class Container:
@@ -36,6 +39,9 @@ class Container:
         self.state = state
         self.prepared: Prepared | None = None
         self.pidfd = self.status = -1
+        #: Where its input goes; its terminal's master; the writing end of the pipe from there to the log.
+        self.input = self.terminal = self.relay = -1
+        self.audience: Audience | None = None
         self.streams: list[Stream] = []
         self.log = LogFile("", 0, 0)
         self.waiters: list[Callable[[Container], None]] = []
@@ -63,7 +69,7 @@ class Container:
         """Move output until the pipe is empty or the others must have their turn."""
         outcome = MORE
         for _ in range(_ROUNDS_MAX):
-            outcome = spool.pump(stream.fd, self.id, stream.name, self.log, tail_tag)
+            outcome = spool.pump(stream.fd, self.id, stream.name, self.log, tail_tag, stream.heard)
             if outcome != MORE:
                 break
         return outcome
@@ -71,9 +77,9 @@ class Container:
     def drain(self, spool: Spool) -> None:
         """The process is gone: whatever is left is the end, with or without a newline."""
         for stream in self.streams:
-            while spool.pump(stream.fd, self.id, stream.name, self.log) == MORE:
+            while spool.pump(stream.fd, self.id, stream.name, self.log, "", stream.heard) == MORE:
                 pass
-            while spool.pump(stream.fd, self.id, stream.name, self.log, "F") == MORE:
+            while spool.pump(stream.fd, self.id, stream.name, self.log, "F", stream.heard) == MORE:
                 pass
 
     def read_message(self) -> str:

@@ -11,10 +11,11 @@ RUNNING before the process may exec.
 from __future__ import annotations
 
 import os
+import socket
 import traceback
 
 from actors.plugins.runtime.errors import UNKNOWN_CODE, UNKNOWN_REASON
-from actors.plugins.runtime.launcher import adopt, execution, privileges, users
+from actors.plugins.runtime.launcher import adopt, execution, privileges, protocol, users
 from actors.plugins.runtime.launcher.attendant import Attendant, now_ms
 from actors.plugins.runtime.launcher.container import CREATED, EXITED, RUNNING, Container
 from actors.plugins.runtime.launcher.log_file import LogFile
@@ -122,6 +123,8 @@ class Containers:
             "termination_file": plan["termination_file"],
             "host_pid": plan["host_pid"],
             "user": (prepared.user.uid, prepared.user.gid, prepared.user.groups, prepared.user.home),
+            "stdin_once": plan["stdin_once"],
+            "tty": plan["tty"],
         }
         try:
             self._shared.cgroups.create(plan["id"], plan)
@@ -144,9 +147,28 @@ class Containers:
             then(container)
             return
         started = self._launch(container)
-        hold = Hold(started.pid, started.pidfd, started.stdout, started.stderr, started.status)
-        self._attendant.register(container_id, hold)
         container.starters.append(then)
+        if started.console is None:
+            self._begin(container, started)
+        else:
+            self._await_terminal(container, started, started.console)
+
+    def _await_terminal(self, container: Container, started: Started, console: socket.socket) -> None:
+        """The process opens it within its new root, and sends the master; or says on its status pipe why it cannot."""
+
+        def come() -> None:
+            received = protocol.receive(console)
+            self._loop.forget(console.fileno())
+            console.close()
+            started.stdin = received[1][0] if received else -1
+            self._begin(container, started)
+
+        self._loop.watch(console.fileno(), lambda _: come())
+
+    def _begin(self, container: Container, started: Started) -> None:
+        """The process is prepared: write down whose it is, then let it go on."""
+        hold = Hold(started.pid, started.pidfd, started.stdout, started.stderr, started.status, started.stdin)
+        self._attendant.register(container.id, hold)
         container.state.update(
             {
                 "state": RUNNING,
@@ -189,9 +211,19 @@ class Containers:
         job.last_capability, job.permitted = self._last_capability, self._permitted
         execution.begin(job)
 
+    def attach(self, container_id: str, fd: int, speaks: bool) -> None:
+        """See `audience`. Raises Refused."""
+        container = self.find(container_id)
+        if not container.running or container.audience is None:
+            raise Refused("NotRunning", f"container {container_id!r} is not running")
+        container.audience.join(fd, speaks)
+
     def stop(self, container_id: str, grace_ms: int, then: Callable[[Container], None]) -> None:
         """`then` is called once it has exited; at once when it does not run."""
         container = self.by_id.get(container_id)
+        if container is not None and container.starters and not container.running:
+            container.starters.append(lambda container: self.stop(container_id, grace_ms, then))
+            return
         if container is None or not container.running:
             if container is not None:
                 then(container)
@@ -208,11 +240,22 @@ class Containers:
         container = self.by_id.get(container_id)
         if container is None:
             then()
+        elif container.starters and not container.running:
+            container.starters.append(lambda container: self.remove(container.id, then))
         elif container.running:
             self.stop(container_id, 0, lambda container: self.remove(container.id, then))
         else:
             self._forget(container)
             then()
+
+    def let_go(self) -> None:
+        """Of what only a worker has, for this process will be none any more."""
+        for container in self.by_id.values():
+            if container.audience is not None:
+                container.audience.hang_up()
+            if container.terminal >= 0:
+                os.close(container.input)
+                os.close(container.relay)
 
     def of_sandbox(self, sandbox_id: str) -> list[Container]:
         return [container for container in self.by_id.values() if container.state["sandbox"] == sandbox_id]

@@ -8,9 +8,8 @@ number, nothing can be imported or dumped any more, and paths resolve inside the
 from __future__ import annotations
 
 import os
-import socket
 
-from actors.plugins.runtime.launcher import child, privileges, protocol, rootfs, terminal
+from actors.plugins.runtime.launcher import child, privileges, rootfs
 from actors.plugins.runtime.launcher import syscalls as sys
 
 TYPE_CHECKING = False
@@ -47,7 +46,7 @@ def run(entry: Entry, user: User) -> NoReturn:
     code = 128
     try:
         _enter(entry, user)
-        environment = {"TERM": "xterm"} | entry.plan["env"] if not entry.stdio else entry.plan["env"]
+        environment = entry.plan["env"] if entry.stdio else child.with_terminal(entry.plan["env"])
         child.execute(entry.argv, {"HOME": user.home} | environment)
     except child.StartError as error:
         code = error.code
@@ -69,7 +68,7 @@ def _enter(entry: Entry, user: User) -> None:
     if entry.stdio:
         _set_stdio(entry.stdio, user)
     else:
-        _set_terminal(entry, root, user)
+        child.open_controlling(entry.control, user)
     os.fchdir(working_directory)
     if not os.getcwd().startswith("/"):
         raise child.StartError(128, "the working directory is outside the container")
@@ -87,12 +86,5 @@ def _open_working_directory(root: int, path: str) -> int:
 def _set_stdio(stdio: list[int], user: User) -> None:
     for number, fd in enumerate(stdio):
         os.dup2(fd, number, inheritable=True)
-    for number in (1, 2):
+    for number in (0, 1, 2):
         child.give_pipe(number, user)
-
-
-def _set_terminal(entry: Entry, root: int, user: User) -> None:
-    master, slave = terminal.open_terminal(root, user.uid)
-    protocol.send(socket.socket(fileno=os.dup(entry.control)), {"terminal": True}, [master])
-    os.close(master)
-    terminal.take_terminal(slave)

@@ -60,6 +60,10 @@ if TYPE_CHECKING:
         log: Log
         termination_file: str
         stop_signal: int
+        #: An input that clients may write to; it ends with the first of them; a terminal instead of pipes.
+        stdin: bool
+        stdin_once: bool
+        tty: bool
 
     class State(TypedDict, total=False):
         """What is known of one container, as it lies on disk beside its plan."""
@@ -83,6 +87,8 @@ if TYPE_CHECKING:
         host_pid: bool
         #: Whom its processes run as, looked up once: (uid, gid, groups, home).
         user: tuple[int, int, list[int], str]
+        stdin_once: bool
+        tty: bool
 
 else:
     BindMount = Log = Resources = Plan = State = dict

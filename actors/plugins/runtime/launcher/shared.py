@@ -18,20 +18,28 @@ if TYPE_CHECKING:
 
 
 class Hold:
-    """A running container: its process and the descriptors that must outlive the worker. -1: there is none."""
+    """A running container: its process and the descriptors that must outlive the worker. -1: there is none.
 
-    __slots__ = ("pid", "pidfd", "status", "stderr", "stdout")
+    `stdin` is where its input goes; of one with a terminal that is the master, and `stdout` the pipe from there to the
+    log, whose writing end anybody who has this one can open.
+    """
 
-    def __init__(self, pid: int, pidfd: int, stdout: int, stderr: int, status: int) -> None:
+    NAMES = ("pidfd", "stdin", "stdout", "stderr", "status")
+    __slots__ = ("pid", *NAMES)
+
+    def __init__(self, pid: int, pidfd: int, stdout: int, stderr: int, status: int, stdin: int = -1) -> None:
         self.pid, self.pidfd, self.stdout, self.stderr, self.status = pid, pidfd, stdout, stderr, status
+        self.stdin = stdin
 
-    def fds(self) -> list[int]:
-        return [fd for fd in (self.pidfd, self.stdout, self.stderr, self.status) if fd >= 0]
+    def fds(self) -> dict[str, int]:
+        """Those there are, by name."""
+        found = {name: getattr(self, name) for name in self.NAMES}
+        return {name: fd for name, fd in found.items() if fd >= 0}
 
     def close(self) -> None:
-        for fd in self.fds():
+        for name, fd in self.fds().items():
             os.close(fd)
-        self.pidfd = self.stdout = self.stderr = self.status = -1
+            setattr(self, name, -1)
 
 
 class Shared:

@@ -38,8 +38,16 @@ class Spool:
         self._glance_out, self._glance_in = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._journal = os.memfd_create("journal", os.MFD_CLOEXEC)
 
-    def pump(self, pipe: int, container_id: str, stream: str, log: LogFile, tail_tag: str = "") -> str:
-        """Move one pipeful. `tail_tag` P or F also moves an unfinished line.
+    def pump(
+        self,
+        pipe: int,
+        container_id: str,
+        stream: str,
+        log: LogFile,
+        tail_tag: str = "",
+        heard: Callable[[bytes], None] | None = None,
+    ) -> str:
+        """Move one pipeful. `tail_tag` P or F also moves an unfinished line. `heard` is told what was moved.
 
         MORE: call again. WAITING: an unfinished line stays. IDLE: nothing there. ENDED: no writer is left.
         """
@@ -59,6 +67,8 @@ class Spool:
             moved += os.splice(pipe, self._in, length - moved)
         log.append(text)
         self._discard(length)
+        if heard is not None:
+            heard(output[:length])
         return MORE
 
     def recover(self, open_log: Callable[[str], LogFile | None]) -> None:

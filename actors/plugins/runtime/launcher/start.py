@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import socket
 import zlib
 
 from actors.plugins.runtime.launcher import child, mounts, namespaces, rootfs, users
@@ -39,11 +40,14 @@ class Prepared:
 
 
 class Started:
-    __slots__ = ("go", "pid", "pidfd", "pipes", "status", "stderr", "stdout")
+    __slots__ = ("console", "go", "pid", "pidfd", "pipes", "status", "stderr", "stdin", "stdout")
     pid: int
     pidfd: int
+    #: -1: it has none. Of one with a terminal they are known once the master has come on `console`.
+    stdin: int
     stdout: int
     stderr: int
+    console: socket.socket | None
     status: int
     #: Write one byte: the process may become the container's.
     go: int
@@ -127,7 +131,7 @@ def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: 
     plan = prepared.plan
     opened: list[int] = []
     try:
-        started, launch_ = _open_pipes(opened)
+        started, launch_ = _open_pipes(opened, plan)
         launch_.plan, launch_.user, launch_.root_fd, launch_.staging = plan, prepared.user, prepared.root_fd, staging
         launch_.namespace_fds = [
             _open_into(opened, path, os.O_RDONLY)
@@ -151,18 +155,31 @@ def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: 
         prepared.close()
 
 
-def _open_pipes(opened: list[int]) -> tuple[Started, child.Launch]:
+def _open_pipes(opened: list[int], plan: Plan) -> tuple[Started, child.Launch]:
     """`opened`: the child's ends, which the parent closes. Output pipes are opened for reading too on the child's
     side: when every launcher is dead the container's writes wait for the next one instead of failing with EPIPE.
     """
     started, launch_ = Started(), child.Launch()
-    started.stdout, launch_.stdout = _open_output(opened)
-    started.stderr, launch_.stderr = _open_output(opened)
+    started.stdin = started.stderr = launch_.stdin = launch_.stdout = launch_.stderr = launch_.console = -1
+    started.console = None
+    started.pipes = []
+    if plan["tty"]:
+        started.stdout, _ = _open_output(opened)
+        started.console, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        launch_.console = theirs.detach()
+        opened.append(launch_.console)
+    else:
+        started.stdout, launch_.stdout = _open_output(opened)
+        started.stderr, launch_.stderr = _open_output(opened)
+        started.pipes = [os.fstat(fd).st_ino for fd in (started.stdout, started.stderr)]
+        if plan["stdin"]:
+            launch_.stdin, started.stdin = os.pipe2(os.O_CLOEXEC)
+            opened.append(launch_.stdin)
     started.status, launch_.status = os.pipe2(os.O_CLOEXEC)
     launch_.go, started.go = os.pipe2(os.O_CLOEXEC)
     opened += [launch_.status, launch_.go]
-    started.pipes = [os.fstat(fd).st_ino for fd in (started.stdout, started.stderr)]
-    launch_.parent_only = [started.go, started.status]
+    kept = (started.go, started.status, started.stdin, started.console.fileno() if started.console else -1)
+    launch_.parent_only = [fd for fd in kept if fd >= 0]
     return started, launch_
 
 

@@ -112,7 +112,7 @@ class _Watch:
             return
         names = message["names"]
         assert isinstance(names, list)
-        places = dict.fromkeys(("pidfd", "stdout", "stderr", "status"), -1) | dict(zip(names, fds, strict=True))
+        places = dict.fromkeys(Hold.NAMES, -1) | dict(zip(names, fds, strict=True))
         self._shared.drop(str(message["hold"]))
         self._shared.holds[str(message["hold"])] = Hold(int(str(message["pid"])), **places)
 

@@ -62,6 +62,7 @@ class Worker:
             self._loop.run_once()
         for client in list(self._clients.values()):
             self._hang_up(client)
+        self._containers.let_go()
         self._loop.close()
         return self._orphaned
 
@@ -254,6 +255,11 @@ class Worker:
     def verb_exec(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         """Whose descriptors came along: `execution.Job.fds`."""
         self._containers.exec(message["id"], message["argv"], message["fds"])
+        reply(None)
+
+    def verb_attach(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        """`line` came along: see `audience`."""
+        self._containers.attach(message["id"], message["fds"]["line"], message["stdin"])
         reply(None)
 
     def verb_status(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
