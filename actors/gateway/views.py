@@ -36,7 +36,7 @@ class Views:
         """In the shape of `kind`. Raises ApiError where a webhook cannot convert them."""
         if not isinstance(kind, CustomKind):
             return [shown(item, kind) for item in items] if kind.stored_as else items
-        strange = {at: item for at, item in enumerate(items) if not _fits(item, kind)}
+        strange = _strange(items, kind)
         if not strange:
             return items
         known = {at: found for at, item in strange.items() if (found := self._find(item, kind)) is not None}
@@ -45,6 +45,12 @@ class Views:
         for (at, item), obj in zip(unknown.items(), converted, strict=True):
             known[at] = self._keep(replace(item, body=encode(_filled(obj, kind))), kind)
         return [known.get(at, item) for at, item in enumerate(items)]
+
+    def show_now(self, items: Sequence[Stored], kind: Kind) -> Sequence[Stored] | None:
+        """As `show`; None where a webhook may have to be asked."""
+        if not isinstance(kind, CustomKind):
+            return [shown(item, kind) for item in items] if kind.stored_as else items
+        return None if _strange(items, kind) else items
 
     async def show_one(self, stored: Stored, kind: Kind) -> Stored:
         return (await self.show((stored,), kind))[0]
@@ -62,6 +68,11 @@ class Views:
         if len(self._kept) > _KEPT_MAX:
             self._kept.popitem(last=False)
         return item
+
+
+def _strange(items: Sequence[Stored], kind: CustomKind) -> dict[int, Stored]:
+    """Those that are not of this very schema, by position."""
+    return {at: item for at, item in enumerate(items) if not _fits(item, kind)}
 
 
 def _fits(item: Stored, kind: CustomKind) -> bool:

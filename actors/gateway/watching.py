@@ -6,9 +6,7 @@ Nothing is kept per watcher but the revision it has seen; a client that stops re
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
-from typing import cast
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
@@ -18,11 +16,12 @@ from actors.api.errors import ApiError, Unavailable
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
-from actors.gateway.call import JSON_TYPE, Call, Stream
+from actors.gateway.call import JSON_TYPE, Call, Stream, chunk_of
 from actors.gateway.media import OBJECT_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list
 from actors.gateway.reading import read_page, selection_of
 from actors.reconcile.watch import EventType, WatchBatch
+from actors.store.fanout import Made
 from actors.store.matching import matcher_of
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
@@ -37,13 +36,13 @@ async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
     watcher = _Watcher(call, kind, options)
     matcher_of(watcher.selection)
     initial, since = await _start(call, kind, options)
-    stream = call.stream(JSON_TYPE)
+    stream = watcher.stream = call.stream(JSON_TYPE)
     await stream.open()
     shown = await call.backend.views.show(initial, kind)
     await stream.write(watcher.event("ADDED", stored) for stored in shown)
     if options.initial_events and options.bookmarks:
         await stream.write([watcher.bookmark(since, initial_end=True)])
-    await watcher.run(stream, since)
+    await watcher.run(since)
     return stream.response
 
 
@@ -56,7 +55,9 @@ async def _start(call: Call, kind: Kind, options: ListOptions) -> tuple[Sequence
 
 
 class _Watcher:
-    """Renders one client's events. Tables carry their columns in the first event only."""
+    """Renders one client's events; a follower of the fan-out. Tables carry their columns in the first event only."""
+
+    stream: Stream
 
     def __init__(self, call: Call, kind: Kind, options: ListOptions) -> None:
         self.call, self.kind, self.options = call, kind, options
@@ -67,7 +68,7 @@ class _Watcher:
         self.seen = 0
         self.marked_ms = call.now
 
-    async def run(self, stream: Stream, since: int) -> None:
+    async def run(self, since: int) -> None:
         """Until the client's time is up, which ends with a bookmark to resume from, or an ERROR event.
 
         Raises ConnectionError when the client has gone.
@@ -76,31 +77,49 @@ class _Watcher:
         self.seen = since
         try:
             async with asyncio.timeout(min(self.options.timeout_seconds or seconds_max, seconds_max)):
-                await self._follow(stream)
+                await self._follow()
         except TimeoutError:
             if self.options.bookmarks:
-                await stream.write([self.bookmark(self.seen)])
+                await self.stream.write([self.bookmark(self.seen)])
         except ApiError as error:
-            await stream.write([self.line("ERROR", render.encode(error.to_status()))])
+            await self.stream.write([self.line("ERROR", render.encode(error.to_status()))])
 
-    async def _follow(self, stream: Stream) -> None:
+    async def _follow(self) -> None:
         """A store that is away for a while is waited for: the next batch goes on where the last one ended."""
         for _ in range(_UNAVAILABLE_MAX):
-            batches = self.call.backend.fanout.subscribe(self.selection, self.seen, _BOOKMARK_MS)
             try:
-                async with contextlib.aclosing(cast(AsyncGenerator[WatchBatch], batches)):
-                    async for batch in batches:
-                        self.seen = batch.revision
-                        await stream.write(await self.batch(batch))
+                await self.call.backend.fanout.follow(self, _BOOKMARK_MS)
             except Unavailable:
                 await asyncio.sleep(_RETRY_SECONDS)
 
-    async def batch(self, batch: WatchBatch) -> list[bytes]:
-        shown = await self.call.backend.views.show([event.stored for event in batch.events], self.kind)
-        lines = [self.event(event.type, stored) for event, stored in zip(batch.events, shown, strict=True)]
-        if self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_MS:
+    async def catch_up(self, batch: WatchBatch) -> None:
+        self.seen = batch.revision
+        shown = await self.call.backend.views.show(_objects_of(batch), self.kind)
+        lines = self.events(batch, shown)
+        if self._is_bookmark_due():
             lines.append(self.bookmark(batch.revision))
-        return lines
+        await self.stream.write(lines)
+
+    def offer(self, batch: WatchBatch, made: Made) -> bool:
+        """All who want the same of a batch are sent the very same bytes."""
+        if self._is_bookmark_due() or not self.stream.is_ready:
+            return False
+        wanted = (id(self.kind), self.form, self.include, self.columns_sent)
+        chunk = made.get(wanted)
+        if chunk is None:
+            shown = self.call.backend.views.show_now(_objects_of(batch), self.kind)
+            if shown is None:
+                return False
+            chunk = made[wanted] = chunk_of(b"".join(self.events(batch, shown)))
+        self.columns_sent = True
+        self.stream.send(chunk)
+        return True
+
+    def _is_bookmark_due(self) -> bool:
+        return self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_MS
+
+    def events(self, batch: WatchBatch, shown: Sequence[Stored]) -> list[bytes]:
+        return [self.event(event.type, stored) for event, stored in zip(batch.events, shown, strict=True)]
 
     def event(self, kind: EventType | str, stored: Stored) -> bytes:
         return self.line(str(kind), self.object(stored))
@@ -132,3 +151,7 @@ class _Watcher:
 
     def line(self, kind: str, obj: bytes) -> bytes:
         return b'{"type":"%s","object":%s}\n' % (kind.encode(), self.call.versioned(obj))
+
+
+def _objects_of(batch: WatchBatch) -> list[Stored]:
+    return [event.stored for event in batch.events]

@@ -128,8 +128,8 @@ async def test_a_list_and_the_events_after_it_lead_to_every_later_list(
 class Follower:
     """A client of the fan-out: lists, watches, loses its connection now and then, and is told to list again."""
 
-    def __init__(self, store: LocalStore, fanout: WatchFanout, selection: Selection) -> None:
-        self.store, self.fanout, self.selection = store, fanout, selection
+    def __init__(self, store: LocalStore, fanout: WatchFanout, selection: Selection, room: int) -> None:
+        self.store, self.fanout, self.selection, self.room = store, fanout, selection, room
         self.state: State = {}
         self.at = 0
         self.relists = 0
@@ -143,7 +143,7 @@ class Follower:
         """One connection: until the revision is seen."""
         if self.at >= revision:
             return
-        batches = self.fanout.subscribe(self.selection, self.at, bookmark_ms=50)
+        batches = self.fanout.subscribe(self.selection, self.at, bookmark_ms=50, room=self.room)
         try:
             async with contextlib.aclosing(batches):  # type: ignore[type-var]
                 async for batch in batches:
@@ -162,17 +162,17 @@ class Follower:
         st.tuples(st.lists(WRITES, min_size=1, max_size=4), st.integers(0, 7), st.booleans()), min_size=1, max_size=12
     ),
     selections=st.lists(SELECTIONS | POD_SELECTIONS, min_size=1, max_size=3),
-    buffered=st.sampled_from([1, 3, 1000]),
+    room=st.sampled_from([1, 3, 1000]),
 )
 async def test_followers_that_reconnect_end_with_what_is_there(
-    history: list[tuple[list[tuple[str, str, str, str, int]], int, bool]], selections: list[Selection], buffered: int
+    history: list[tuple[list[tuple[str, str, str, str, int]], int, bool]], selections: list[Selection], room: int
 ) -> None:
     now = [1_000_000]
     store = LocalStore(
         ids=SeededIds(1), clock=lambda: now[0], config=StoreConfig(watch_events_max=2, retention_minutes=1)
     )
-    fanout = WatchFanout(store, buffered)
-    followers = [Follower(store, fanout, selection) for selection in selections]
+    fanout = WatchFanout(store)
+    followers = [Follower(store, fanout, selection, room) for selection in selections]
     for follower in followers:
         await follower.relist()
     for batch, connected, forgetful in history:

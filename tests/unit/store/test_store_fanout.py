@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Hashable
 
 import pytest
 
@@ -84,8 +84,8 @@ async def test_a_watch_of_the_past_catches_up_and_goes_on(store: CountingStore) 
 
 
 async def test_a_slow_watcher_misses_nothing(store: CountingStore) -> None:
-    fanout = WatchFanout(store, buffered_events_max=4)
-    quick, slow = fanout.subscribe(MAPS, store.revision), fanout.subscribe(MAPS, store.revision)
+    fanout = WatchFanout(store)
+    quick, slow = fanout.subscribe(MAPS, store.revision), fanout.subscribe(MAPS, store.revision, room=2)
     await anext(slow)
     for n in range(30):
         await store.commit([new_map(n)])
@@ -96,8 +96,8 @@ async def test_a_slow_watcher_misses_nothing(store: CountingStore) -> None:
 async def test_one_who_falls_below_the_horizon_is_told(store: CountingStore) -> None:
     now = [MINUTE]
     store = CountingStore(clock=lambda: now[0], config=StoreConfig(retention_minutes=1))
-    fanout = WatchFanout(store, buffered_events_max=2)
-    quick, slow = fanout.subscribe(MAPS, store.revision), fanout.subscribe(MAPS, store.revision)
+    fanout = WatchFanout(store)
+    quick, slow = fanout.subscribe(MAPS, store.revision), fanout.subscribe(MAPS, store.revision, room=2)
     await anext(slow)
     for n in range(10):
         await store.commit([new_map(n)])
@@ -105,7 +105,7 @@ async def test_one_who_falls_below_the_horizon_is_told(store: CountingStore) -> 
     now[0] += 10 * MINUTE
     store.compact()
     with pytest.raises(Expired):
-        await take(slow, 1)
+        await take(slow, 10)
     with pytest.raises(Expired):
         await anext(fanout.subscribe(MAPS, 1))
     await store.commit([new_map(10)])
@@ -140,3 +140,61 @@ async def test_bookmarks_come_when_nothing_else_does(store: CountingStore) -> No
 async def test_a_selector_that_cannot_be_read_is_refused(store: CountingStore) -> None:
     with pytest.raises(BadRequest):
         await anext(WatchFanout(store).subscribe(Selection(("pods",), labels="=="), 1))
+
+
+class Attentive:
+    """A follower that makes bytes of a batch, and shares them; `stalls`: of how many offers it is not ready for."""
+
+    def __init__(self, selection: Selection, since: int, stalls: int = 0) -> None:
+        self.selection, self.seen, self.stalls = selection, since, stalls
+        self.names: list[str] = []
+        self.offered, self.read, self.made = 0, 0, 0
+
+    def offer(self, batch: WatchBatch, made: dict[Hashable, bytes]) -> bool:
+        if self.stalls:
+            self.stalls -= 1
+            return False
+        if "names" not in made:
+            made["names"] = " ".join(names(list(batch.events))).encode()
+            self.made += 1
+        self.names += made["names"].decode().split()
+        self.offered += 1
+        return True
+
+    async def catch_up(self, batch: WatchBatch) -> None:
+        self.names += names(list(batch.events))
+        self.seen = batch.revision
+        self.read += bool(batch.events)
+
+
+async def test_a_change_is_made_into_bytes_once_for_all_who_keep_up(store: CountingStore) -> None:
+    fanout, since = WatchFanout(store), store.revision
+    followers = [Attentive(MAPS, since, stalls=n % 3) for n in range(300)]
+    tasks = [asyncio.create_task(fanout.follow(follower, 30_000)) for follower in followers]
+    await asyncio.sleep(0.05)
+    for n in range(5):
+        await store.commit([new_map(n), new_map(n + 10)])
+        await asyncio.sleep(0.05)
+    expected = [f"m{m}" for n in range(5) for m in (n, n + 10)]
+    assert all(follower.names == expected for follower in followers)
+    assert sum(follower.made for follower in followers) == 5
+    assert [(f.offered, f.read) for f in followers[:3]] == [(5, 0), (4, 1), (3, 2)], "who stalls reads, and is back"
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert (fanout.feed_count, store.watching) == (0, 0)
+
+
+async def test_watches_of_single_objects_share_the_poll_of_their_resource(store: CountingStore) -> None:
+    fanout, since = WatchFanout(store), store.revision
+    selections = [Selection(("configmaps",), "default", fields=f"metadata.name=m{n}") for n in range(20)]
+    followers = [Attentive(selection, since) for selection in selections]
+    tasks = [asyncio.create_task(fanout.follow(follower, 30_000)) for follower in followers]
+    await asyncio.sleep(0.02)
+    await store.commit([new_map(n) for n in range(20)])
+    await asyncio.sleep(0.02)
+    assert [follower.names for follower in followers] == [[f"m{n}"] for n in range(20)]
+    assert fanout.feed_count == 1
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
