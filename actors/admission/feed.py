@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from actors.admission.step import Step
 from actors.api.errors import ApiError, Expired, Unavailable
 from actors.api.key import Key, Stored
 from actors.reconcile.watch import EventType, Selection
@@ -20,10 +20,19 @@ _RETRY_SECONDS = 1.0
 _READY_SECONDS = 10.0
 
 
+class Configured(Protocol):
+    """`resources` are watched for it; `configure` is called with all of them, by key, whenever one has changed."""
+
+    @property
+    def resources(self) -> tuple[str, ...]: ...
+
+    def configure(self, objects: Mapping[Key, Stored]) -> None: ...
+
+
 class ConfigurationFeed:
     """Used within one event loop. Not started, it reads the configuration anew whenever it is asked to be ready."""
 
-    def __init__(self, store: StorePort, steps: Sequence[Step]) -> None:
+    def __init__(self, store: StorePort, steps: Sequence[Configured]) -> None:
         self._store = store
         self._steps = tuple(steps)
         self._selection = Selection(tuple(dict.fromkeys(name for step in steps for name in step.resources)))

@@ -6,12 +6,11 @@ whenever one has changed; what a step makes of them must replace what it had at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from actors.admission.feed import Configured
 from actors.admission.request import Place, Request
-from actors.api.key import Key, Stored
 
 
 @dataclass
@@ -26,12 +25,7 @@ class Rounds:
     kept: dict[str, Any] = field(default_factory=dict)
 
 
-class Step(Protocol):
-    @property
-    def resources(self) -> tuple[str, ...]: ...
-
-    def configure(self, objects: Mapping[Key, Stored]) -> None: ...
-
+class Step(Configured, Protocol):
     def may_want(self, place: Place) -> bool:
         """Whether any rule is about this. Must be quick: it is asked for every write."""
         ...

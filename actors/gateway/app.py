@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from actors.api.errors import ApiError, InternalError, MethodNotAllowed, NotFound, Timeout
+from actors.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Timeout
 from actors.api.kinds import BINDING, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
 from actors.gateway.auth.authorize import attributes_of
+from actors.gateway.batch import ItemCall
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.compression import compressed
 from actors.gateway.deleting import delete_collection, delete_object
@@ -157,6 +158,8 @@ async def _route_in_time(call: Call) -> web.StreamResponse:
 
 async def route(call: Call) -> web.StreamResponse:
     target = call.target
+    if (remote := _remote_of(call)) is not None:
+        return await remote
     if target.segments[:2] == extras.PREFIX:
         return await extras.serve_extra(call)
     if (target.group, target.version) == own.GROUP_VERSION:
@@ -175,6 +178,18 @@ async def route(call: Call) -> web.StreamResponse:
     if misplaced or target.verb not in kind.verbs:
         raise MethodNotAllowed(_NO_METHOD)
     return await (_OBJECT[target.verb] if kind.stored else _ANSWERED[kind.resource])(call, kind)
+
+
+def _remote_of(call: Call) -> Awaitable[web.StreamResponse] | None:
+    """The answer of the server that an APIService names for this path, where there is one."""
+    aggregator = call.backend.aggregator
+    match call.target.segments:
+        case ("apis", group, version, *_) | ("openapi", "v3", "apis", group, version) if aggregator is not None:
+            service = aggregator.find(group, version)
+            if service is not None and isinstance(call, ItemCall):
+                raise BadRequest(f"{group}/{version} is served by another server: a batch cannot write to it")
+            return aggregator.pass_on(call, service) if service is not None else None
+    return None
 
 
 async def answer_item(call: Call) -> web.StreamResponse:

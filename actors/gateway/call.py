@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiohttp import web
@@ -34,6 +34,9 @@ from actors.remote.conversion import Converter
 from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
 
+if TYPE_CHECKING:
+    from actors.gateway.aggregation.aggregator import Aggregator
+
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
 
 _WARNING_CHARS_MAX = 4096
@@ -58,6 +61,7 @@ class Backend:
     trail: Trail | None = None
     chain: Chain | None = None
     remote: RemoteClient | None = None
+    aggregator: Aggregator | None = None
 
     @cached_property
     def views(self) -> Views:
@@ -129,7 +133,7 @@ class Call:
         too_large = TooLarge(f"Request entity too large: limit is {bytes_max}")
         if (self.request.content_length or 0) > bytes_max:
             raise too_large
-        await self._invite_body()
+        await self.invite_body()
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self.backend.config.body_seconds):
@@ -145,7 +149,7 @@ class Call:
             self.audit.body = body
         return body
 
-    async def _invite_body(self) -> None:
+    async def invite_body(self) -> None:
         """Clients with large bodies wait for this before they send them."""
         if self.request.headers.get("Expect", "").lower() == "100-continue":
             await self.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

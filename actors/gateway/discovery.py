@@ -8,7 +8,7 @@ from typing import Any
 
 from actors.api.errors import NotFound
 from actors.api.kinds import Kind
-from actors.gateway.served import STATIC, Served, Subresource, subresources_of
+from actors.gateway.served import STATIC, RemoteVersion, Served, Subresource, subresources_of
 
 AGGREGATED_TYPE = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = {
@@ -45,11 +45,12 @@ def group_document(group: str, served: Served = STATIC) -> Document:
 
 
 def _group_names(served: Served) -> list[str]:
-    return list(dict.fromkeys(group for group, _ in served.groups))
+    return list(dict.fromkeys(group for group, _ in (*served.groups, *served.remote)))
 
 
 def _group(group: str, served: Served) -> Document:
-    versions = [{"groupVersion": f"{g}/{v}", "version": v} for g, v in served.groups if g == group]
+    found = (*served.groups, *served.remote)
+    versions = [{"groupVersion": f"{g}/{v}", "version": v} for g, v in found if g == group]
     return {"name": group, "versions": versions, "preferredVersion": versions[0]}
 
 
@@ -105,7 +106,32 @@ def _aggregated_group(group: str, served: Served) -> Document:
         for (g, v), kinds in served.groups.items()
         if g == group
     ]
+    versions += [_remote_version(found) for (g, _), found in served.remote.items() if g == group]
     return {"metadata": {"name": group} if group else {}, "versions": versions}
+
+
+def _remote_version(found: RemoteVersion) -> Document:
+    """Of the rows of an APIResourceList: subresources go below their resource."""
+    rows = {row["name"]: _remote_row(row) for row in found.resources if "/" not in row["name"]}
+    for row in found.resources:
+        parent, slash, name = row["name"].partition("/")
+        if slash and parent in rows:
+            shape = _response_kind(row.get("group", ""), row.get("version", ""), row["kind"])
+            below = {"subresource": name, "responseKind": shape, "verbs": row.get("verbs") or []}
+            rows[parent].setdefault("subresources", []).append(below)
+    freshness = "Current" if found.fresh else "Stale"
+    return {"version": found.version, "freshness": freshness, "resources": list(rows.values())}
+
+
+def _remote_row(row: Document) -> Document:
+    shown: Document = {
+        "resource": row["name"],
+        "responseKind": _response_kind(row.get("group", ""), row.get("version", ""), row["kind"]),
+        "scope": "Namespaced" if row.get("namespaced") else "Cluster",
+        "singularResource": row.get("singularName", ""),
+        "verbs": row.get("verbs") or [],
+    }
+    return shown | {name: row[name] for name in ("shortNames", "categories") if row.get(name)}
 
 
 def _aggregated_row(kind: Kind) -> Document:

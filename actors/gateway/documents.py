@@ -66,6 +66,10 @@ def _v3(path: str, served: Served) -> Document:
 def _v3_root(served: Served) -> dict[str, Any]:
     """`/openapi/v3`."""
     urls = {path: f"/openapi/v3/{path}?hash={_v3(path, served).etag}" for path in openapi.v3_paths(served)}
+    for (group, version), found in served.remote.items():
+        if found.openapi:
+            path = f"apis/{group}/{version}"
+            urls[path] = f"/openapi/v3/{path}?hash={found.openapi}"
     return {"paths": {path: {"serverRelativeURL": url} for path, url in urls.items()}}
 
 
@@ -108,7 +112,10 @@ async def read_document(call: Call) -> web.StreamResponse:
 async def _served(call: Call) -> Served:
     """Health is told without asking the store about custom kinds."""
     is_document = call.target.segments[:1] in ((), ("api",), ("apis",), ("openapi",))
-    return await call.backend.custom.served() if is_document else STATIC
+    if not is_document:
+        return STATIC
+    served = await call.backend.custom.served()
+    return call.backend.aggregator.merged(served) if call.backend.aggregator is not None else served
 
 
 def _paths(served: Served) -> list[str]:

@@ -25,6 +25,7 @@ LEAF_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=90)
 _BACKDATE = timedelta(minutes=5)
 CA_NAME = "raypod-ca"
+PROXY_NAME = "front-proxy-client"
 ADMIN_NAME, ADMIN_GROUP = "kubernetes-admin", "system:masters"
 
 Key = ec.EllipticCurvePrivateKey
@@ -42,9 +43,13 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Pki(msgspec.Struct, frozen=True):
+    """`proxy` is what other API servers know us by when we pass requests on to them; its CA signs nothing else."""
+
     ca: Pair
     server: Pair
     admin: Pair
+    proxy_ca: Pair
+    proxy: Pair
 
     @property
     def fingerprint(self) -> str:
@@ -58,7 +63,7 @@ def pki_at(home: Path) -> Pki:
     def pair(name: str) -> Pair:
         return Pair(folder / f"{name}.crt", folder / f"{name}.key")
 
-    return Pki(pair("ca"), pair("server"), pair("admin"))
+    return Pki(pair("ca"), pair("server"), pair("admin"), pair("front-proxy-ca"), pair("front-proxy-client"))
 
 
 def ensure(home: Path, sans: Sequence[str], now: datetime) -> Pki:
@@ -71,6 +76,10 @@ def ensure(home: Path, sans: Sequence[str], now: datetime) -> Pki:
             authority.issue(pki.server, "raypod-gateway", "", sans, ExtendedKeyUsageOID.SERVER_AUTH)
         if not authority.accepts(pki.admin, ()):
             authority.issue(pki.admin, ADMIN_NAME, ADMIN_GROUP, (), ExtendedKeyUsageOID.CLIENT_AUTH)
+        _ensure_ca(pki.proxy_ca, now)
+        proxies = _Authority(pki.proxy_ca, now)
+        if not proxies.accepts(pki.proxy, ()):
+            proxies.issue(pki.proxy, PROXY_NAME, "", (), ExtendedKeyUsageOID.CLIENT_AUTH)
     except OSError as error:
         raise PkiError(f"cannot keep certificates in {pki.ca.certificate.parent}: {error.strerror}") from error
     return pki

@@ -5,9 +5,10 @@ Discovery, OpenAPI and routing all read this; what is not here is not advertised
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -52,10 +53,27 @@ GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {
 }
 
 
+class RemoteVersion(NamedTuple):
+    """What another server has told of its group and version. `resources`: the rows of its APIResourceList; `openapi`:
+    the hash of its OpenAPI v3 document, "" where it has none. `fresh` False: it does not answer, this is older."""
+
+    group: str
+    version: str
+    group_priority: int
+    version_priority: int
+    resources: tuple[Any, ...] = ()
+    openapi: str = ""
+    fresh: bool = False
+
+
+def _importance(found: RemoteVersion) -> tuple[int, str, int, str]:
+    return -found.group_priority, found.group, -found.version_priority, found.version
+
+
 class Served:
     """All that is served at one moment: the table, and the custom kinds of then. Equal only to itself.
 
-    `tag` tells it from other moments.
+    `tag` tells it from other moments. `remote`: what other servers serve.
     """
 
     def __init__(self, custom: Iterable[Kind] = (), tag: str = "") -> None:
@@ -64,7 +82,15 @@ class Served:
         for kind in sorted(custom, key=_rank):
             at = (kind.group, kind.version)
             self.groups[at] = (*self.groups.get(at, ()), kind)
+        self.remote: dict[tuple[str, str], RemoteVersion] = {}
         self._by_plural = {(k.group, k.version, k.plural): k for kinds in self.groups.values() for k in kinds}
+
+    def with_remote(self, versions: Iterable[RemoteVersion]) -> Served:
+        """With what other servers serve, in the place of anything of ours."""
+        merged = copy.copy(self)
+        merged.remote = {(found.group, found.version): found for found in sorted(versions, key=_importance)}
+        merged.groups = {at: kinds for at, kinds in self.groups.items() if at not in merged.remote}
+        return merged
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         return self._by_plural.get((group, version, plural))

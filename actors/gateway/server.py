@@ -23,6 +23,7 @@ from cryptography import x509
 
 from actors.admission.profile import make_chain
 from actors.gateway import pki
+from actors.gateway.aggregation.aggregator import Aggregator
 from actors.gateway.app import App
 from actors.gateway.audit import DEFAULT, Trail, read_policy
 from actors.gateway.audit_log import RotatingLog
@@ -31,6 +32,7 @@ from actors.gateway.auth.keys import ensure_keys
 from actors.gateway.auth.signing import Signer
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
+from actors.gateway.custom import CustomKinds
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.remote.client import RemoteClient
@@ -80,8 +82,20 @@ class Gateway:
         self._audit_log, trail = open_trail(config)
         self._remote = RemoteClient(store)
         self._admission = make_chain(store, self._remote, self.access.authority)
+        self._aggregator = Aggregator(store, self._remote, CustomKinds(store), pki.pki_at(config.home_path), now_ms)
         backend = Backend(
-            config, store, nodes, cluster, now_ms, new_id, fanout, self.access, trail, self._admission, self._remote
+            config,
+            store,
+            nodes,
+            cluster,
+            now_ms,
+            new_id,
+            fanout,
+            self.access,
+            trail,
+            self._admission,
+            self._remote,
+            self._aggregator,
         )
         self.app = App(backend)
         self.port = config.port
@@ -104,6 +118,7 @@ class Gateway:
         self._web = make_web_server(self.app, self.config)
         self.access.start()
         self._admission.start()
+        self._aggregator.start()
         self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -121,6 +136,7 @@ class Gateway:
         if self._web is not None:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
+        await self._aggregator.stop()
         await self._admission.stop()
         await self._remote.close()
         await self.access.stop()

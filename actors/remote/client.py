@@ -20,6 +20,7 @@ from actors.store.port import StorePort
 
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 _TOLD_CHARS_MAX = 2048
+_CONNECT_SECONDS = 30
 _RETRIED = (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError)
 
 
@@ -31,7 +32,12 @@ class Route(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def client_context(roots: bytes, verify: bool = True) -> ssl.SSLContext:
+def client_context(roots: bytes) -> ssl.SSLContext:
+    """One for all calls with the same roots. Raises RemoteError."""
+    return make_context(roots)
+
+
+def make_context(roots: bytes, verify: bool = True) -> ssl.SSLContext:
     """Trusts `roots` (PEM, b"" the machine's own) and nothing else. Raises RemoteError for roots that are none."""
     if not verify:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -58,7 +64,10 @@ class RemoteClient:
     def session(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             connector = aiohttp.TCPConnector(limit=0, limit_per_host=0, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=timeout, auto_decompress=False, trust_env=False
+            )
         return self._session
 
     async def close(self) -> None:

@@ -26,23 +26,35 @@ class Address(NamedTuple):
     port: int
 
 
+class ServiceError(RemoteError):
+    """A service that leads nowhere. `reason` and `condition` are what an APIService's condition says of it."""
+
+    def __init__(self, text: str, reason: str, condition: str) -> None:
+        super().__init__(text)
+        self.reason, self.condition = reason, condition
+
+
 async def resolve_service(store: StorePort, namespace: str, name: str, port: int) -> Address:
-    """One of the addresses, by chance. Raises RemoteError in kube-apiserver's words."""
+    """One of the addresses, by chance. Raises ServiceError in kube-apiserver's words."""
     try:
         service = decode(await store.get(Key(SERVICE.resource, namespace, name)))
     except NotFound:
-        raise RemoteError(f'service "{name}" not found') from None
+        why = f'service/{name} in "{namespace}" is not present'
+        raise ServiceError(f'service "{name}" not found', "ServiceNotFound", why) from None
     except ApiError as error:
-        raise RemoteError(error.message) from error
+        raise ServiceError(error.message, "ServiceAccessError", error.message) from error
     spec = service.get("spec") or {}
     if spec.get("type") == "ExternalName":
         return Address(str(spec.get("externalName")), port)
     wanted = next((row for row in spec.get("ports") or () if row.get("port") == port), None)
     if wanted is None:
-        raise RemoteError(f'no service port {port} found for service "{name}"')
+        why = f'service/{name} in "{namespace}" is not listening on port {port}'
+        raise ServiceError(f'no service port {port} found for service "{name}"', "ServicePortError", why)
     found = sorted(await _addresses(store, namespace, name, wanted, spec.get("selector")))
     if not found:
-        raise RemoteError(f'no endpoints available for service "{name}"')
+        port_name = wanted.get("name") or ""
+        why = f'endpoints for service/{name} in "{namespace}" have no addresses with port name "{port_name}"'
+        raise ServiceError(f'no endpoints available for service "{name}"', "MissingEndpoints", why)
     return random.choice(found)
 
 

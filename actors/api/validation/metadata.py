@@ -33,7 +33,7 @@ _LABEL_VALUE_RULE = (
 _LABEL_NAMED = frozenset({"Namespace", "Service"})
 #: Kinds whose name may be anything that a path can hold.
 _PATH_NAMED = frozenset(
-    {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "CertificateSigningRequest", "IPAddress"}
+    {"APIService", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding", "CertificateSigningRequest", "IPAddress"}
 )
 
 
