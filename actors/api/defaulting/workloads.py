@@ -6,6 +6,9 @@ from actors.api.codec import Object
 from actors.api.defaulting.parts import dicts, fill, section
 from actors.api.defaulting.pods import default_pod_spec
 
+#: An Indexed Job that counts failures by index has no limit for all of them.
+_ALWAYS_AGAIN = 2**31 - 1
+
 
 def default_template(spec: Object) -> Object:
     template = section(spec, "template")
@@ -30,7 +33,9 @@ def default_job(job: Object) -> None:
     spec = section(job, "spec")
     if spec.get("completions") is None and spec.get("parallelism") is None:
         fill(spec, {"completions": 1})
-    fill(spec, {"parallelism": 1})
+    replaced = "Failed" if spec.get("podFailurePolicy") is not None else "TerminatingOrFailed"
+    retries = _ALWAYS_AGAIN if spec.get("backoffLimitPerIndex") is not None else 6
+    fill(spec, {"parallelism": 1, "podReplacementPolicy": replaced, "backoffLimit": retries})
     template = default_template(spec)
     uid = (job.get("metadata") or {}).get("uid")
     if uid and not spec.get("manualSelector") and spec.get("selector") is None:
@@ -40,6 +45,9 @@ def default_job(job: Object) -> None:
         for prefix in ("batch.kubernetes.io/", ""):
             labels[f"{prefix}controller-uid"] = uid
             labels[f"{prefix}job-name"] = name
+    worn, metadata = section(template, "metadata").get("labels"), section(job, "metadata")
+    if isinstance(worn, dict) and worn and not metadata.get("labels"):
+        metadata["labels"] = dict(worn)
 
 
 def default_stateful_set(stateful_set: Object) -> None:
@@ -75,6 +83,7 @@ def default_replication_controller(controller: Object) -> None:
 
 
 def default_cron_job(job: Object) -> None:
+    """The Job within is defaulted when it is made; only its pods are already here."""
     default_template(section(section(section(job, "spec"), "jobTemplate"), "spec"))
 
 

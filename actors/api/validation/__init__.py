@@ -15,6 +15,7 @@ from actors.api.schema import check_object
 from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
 from actors.api.validation.certificates import validate_signing_request
+from actors.api.validation.jobs import validate_cron_job, validate_job
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.objects import validate_files, validate_node
 from actors.api.validation.pod import validate_pod
@@ -23,7 +24,7 @@ from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.relations import JUDGE
 from actors.api.validation.rules import unchanged
 from actors.api.validation.services import validate_service
-from actors.api.validation.workloads import validate_deployment, validate_job, validate_replicated
+from actors.api.validation.workloads import validate_deployment, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
 
@@ -123,7 +124,7 @@ _BESIDE_RULES: dict[tuple[str, str], Validator] = {
     ("v1", "Service"): validate_service,
     ("apps/v1", "DaemonSet"): workloads.validate_daemon_set,
     ("apps/v1", "StatefulSet"): workloads.validate_stateful_set,
-    ("batch/v1", "CronJob"): workloads.validate_cron_job,
+    ("batch/v1", "CronJob"): validate_cron_job,
     ("apiregistration.k8s.io/v1", "APIService"): kinds.validate_api_service,
     ("scheduling.k8s.io/v1", "PriorityClass"): kinds.validate_priority_class,
 }

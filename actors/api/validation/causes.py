@@ -39,6 +39,10 @@ def duplicate(path: str, value: Any) -> Cause:
     return Cause(path, f"Duplicate value: {shown(value)}", "FieldValueDuplicate")
 
 
+def too_many(path: str, count: int, most: int) -> Cause:
+    return Cause(path, f"Too many: {count}: must have at most {most} items", "FieldValueTooMany")
+
+
 def forbidden(path: str, rule: str) -> Cause:
     return Cause(path, f"Forbidden: {rule}", "FieldValueForbidden")
 

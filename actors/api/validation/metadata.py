@@ -79,6 +79,10 @@ def validate_name(path: str, name: Any, *, label: bool = False) -> Causes:
         yield wrong(path, name, "must be no more than 253 characters" if len(name) > 253 else _SUBDOMAIN_RULE)
 
 
+def validate_label(path: str, name: Any) -> Causes:
+    return validate_name(path, name, label=True)
+
+
 def validate_qualified(path: str, key: str) -> Causes:
     prefix, slash, name = key.rpartition("/")
     if slash and (len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):

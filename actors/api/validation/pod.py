@@ -63,9 +63,15 @@ def validate_ephemeral(spec: Object, path: str) -> Causes:
 
 
 def validate_pod_spec(
-    spec: Object, path: str, restart_policies: Sequence[str] = ("Always", "OnFailure", "Never")
+    spec: Object,
+    path: str,
+    restart_policies: Sequence[str] = ("Always", "OnFailure", "Never"),
+    *,
+    is_template: bool = False,
 ) -> Causes:
     """Of a pod or of a pod template."""
+    if is_template and spec.get("ephemeralContainers"):
+        yield forbidden(f"{path}.ephemeralContainers", "ephemeral containers not allowed in pod template")
     containers = spec.get("containers")
     if not containers:
         yield required(f"{path}.containers")

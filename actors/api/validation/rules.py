@@ -21,7 +21,9 @@ from actors.api.validation.formats import FORMATS
 #: Of one definition's value at a path.
 Relation = Callable[[Object, str], Causes]
 #: What has a validator of its own, or is judged when it is made into an object.
-_ELSEWHERE = frozenset({"core.v1.PodTemplateSpec", "core.v1.PersistentVolumeClaim", "meta.v1.ObjectMeta"})
+_ELSEWHERE = frozenset(
+    {"batch.v1.JobTemplateSpec", "core.v1.PodTemplateSpec", "core.v1.PersistentVolumeClaim", "meta.v1.ObjectMeta"}
+)
 
 
 #: What counts as not given.

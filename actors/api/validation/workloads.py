@@ -1,4 +1,4 @@
-"""Deployment, ReplicaSet and Job (pkg/apis/apps/validation, pkg/apis/batch/validation)."""
+"""Kinds that make pods and keep them (pkg/apis/apps/validation)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from actors.api.codec import Object
 from actors.api.validation.causes import Causes, forbidden, is_int, required, unsupported, wrong
 from actors.api.validation.metadata import validate_labels
 from actors.api.validation.pod import validate_pod_spec
-
-#: maxParallelismForIndexedJob in pkg/apis/batch/validation.
-INDEXED_PODS_MAX = 100_000
 
 
 def _selector(selector: Any, template: Object, path: str, kind: str = "deployment") -> Causes:
@@ -66,26 +63,6 @@ def validate_deployment(deployment: Object, old: Object | None) -> Causes:
         yield wrong("spec.strategy.rollingUpdate.maxUnavailable", 0, "may not be 0 when `maxSurge` is 0")
 
 
-def validate_job(job: Object, old: Object | None) -> Causes:
-    spec = job.get("spec") or {}
-    for field in ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"):
-        if spec.get(field) is not None and not is_int(spec[field], 0):
-            yield wrong(f"spec.{field}", spec[field], "must be greater than or equal to 0")
-    modes = ("Indexed", "NonIndexed")
-    if spec.get("completionMode") not in modes:
-        yield unsupported("spec.completionMode", spec.get("completionMode"), modes)
-    elif spec["completionMode"] == "Indexed" and spec.get("completions") is None:
-        yield required("spec.completions", "when completion mode is Indexed")
-    elif spec["completionMode"] == "Indexed" and is_int(spec.get("parallelism"), INDEXED_PODS_MAX + 1):
-        told = f"must be less than or equal to {INDEXED_PODS_MAX} when completion mode is Indexed"
-        yield wrong("spec.parallelism", spec["parallelism"], told)
-    yield from _template(spec.get("template") or {}, ("OnFailure", "Never"))
-    previous = (old or {}).get("spec") or {}
-    for field in ("selector", "template", "completionMode"):
-        if old is not None and spec.get(field) != previous.get(field) and not previous.get("suspend"):
-            yield wrong(f"spec.{field}", "", "field is immutable")
-
-
 _STATEFUL_SET_FIELDS = (
     "replicas",
     "ordinals",
@@ -129,21 +106,6 @@ def validate_replication_controller(controller: Object, old: Object | None) -> C
     if any(labels.get(key) != value for key, value in selector.items()):
         yield wrong("spec.template.metadata.labels", str(labels), "`selector` does not match template `labels`")
     yield from _template(template, ("Always",))
-
-
-#: So that the jobs' names, with a time behind, are names.
-_CRON_JOB_NAME_CHARS_MAX = 52
-
-
-def validate_cron_job(job: Object, old: Object | None) -> Causes:
-    name = str((job.get("metadata") or {}).get("name", ""))
-    if old is None and len(name) > _CRON_JOB_NAME_CHARS_MAX:
-        yield wrong("metadata.name", name, f"must be no more than {_CRON_JOB_NAME_CHARS_MAX} characters")
-    made = ((job.get("spec") or {}).get("jobTemplate") or {}).get("spec") or {}
-    template = made.get("template") or {}
-    path = "spec.jobTemplate.spec.template"
-    yield from validate_labels((template.get("metadata") or {}).get("labels"), f"{path}.metadata.labels")
-    yield from validate_pod_spec(template.get("spec") or {}, f"{path}.spec", ("OnFailure", "Never"))
 
 
 def validate_pod_template(template: Object, old: Object | None) -> Causes:
