@@ -29,6 +29,7 @@ from actors.gateway.media import PLAIN_FORMS
 from actors.gateway.metrics import read_metrics
 from actors.gateway.options import flag_of, parse_query, timeout_of
 from actors.gateway.pods import bind_pod, create_binding, create_eviction
+from actors.gateway.proxy.serve import serve_proxy
 from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
@@ -223,6 +224,8 @@ async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:
         return await read_history(call, kind)
     if target.subresource not in kind.subresources:
         raise NotFound(_NO_RESOURCE)
+    if target.subresource == "proxy":
+        return await serve_proxy(call)
     if target.verb not in SUBRESOURCES[target.subresource].verbs:
         raise MethodNotAllowed(_NO_METHOD)
     special = _SUBRESOURCE.get((target.subresource, target.verb))

@@ -19,7 +19,7 @@ _NO_RESOURCE = "the server could not find the requested resource"
 
 
 class Subresource(msgspec.Struct, frozen=True):
-    """`kind` "" is that of the resource itself."""
+    """`kind` "" is that of the resource itself, which may also be part of it."""
 
     verbs: tuple[str, ...]
     kind: str = ""
@@ -39,6 +39,7 @@ SUBRESOURCES: dict[str, Subresource] = {
     "token": Subresource(("create",), "TokenRequest", "authentication.k8s.io", "v1"),
     "log": Subresource(("get",)),
     "exec": Subresource(("create", "get"), "PodExecOptions", "", "v1"),
+    "proxy": Subresource(("create", "delete", "get", "patch", "update"), "{kind}ProxyOptions", "", "v1"),
     "attach": Subresource(("create", "get"), "PodAttachOptions", "", "v1"),
     "portforward": Subresource(("create", "get"), "PodPortForwardOptions", "", "v1"),
 }
@@ -125,4 +126,6 @@ def kind_at(group: str, version: str, plural: str) -> Kind:
 
 
 def subresources_of(kind: Kind) -> Iterator[tuple[str, Subresource]]:
-    return ((name, SUBRESOURCES[name]) for name in sorted(kind.subresources))
+    for name in sorted(kind.subresources):
+        found = SUBRESOURCES[name]
+        yield name, msgspec.structs.replace(found, kind=found.kind.format(kind=kind.kind))

@@ -19,7 +19,8 @@ _NO_RESOURCE = "the server could not find the requested resource"
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """`plural` "" is a path that names no resource (discovery, health, ...), then `segments` is the whole path.
 
-    `verb` is RBAC's: get, list, watch, create, update, patch, delete, deletecollection.
+    `verb` is RBAC's: get, list, watch, create, update, patch, delete, deletecollection. `rest`: of a proxied request,
+    the path behind the subresource as it came.
     """
 
     verb: str
@@ -31,6 +32,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     plural: str = ""
     name: str = ""
     subresource: str = ""
+    rest: str = ""
 
     @property
     def resource(self) -> str:
@@ -40,6 +42,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
     """Of `GET`, `/api/v1/namespaces/x/pods`. Raises BadRequest, NotFound for paths that cannot name anything."""
+    raw_path, proxied = _split_proxied(raw_path)
     segments = _segments(raw_path)
     head, rest = _split_group(segments)
     if head is None or not rest:
@@ -50,7 +53,7 @@ def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
         raise NotFound(_NO_RESOURCE)
     plural, name, subresource = (*parts, "", "", "")[:3]
     return Target(
-        verb=_verb(method, name, is_watch),
+        verb=_verb(method, name, is_watch and subresource != "proxy"),
         path="/" + "/".join(segments),
         segments=segments,
         group=head[0],
@@ -59,7 +62,18 @@ def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
         plural=plural,
         name=name,
         subresource=subresource,
+        rest=proxied,
     )
+
+
+def _split_proxied(raw_path: str) -> tuple[str, str]:
+    """What comes behind `.../proxy` is the target's own business: it is not unquoted, nor looked at."""
+    parts = raw_path.split("?", 1)[0].split("/")
+    if parts[:2] == ["", "api"]:
+        at = 7 if parts[3:4] == ["namespaces"] else 5
+        if parts[at : at + 1] == ["proxy"] and len(parts) > at + 1:
+            return "/".join(parts[: at + 1]), "/" + "/".join(parts[at + 1 :])
+    return raw_path, ""
 
 
 def _segments(raw_path: str) -> tuple[str, ...]:

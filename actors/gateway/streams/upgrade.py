@@ -11,9 +11,13 @@ WEBSOCKET, SPDY = "websocket", "spdy/3.1"
 
 def upgrade_of(headers: Mapping[str, str]) -> str:
     """WEBSOCKET, SPDY; "" for a request that asks for nothing of the kind."""
-    asks = "upgrade" in [word.strip().lower() for word in headers.get("Connection", "").split(",")]
     wanted = headers.get("Upgrade", "").strip().lower()
-    return wanted if asks and wanted in (WEBSOCKET, SPDY) else ""
+    return wanted if upgrade_asked(headers) and wanted in (WEBSOCKET, SPDY) else ""
+
+
+def upgrade_asked(headers: Mapping[str, str]) -> bool:
+    """To anything."""
+    return "upgrade" in [word.strip().lower() for word in headers.get("Connection", "").split(",")]
 
 
 def require_upgrade(headers: Mapping[str, str]) -> str:
