@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -56,14 +56,12 @@ class Draft:
     def lookup(self, key: Key) -> Stored | None:
         return self._changed[key] if key in self._changed else self._log.find(key)
 
-    def scan(self, resource: str, namespace: str) -> Iterator[Stored]:
+    def scan(self, resource: str, namespace: str) -> Sequence[Stored]:
         """All objects of a resource ("": in all API namespaces), in no order."""
-        changed = self._changed_keys.get(resource, ())
-        new = (key for key in changed if not namespace or key.namespace == namespace)
-        keys = self._log.keys(resource, namespace)
+        keys, changed = self._log.keys(resource, namespace), self._changed_keys.get(resource)
         if changed:
-            keys = [*dict.fromkeys((*keys, *new))]
-        return (stored for key in keys if (stored := self.lookup(key)) is not None)
+            keys = [*dict.fromkeys((*keys, *(key for key in changed if not namespace or key.namespace == namespace)))]
+        return [stored for key in keys if (stored := self.lookup(key)) is not None] if keys else ()
 
     def commit(self, request: Request) -> tuple[Reply, ...]:
         """The replies; those of the first time when the idempotency key is known."""

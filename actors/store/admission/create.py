@@ -18,7 +18,7 @@ from actors.store.admission import custom, metadata, policies, refusals
 from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
 from actors.store.admission.plugin import Operation, Request
-from actors.store.admission.pod import with_gates_told, with_qos_class
+from actors.store.admission.pod import with_gates_told
 from actors.store.admission.services.linked import linked
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -50,7 +50,7 @@ def admit_create(write: Create, context: Context) -> Put:
         obj = owned_by_create(obj, kind, write.manager, now)
     obj = context.plugins.mutate(request, obj)
     if kind is kinds.POD:
-        obj = with_gates_told(with_qos_class(obj))
+        obj = with_gates_told(obj)
     elif kind is kinds.SERVICE:
         obj = linked(obj, None)
     if context.checks and (causes := _find_problems(obj, kind)):

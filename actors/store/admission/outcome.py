@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,7 +34,7 @@ class Context(msgspec.Struct, frozen=True):
     """
 
     lookup: Callable[[Key], Stored | None]
-    scan: Callable[[str, str], Iterable[Stored]]
+    scan: Callable[[str, str], Sequence[Stored]]
     now: Millis
     ids: Ids
     plugins: Plugins

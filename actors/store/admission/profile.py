@@ -9,8 +9,11 @@ from __future__ import annotations
 import msgspec
 
 from actors.store.admission.plugin import Plugins
+from actors.store.admission.plugins.always_pull_images import AlwaysPullImages
 from actors.store.admission.plugins.default_class import DefaultIngressClass, DefaultStorageClass
 from actors.store.admission.plugins.default_toleration_seconds import DefaultTolerationSeconds
+from actors.store.admission.plugins.deny_service_external_ips import DenyServiceExternalIPs
+from actors.store.admission.plugins.extended_resource_toleration import ExtendedResourceToleration
 from actors.store.admission.plugins.limit_ranger import LimitRanger
 from actors.store.admission.plugins.namespace_lifecycle import NamespaceLifecycle
 from actors.store.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
@@ -28,15 +31,18 @@ AnyPlugin = (
     | LimitRanger
     | ServiceAccount
     | TaintNodesByCondition
+    | AlwaysPullImages
     | PodSecurity
     | PodNodeSelector
     | Priority
     | DefaultTolerationSeconds
+    | ExtendedResourceToleration
     | DefaultStorageClass
     | StorageObjectInUseProtection
     | PersistentVolumeClaimResize
     | RuntimeClass
     | DefaultIngressClass
+    | DenyServiceExternalIPs
     | ResourceQuota
 )
 
@@ -46,19 +52,22 @@ ALL: tuple[AnyPlugin, ...] = (
     LimitRanger(),
     ServiceAccount(),
     TaintNodesByCondition(),
+    AlwaysPullImages(),
     PodSecurity(),
     PodNodeSelector(),
     Priority(),
     DefaultTolerationSeconds(),
+    ExtendedResourceToleration(),
     DefaultStorageClass(),
     StorageObjectInUseProtection(),
     PersistentVolumeClaimResize(),
     RuntimeClass(),
     DefaultIngressClass(),
+    DenyServiceExternalIPs(),
     ResourceQuota(),
 )
 #: Only on where they are asked for.
-_OPTIONAL = frozenset({"PodNodeSelector"})
+_OPTIONAL = frozenset({"AlwaysPullImages", "DenyServiceExternalIPs", "ExtendedResourceToleration", "PodNodeSelector"})
 NAMES: tuple[str, ...] = tuple(type(plugin).__name__ for plugin in ALL)
 DEFAULTS = frozenset(NAMES) - _OPTIONAL
 

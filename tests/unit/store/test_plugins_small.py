@@ -141,6 +141,28 @@ def test_a_namespace_selects_the_nodes_of_its_pods() -> None:
     )
 
 
+def test_images_are_always_pulled_where_that_is_asked_for() -> None:
+    desk = desk_with(enable=["AlwaysPullImages"])
+    containers = [{"name": "a", "image": "i:1"}, {"name": "b", "image": "host"}]
+    found = spec_of(desk, containers=containers)["containers"]
+    assert [container["imagePullPolicy"] for container in found] == ["Always", "IfNotPresent"]
+    assert spec_of(Desk(), containers=containers)["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_who_asks_for_gpus_tolerates_their_taint() -> None:
+    desk = desk_with(enable=["ExtendedResourceToleration"], disable=["DefaultTolerationSeconds"])
+    limits = {"nvidia.com/gpu": "1", "cpu": "1", "hugepages-2Mi": "2Mi"}
+    found = spec_of(desk, containers=[{"name": "c", "image": "i:1", "resources": {"limits": limits}}])["tolerations"]
+    assert found == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+
+
+def test_services_name_no_addresses_where_that_is_denied() -> None:
+    desk = desk_with(enable=["DenyServiceExternalIPs"])
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 1}], "externalIPs": ["192.0.2.1"]}}
+    assert refusal(desk, service, "services").endswith("Use of external IPs is denied by admission control.")
+    assert Desk().create("services", service).error is None
+
+
 # --- nodes, namespaces, storage ---------------------------------------------------------------------------------
 
 

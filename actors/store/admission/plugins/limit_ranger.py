@@ -6,7 +6,7 @@ maximum and ratio of limit to request (plugin/pkg/admission/limitranger).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from actors.api.amount import Amount, Amounts, parse_amounts
@@ -16,6 +16,7 @@ from actors.api.meta import Lens, Resource
 from actors.api.pod_resources import pod_limits, pod_requests, resources_of
 from actors.api.quantity import Quantity
 from actors.store.admission.plugin import Operation, Plugin, Request
+from actors.store.admission.pod import with_qos_class
 
 ANNOTATION = "kubernetes.io/limit-ranger"
 _Quantities = dict[str, Quantity]
@@ -51,7 +52,7 @@ class LimitRanger(Plugin, frozen=True):
         for item in _items(request):
             if item.type == "Container" and (item.default or item.default_request):
                 obj = {**obj, "spec": _with_defaults(obj["spec"], item, told)}
-        return _annotated(obj, told) if told else obj
+        return with_qos_class(_annotated(obj, told)) if told else obj
 
     def validate(self, request: Request, obj: Object) -> None:
         if request.kind is POD and request.operation is Operation.UPDATE and not request.subresource:
@@ -62,11 +63,11 @@ class LimitRanger(Plugin, frozen=True):
             raise request.forbidden(listed[0] if len(listed) == 1 else f"[{', '.join(listed)}]")
 
 
-def _items(request: Request) -> Iterator[_Item]:
+def _items(request: Request) -> Sequence[_Item]:
     """Of all LimitRanges of the namespace, in the order of their names."""
-    found = sorted(request.context.scan("limitranges", request.key.namespace), key=lambda stored: stored.key)
-    for stored in found:
-        yield from lens(stored, _LimitRange).spec.limits or ()
+    found = request.context.scan("limitranges", request.key.namespace)
+    ordered = sorted(found, key=lambda stored: stored.key) if found else ()
+    return [item for stored in ordered for item in lens(stored, _LimitRange).spec.limits or ()]
 
 
 # --- defaults ---------------------------------------------------------------------------------------------------

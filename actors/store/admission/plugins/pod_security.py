@@ -7,6 +7,7 @@ that becomes stricter is told which of its pods would no longer be let in.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cache
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from actors.api.validation import invalid
 from actors.store.admission.plugin import Operation, Plugin, Request
 
 PREFIX = "pod-security.kubernetes.io/"
+_MARK = PREFIX.encode()
 _PODS_MAX = 1000
 _TEMPLATES = {
     "podtemplates": ("template",),
@@ -54,10 +56,9 @@ class PodSecurity(Plugin, frozen=True):
         self._defaults()
 
     def _defaults(self) -> Policy:
-        return Policy(
-            parse_standard(self.enforce, self.enforce_version),
-            parse_standard(self.audit, self.audit_version),
-            parse_standard(self.warn, self.warn_version),
+        """Raises ValueError."""
+        return _policy(
+            *((self.enforce, self.enforce_version), (self.audit, self.audit_version), (self.warn, self.warn_version))
         )
 
     def validate(self, request: Request, obj: Object) -> None:
@@ -74,12 +75,11 @@ class PodSecurity(Plugin, frozen=True):
     # --- pods and what makes them -------------------------------------------------------------------------------
 
     def _judge(self, request: Request, metadata: Object, spec: Object, *, enforced: bool) -> None:
-        stored = request.context.lookup(Key(NAMESPACE.resource, "", request.key.namespace))
-        if stored is None or self._is_exempt(request, spec):
-            return
-        labels = lens(stored, Resource).metadata.labels
-        policy, causes = read_policy(labels, self._defaults())
-        if policy.is_idle and not causes:
+        stored, defaults = request.context.lookup(Key(NAMESPACE.resource, "", request.key.namespace)), self._defaults()
+        if stored is None or (defaults.is_idle and _MARK not in stored.body):
+            return  # as in most namespaces: nothing is read
+        policy, causes = read_policy(lens(stored, Resource).metadata.labels, defaults)
+        if (policy.is_idle and not causes) or self._is_exempt(request, spec):
             return
         notes = request.context.notes.audit
         if causes:
@@ -136,6 +136,11 @@ class PodSecurity(Plugin, frozen=True):
         if names:
             told.append(f'existing pods in namespace "{name}" violate the new PodSecurity enforce level "{wanted}"')
         return told + sorted(_of_pods(sorted(found), reasons) for reasons, found in names.items())
+
+
+@cache
+def _policy(*standards: tuple[str, str]) -> Policy:
+    return Policy(*(parse_standard(level, version) for level, version in standards))
 
 
 def _of_pods(names: list[str], reasons: str) -> str:

@@ -75,6 +75,6 @@ def _check_agrees(spec: Object, found: PriorityClass, request: Request) -> None:
 
 def _default_class(context: Context) -> PriorityClass | None:
     """The least worth where there are several."""
-    marked = (s for s in context.scan(PRIORITY_CLASS.resource, "") if b'"globalDefault":true' in s.body)
+    marked = [stored for stored in context.scan(PRIORITY_CLASS.resource, "") if b'"globalDefault":true' in stored.body]
     found = [it for stored in marked if (it := lens(stored, PriorityClass)).global_default]
-    return min(found, key=lambda it: (it.value, it.metadata.name), default=None)
+    return min(found, key=lambda it: (it.value, it.metadata.name)) if found else None

@@ -72,10 +72,10 @@ class ResourceQuota(Plugin, frozen=True):
         resource, namespace = change.kind.resource, change.key.namespace
         if not namespace or resource in IGNORED:
             return []
-        stored = [s for s in change.context.scan(QUOTAS, namespace) if s.key != change.key]
+        stored = change.context.scan(QUOTAS, namespace)
         if not stored and not self.limited:
             return []
-        objects = sorted((decode(s) for s in stored), key=lambda obj: str(obj["metadata"]["name"]))
+        objects = [decode(s) for s in sorted(stored, key=lambda s: s.key) if s.key != change.key]
         return self._settle(change, objects, decode(change.before) if change.before is not None else None)
 
     def _settle(self, change: Change, quotas: list[Object], before: Object | None) -> list[Put]:
