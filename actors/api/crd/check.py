@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import msgspec
 
 from actors.api.codec import Object
+from actors.api.crd.approval import check_approval
 from actors.api.crd.definition import Definition, Names, Spec, Version, read_definition
 from actors.api.errors import Cause
 from actors.api.structural.check import check_structural
@@ -37,6 +38,8 @@ def validate_definition(obj: Object, old: Object | None = None) -> Causes:
         yield Cause("spec", f"Invalid value: {error}", "FieldValueTypeInvalid")
         return
     spec = definition.spec
+    yield from check_approval(obj, old)
+    yield from _check_preserving(obj, old)
     yield from _check_name(definition)
     yield from _check_spec(spec)
     yield from _check_versions(obj, spec, old)
@@ -44,6 +47,13 @@ def validate_definition(obj: Object, old: Object | None = None) -> Causes:
     if old is not None:
         yield from _check_immutable(definition, read_definition(old))
         yield from _check_stored_versions(definition)
+
+
+def _check_preserving(obj: Object, old: Object | None) -> Iterator[Cause]:
+    """Of the whole object as v1beta1 had it: only a schema says so now."""
+    if obj["spec"].get("preserveUnknownFields") and not ((old or {}).get("spec") or {}).get("preserveUnknownFields"):
+        rule = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead"
+        yield wrong("spec.preserveUnknownFields", "true", rule)
 
 
 def _check_name(definition: Definition) -> Iterator[Cause]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from actors.api.codec import Object
+from actors.api.crd.approval import State, approval_of
 from actors.api.crd.definition import Definition, Names
 
 _ACCEPTED = {"NamesAccepted": ("True", "NoConflicts", "no conflicts found")}
@@ -19,7 +20,8 @@ def settle(obj: Object, definition: Definition, others: Iterable[Definition], no
     """`obj` with the status that it deserves; `others` are the definitions of its group, itself left out."""
     status = dict(obj.get("status") or {})
     taken = _taken(others)
-    conflict = next(_conflicts(definition.spec.names, taken), None)
+    conflicts = list(_conflicts(definition.spec.names, taken))
+    conflict = conflicts[-1][1:] if conflicts else None
     was_established = definition.is_true("Established")
     wanted = dict(_ACCEPTED)
     if conflict is not None:
@@ -28,16 +30,29 @@ def settle(obj: Object, definition: Definition, others: Iterable[Definition], no
         wanted["Established"] = ("True", "InitialNamesAccepted", "the initial names have been accepted")
     else:
         wanted["Established"] = ("False", "NotAccepted", "not all names are accepted")
+    if (approval := approval_of(obj)) is not None:
+        is_approved = "True" if approval.state is State.APPROVED else "False"
+        wanted["KubernetesAPIApprovalPolicyConformant"] = (is_approved, approval.state.value, approval.message)
     status["conditions"] = _conditions(status.get("conditions") or [], wanted, now)
-    if conflict is None:
-        names = obj["spec"].get("names") or {}
-        status["acceptedNames"] = {name: value for name, value in names.items() if value}
-    else:
-        status.setdefault("acceptedNames", {"kind": "", "plural": ""})
+    names, known = obj["spec"].get("names") or {}, status.get("acceptedNames") or {"kind": "", "plural": ""}
+    free = names.keys() - {field for field, *_ in conflicts}
+    accepted = {**known, **{name: names[name] for name in free}} if conflicts else names
+    status["acceptedNames"] = {name: value for name, value in accepted.items() if value or name in ("kind", "plural")}
     stored = list(status.get("storedVersions") or ())
     if (version := definition.storage_version) and version not in stored:
         stored.append(version)
     status["storedVersions"] = stored
+    return {**obj, "status": status}
+
+
+def terminating(obj: Object, now: str) -> Object:
+    """A definition that is being deleted, with its objects to go first."""
+    status = dict(obj.get("status") or {})
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    wanted = {"Terminating": ("True", "InstanceDeletionPending", message)}
+    known = status.get("conditions") or []
+    kept = [condition for condition in known if condition.get("type") != "Terminating"]
+    status["conditions"] = [*kept, *_conditions([item for item in known if item not in kept], wanted, now)]
     return {**obj, "status": status}
 
 
@@ -50,16 +65,17 @@ def _taken(others: Iterable[Definition]) -> dict[str, set[str]]:
     return {name: words - {""} for name, words in taken.items()}
 
 
-def _conflicts(names: Names, taken: dict[str, set[str]]) -> Iterator[tuple[str, str]]:
-    for reason, word, among in (
-        ("PluralConflict", names.plural, "resource"),
-        ("SingularConflict", names.singular, "resource"),
-        *(("ShortNamesConflict", short, "resource") for short in names.short_names or ()),
-        ("KindConflict", names.kind, "kind"),
-        ("ListKindConflict", names.list_kind, "kind"),
+def _conflicts(names: Names, taken: dict[str, set[str]]) -> Iterator[tuple[str, str, str]]:
+    """Fields whose names are not free, with reason and message; the last one is told, as by kube-apiserver."""
+    for field, reason, word, among in (
+        ("plural", "PluralConflict", names.plural, "resource"),
+        ("singular", "SingularConflict", names.singular, "resource"),
+        *(("shortNames", "ShortNamesConflict", short, "resource") for short in names.short_names or ()),
+        ("kind", "KindConflict", names.kind, "kind"),
+        ("listKind", "ListKindConflict", names.list_kind, "kind"),
     ):
         if word in taken[among]:
-            yield reason, f'"{word}" is already in use'
+            yield field, reason, f'"{word}" is already in use'
 
 
 def _conditions(known: list[Object], wanted: dict[str, tuple[str, str, str]], now: str) -> list[Object]:

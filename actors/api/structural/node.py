@@ -80,6 +80,7 @@ class Node:
     rules: tuple[Rule, ...] = ()
     subtree_rules: bool = False
     subtree_defaults: bool = False
+    subtree_embedded: bool = False
 
     @property
     def has_default(self) -> bool:
@@ -132,6 +133,7 @@ def compile_node(schema: Object) -> Node:
         rules=tuple(_compile_rule(rule) for rule in schema.get("x-kubernetes-validations") or ()),
     )
     node.subtree_rules = bool(node.rules) or any(child.subtree_rules for child in node.children())
+    node.subtree_embedded = node.embedded or any(child.subtree_embedded for child in node.children())
     node.subtree_defaults = node.has_default or any(child.subtree_defaults for child in node.children())
     return node
 

@@ -14,6 +14,7 @@ from actors.api.crd.kinds import CustomKind
 from actors.api.crd.names import read_all, settle
 from actors.api.errors import Cause, MethodNotAllowed
 from actors.api.structural.defaults import apply_defaults
+from actors.api.structural.embedded import check_embedded
 from actors.api.structural.prune import prune
 from actors.api.structural.rules import check_rules
 from actors.api.structural.validate import ABSENT
@@ -34,6 +35,7 @@ def find_problems(obj: Object, kind: CustomKind, old: Object | None = None) -> l
     """Rules are asked only of an object that fits its schema."""
     before = ABSENT if old is None else old
     causes = [*validate_metadata(obj), *validate_structure(obj, kind.node, "", before)]
+    causes = causes or list(check_embedded(obj, kind.node, before))
     return causes or check_rules(obj, kind.node, before)
 
 

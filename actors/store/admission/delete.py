@@ -7,10 +7,11 @@ from __future__ import annotations
 from actors.api import kinds
 from actors.api.clock import LAST_MS, Millis, format_time, parse_time
 from actors.api.codec import Object, decode
+from actors.api.crd.names import terminating
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.reconcile.actions import Delete, Propagation
-from actors.store.admission import refusals
+from actors.store.admission import custom, refusals
 from actors.store.admission.outcome import Context, Keep, Outcome, Put, Remove
 from actors.store.admission.plugin import Operation, Request
 from actors.store.admission.pod import plan_grace_seconds
@@ -34,6 +35,8 @@ def admit_delete(write: Delete, context: Context) -> Outcome:
     del old["metadata"]["resourceVersion"]
     new = _with_propagation(old, write.propagation)
     new = _dying(new, kind, write.grace_period_seconds, context.now)
+    if kind is custom.DEFINITION and "deletionTimestamp" not in old["metadata"]:
+        new = terminating(new, format_time(context.now))
     if is_released(new, kind):
         return Remove(stored.key, new)
     return Keep(stored) if new == old else Put(stored.key, new)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from actors.api.errors import AlreadyExists, BadRequest, Cause, Conflict, Forbidden, NotFound
+from actors.api.errors import AlreadyExists, BadRequest, Cause, Conflict, Forbidden, Invalid, NotFound
 from actors.api.key import Key
 from actors.api.kinds import Kind
 
@@ -50,3 +50,9 @@ def wrong_type(kind: Kind, api_version: object, kind_name: object) -> BadRequest
 
 def uid_differs(kind: Kind, key: Key, wanted: str, found: str) -> Conflict:
     return conflict(kind, key, f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}")
+
+
+def negative_scale(name: str, replicas: int) -> Invalid:
+    cause = Cause("spec.replicas", f"Invalid value: {replicas}: must be greater than or equal to 0")
+    message = f'Scale.autoscaling "{name}" is invalid: {cause.field}: {cause.message}'
+    return Invalid(message, name=name, group="autoscaling", kind="Scale", causes=[cause])

@@ -226,6 +226,8 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
     replicas = (spec if isinstance(spec, dict) else {}).get("replicas", 0)
     if not isinstance(replicas, int) or isinstance(replicas, bool):
         raise Invalid(f'Scale "{stored.key.name}" is invalid: spec.replicas: must be an integer', kind="Scale")
+    if replicas < 0:
+        raise refusals.negative_scale(stored.key.name, replicas)
     obj = decode_as(stored, kind)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
     metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
