@@ -24,8 +24,8 @@ def make_chain(store: StorePort, client: RemoteClient, authority: Authority = co
     world = World(store, shapes, authority)
     return Chain(
         store,
-        mutating=(MutatingPolicies(world), MutatingWebhooks(store, client, shapes)),
-        validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes)),
+        mutating=(MutatingPolicies(world), MutatingWebhooks(store, client, shapes, authority)),
+        validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes, authority)),
         shapes=shapes,
         terms=Terms(store, converter),
     )

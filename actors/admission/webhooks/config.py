@@ -10,10 +10,12 @@ import msgspec
 
 from actors.admission.request import Place
 from actors.admission.rules import Rule, may_match
+from actors.api.cel.environment import Program
 from actors.api.codec import lens
 from actors.api.errors import BadRequest
 from actors.api.key import Stored
 from actors.api.meta import LabelSelector, Lens, ObjectMeta
+from actors.api.policies.environment import Scope
 from actors.api.selector import LabelMatcher, from_selector
 from actors.remote.target import ClientConfig
 
@@ -68,6 +70,12 @@ class Hook(msgspec.Struct, frozen=True, dict=True):
     def objects(self) -> LabelMatcher:
         """Raises BadRequest for a selector that is none."""
         return from_selector(self.webhook.object_selector)
+
+    @cached_property
+    def conditions(self) -> tuple[tuple[str, Program], ...]:
+        """By name. Raises CelError."""
+        scope = Scope(has_params=False)
+        return tuple((row.name, scope.compile(row.expression)) for row in self.webhook.match_conditions or ())
 
     def may_match(self, place: Place) -> bool:
         return may_match(self.webhook.rules or (), self.webhook.match_policy, place)

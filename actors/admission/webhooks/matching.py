@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from actors.admission.request import DELETE, Request, labels_of, request_facts
+from actors.admission.policies.evaluation import (
+    CONDITIONS_BUDGET,
+    Authority,
+    Evaluation,
+    Failed,
+    authorizer_of,
+    data_of,
+)
+from actors.admission.request import DELETE, Request, labels_of
 from actors.admission.rules import find_match
-from actors.admission.shapes import Shapes, in_terms_of
+from actors.admission.shapes import Shapes
 from actors.admission.webhooks.config import Hook
-from actors.api.cel.environment import CelError, compile_expression
 from actors.api.codec import Object, decode
 from actors.api.errors import Forbidden
 from actors.api.key import Key
 from actors.api.kinds import NAMESPACE, Kind
 from actors.store.port import StorePort
 
-VARIABLES = ("object", "oldObject", "request")
-
 
 class Matcher:
-    def __init__(self, store: StorePort, shapes: Shapes) -> None:
-        self._store, self._shapes = store, shapes
+    def __init__(self, store: StorePort, shapes: Shapes, authority: Authority) -> None:
+        self._store, self._shapes, self._authority = store, shapes, authority
 
     async def match(self, hook: Hook, request: Request) -> Kind | None:
         """The kind in whose terms the webhook is to see the request; None: not at all. Raises ApiError."""
@@ -46,28 +49,21 @@ class Matcher:
 
     async def _meets_conditions(self, hook: Hook, request: Request, kind: Kind) -> bool:
         """All must be true. One that cannot be evaluated counts only where none is false."""
-        obj, old = await in_terms_of(request, kind, self._shapes)
-        data = {"object": obj, "oldObject": old, "request": request_facts(request, kind)}
-        failures = []
-        for condition in hook.webhook.match_conditions or ():
+        data = await data_of(request, kind, None, self._shapes)
+        if any("authorizer" in row.expression for row in hook.webhook.match_conditions or ()):
+            data |= authorizer_of(request, await self._authority(request.origin.user))
+        evaluation, failures = Evaluation(data, (), CONDITIONS_BUDGET), []
+        for name, program in hook.conditions:
             try:
-                if evaluate(condition.expression, data) is False:
+                if evaluation.ask(program) is not True:
                     return False
-            except CelError as error:
-                failures.append(f"match condition '{condition.name}' error: {error}")
+            except Failed as failure:
+                failures.append(f"match condition '{name}' error: {failure}")
         if not failures:
             return True
         if hook.fails_open:
             return False
         raise _forbidden(request, ", ".join(failures))
-
-
-def evaluate(expression: str, data: dict[str, Any]) -> bool:
-    """Raises CelError, also for what is no truth value."""
-    result = compile_expression(expression, VARIABLES).evaluate(data)
-    if not isinstance(result, bool):
-        raise CelError("the expression does not evaluate to bool")
-    return result
 
 
 def _selects_object(hook: Hook, request: Request) -> bool:

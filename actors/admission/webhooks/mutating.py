@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from actors.admission.policies.evaluation import Authority
 from actors.admission.request import Place, Request
 from actors.admission.shapes import Shapes
 from actors.admission.step import Rounds
@@ -50,9 +51,9 @@ class _Kept:
 class MutatingWebhooks:
     resources = (RESOURCE,)
 
-    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes) -> None:
+    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority) -> None:
         self._hooks = Hooks()
-        self._matcher = Matcher(store, shapes)
+        self._matcher = Matcher(store, shapes, authority)
         self._caller = Caller(client, shapes)
         self._shapes = shapes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from actors.admission.policies.evaluation import Authority
 from actors.admission.request import Place, Request
 from actors.admission.shapes import Shapes
 from actors.admission.webhooks.call import Caller, CallFailure, judge
@@ -23,9 +24,9 @@ _FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/"
 class ValidatingWebhooks:
     resources = (RESOURCE,)
 
-    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes) -> None:
+    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority) -> None:
         self._hooks = Hooks()
-        self._matcher = Matcher(store, shapes)
+        self._matcher = Matcher(store, shapes, authority)
         self._caller = Caller(client, shapes)
 
     def configure(self, objects: Mapping[Key, Stored]) -> None:

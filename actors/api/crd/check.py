@@ -16,6 +16,7 @@ from actors.api.structural.default_check import check_defaults
 from actors.api.structural.rule_check import check_schema_rules
 from actors.api.validation.causes import Causes, forbidden, required, unsupported, wrong
 from actors.api.validation.metadata import validate_name
+from actors.api.validation.webhooks import validate_client
 
 _DNS1035 = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 _RULE_1035 = (
@@ -232,10 +233,8 @@ def _check_conversion(spec: Spec) -> Iterator[Cause]:
     client = webhook.get("clientConfig") if isinstance(webhook, dict) else None
     if not isinstance(client, dict):
         yield required("spec.conversion.webhook.clientConfig", "required when strategy is set to Webhook")
-    elif bool(client.get("url")) == bool(client.get("service")):
-        yield required("spec.conversion.webhook.clientConfig", "exactly one of url or service is required")
-    elif client.get("url") and not str(client["url"]).startswith("https://"):
-        yield wrong("spec.conversion.webhook.clientConfig.url", client["url"], "'https' is the only allowed URL scheme")
+    else:
+        yield from validate_client(client, "spec.conversion.webhook.clientConfig")
     versions = webhook.get("conversionReviewVersions") if isinstance(webhook, dict) else None
     if not versions:
         yield required("spec.conversion.webhook.conversionReviewVersions")

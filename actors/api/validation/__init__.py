@@ -24,6 +24,7 @@ from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.relations import JUDGE
 from actors.api.validation.rules import unchanged
 from actors.api.validation.services import validate_service
+from actors.api.validation.webhooks import validate_webhooks
 from actors.api.validation.workloads import validate_deployment, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
@@ -113,6 +114,8 @@ _BY_HAND: dict[tuple[str, str], Validator] = {
 }
 _ADMISSION = "admissionregistration.k8s.io/v1"
 _BESIDE_RULES: dict[tuple[str, str], Validator] = {
+    (_ADMISSION, "MutatingWebhookConfiguration"): validate_webhooks,
+    (_ADMISSION, "ValidatingWebhookConfiguration"): validate_webhooks,
     (_ADMISSION, "ValidatingAdmissionPolicy"): _policy,
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _policy_binding,
     (_ADMISSION, "MutatingAdmissionPolicy"): _policy,

@@ -91,17 +91,6 @@ def _peer(peer: Object, path: str) -> Causes:
         yield forbidden(path, "may not specify both ipBlock and another peer")
 
 
-def _webhook(hook: Object, path: str) -> Causes:
-    name = str(hook.get("name") or "")
-    if name and name.count(".") < 2:
-        yield wrong(f"{path}.name", name, "should be a domain with at least three segments separated by dots")
-    client = hook.get("clientConfig") or {}
-    if (client.get("url") is None) == (client.get("service") is None):
-        yield required(f"{path}.clientConfig", "exactly one of url or service is required")
-    elif client.get("url") is not None and not str(client["url"]).startswith("https://"):
-        yield wrong(f"{path}.clientConfig.url", client["url"], "'https' is the only allowed URL scheme")
-
-
 def _validating_policy(spec: Object, path: str) -> Causes:
     if not spec.get("validations") and not spec.get("auditAnnotations"):
         yield required(f"{path}.validations", "validations or auditAnnotations must be set")
@@ -155,8 +144,6 @@ RELATIONS: dict[str, Relation] = {
     "networking.v1.IngressSpec": _ingress,
     "networking.v1.IngressBackend": _backend,
     "networking.v1.NetworkPolicyPeer": _peer,
-    "admissionregistration.v1.ValidatingWebhook": _webhook,
-    "admissionregistration.v1.MutatingWebhook": _webhook,
     "admissionregistration.v1.ValidatingAdmissionPolicySpec": _validating_policy,
     "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": _actions,
     "discovery.v1.EndpointSlice": _endpoint_slice,
