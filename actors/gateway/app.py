@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from actors.admission.request import CONNECT
 from actors.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Timeout
 from actors.api.kinds import BINDING, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
@@ -21,6 +22,7 @@ from actors.gateway.auth.authorize import attributes_of
 from actors.gateway.batch import ItemCall
 from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
 from actors.gateway.compression import compressed
+from actors.gateway.connecting import CONNECTIONS, connection_options
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.history import read_history
@@ -228,6 +230,8 @@ async def _route_subresource(call: Call, kind: Kind) -> web.StreamResponse:
         return await serve_proxy(call)
     if target.verb not in SUBRESOURCES[target.subresource].verbs:
         raise MethodNotAllowed(_NO_METHOD)
+    if target.subresource in CONNECTIONS:
+        await call.admitted(connection_options(kind, target, call.query), CONNECT)
     special = _SUBRESOURCE.get((target.subresource, target.verb))
     return await (special(call) if special else _OBJECT[target.verb](call, kind))
 

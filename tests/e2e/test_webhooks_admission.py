@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gateway_server import RunningGateway, deployment, pod, served
+from gateway_server import RunningGateway, deployment, pod, running_status, served
 from remote_server import (
     Authority,
     RemoteServer,
@@ -544,3 +544,46 @@ def test_the_pods_that_controllers_make_are_asked_about(served: RunningGateway, 
             served.run(controllers.stop())
             running.result(10)
             served.kubectl("delete", "deployment", "injected", "refused")
+
+
+# --- connections ------------------------------------------------------------------------------------------------
+
+
+def test_a_connection_can_be_refused(served: RunningGateway, authority: Authority) -> None:
+    def refuse(request: dict[str, Any]) -> dict[str, Any]:
+        return {"allowed": False, "status": {"message": f"{request['subResource']} is not for you"}}
+
+    with serving(authority.issue("127.0.0.1"), reviewing(refuse)) as server:
+        hook = webhook("attach.example.com", url_client(server, authority), ("pods/attach", "pods/exec"))
+        hook["rules"][0]["operations"] = ["CONNECT"]
+        served.kubectl("create", "-f", "-", stdin=json.dumps(pod("attached")))
+        served.place("attached", "n1")
+        served.set_status("pods", "default", "attached", running_status())
+        install(served, "Validating", hook)
+        shown = served.kubectl("attach", "attached", "-i", fails=True).err
+        assert 'admission webhook "attach.example.com" denied the request: attach is not for you' in shown
+        asked = server.reviews[0]["request"]
+        assert (asked["operation"], asked["subResource"], asked["name"]) == ("CONNECT", "attach", "attached")
+        assert asked["kind"] == {"group": "", "version": "v1", "kind": "PodAttachOptions"}
+        assert asked["object"]["container"] == "main"
+        assert asked["oldObject"] is None
+        served.kubectl("exec", "attached", "--", "date", fails=True)
+        assert server.reviews[-1]["request"]["object"]["command"] == ["date"]
+
+
+def test_a_condition_that_does_not_compile_is_refused_when_it_is_written(served: RunningGateway) -> None:
+    hook = webhook("bad.example.com", {"url": "https://x.example.com"})
+    hook["matchConditions"] = [{"name": "bad", "expression": "..."}]
+    for kind in ("Mutating", "Validating"):
+        shown = served.kubectl("create", "-f", "-", stdin=json.dumps(configuration(kind, "bad", hook)), fails=True).err
+        assert "compilation failed" in shown
+
+
+def test_a_condition_may_ask_who_may(served: RunningGateway, authority: Authority) -> None:
+    expression = "authorizer.group('').resource('configmaps').namespace('default').check('breakglass').allowed()"
+    conditions = [{"name": "unless-breakglass", "expression": f"!{expression}"}]
+    with serving(authority.issue("127.0.0.1"), reviewing(lambda request: {"allowed": False})) as server:
+        client = url_client(server, authority)
+        install(served, "Validating", webhook("who.example.com", client, matchConditions=conditions))
+        assert post(served, _MAPS, config_map("broken-glass"))[0] == 201
+        assert server.requests == [], "the administrator may do everything"
