@@ -106,7 +106,7 @@ class App:
 
     async def _serve(self, request: web.BaseRequest, entry: Entry | None) -> web.StreamResponse:
         try:
-            return await _route_in_time(await self._call(request, entry))
+            return await _in_turn(await self._call(request, entry))
         except ApiError as error:
             return answer_failure(request, error)
         except (asyncio.CancelledError, ConnectionError):
@@ -145,6 +145,30 @@ def json_object(text: bytes) -> dict[str, Any]:
 def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:
     transport = request.transport
     return transport.get_extra_info("peercert") if transport is not None else None
+
+
+async def _in_turn(call: Call) -> web.StreamResponse:
+    """When its priority level has seats for it; what lasts as long as its client likes takes none. A list's size tells
+    how many the next one like it takes. Raises TooManyRequests."""
+    flow, target = call.backend.flow, call.target
+    if flow is None or target.subresource in _STREAMED or target.segments[:2] == extras.PREFIX:
+        return await _route_in_time(call)
+    is_list, limited = target.verb == "list", "limit" in call.query
+    seats = flow.seats_of(target.group, target.plural, limited=limited) if is_list else 1
+    granted = call.granted = flow.arrive(call.user, attributes_of(target), seats)
+    if granted is None:
+        return await _route_in_time(call)
+    try:
+        if granted.started is not None:
+            await flow.wait(granted)
+        response = await _route_in_time(call)
+    finally:
+        granted.leave()
+    if isinstance(response, web.Response):
+        response.headers.update(granted.headers)
+        if is_list and isinstance(response.body, bytes):
+            flow.weigh(target.group, target.plural, len(response.body), limited=limited)
+    return response
 
 
 async def _route_in_time(call: Call) -> web.StreamResponse:

@@ -22,6 +22,7 @@ from actors.gateway.auth import User
 from actors.gateway.auth.access import Access
 from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
+from actors.gateway.flow.control import FlowControl, Pass
 from actors.gateway.media import Body, Form, body_type, choose_form
 from actors.gateway.options import Query, flag_of, text_of
 from actors.gateway.port import ClusterPort, NodesPort
@@ -62,6 +63,7 @@ class Backend:
     chain: Chain | None = None
     remote: RemoteClient | None = None
     aggregator: Aggregator | None = None
+    flow: FlowControl | None = None
 
     @cached_property
     def views(self) -> Views:
@@ -88,6 +90,7 @@ class Call:
     audit: Entry | None = None
     is_older_meta: bool = False
     kind: Kind | None = None
+    granted: Pass | None = None
     is_admitted: bool = False
 
     @property
@@ -228,9 +231,15 @@ class Call:
         return self.answer(encode(value), code)
 
     def stream(self, content_type: str) -> Stream:
+        """A watch has its seats until here: what it does from now on costs little."""
         if self.audit is not None:
             self.audit.started()
-        return Stream(self.request, content_type, self.backend.config.write_stall_seconds)
+        stream = Stream(self.request, content_type, self.backend.config.write_stall_seconds)
+        if self.granted is not None:
+            stream.response.headers.update(self.granted.headers)
+            if self.target.verb == "watch":
+                self.granted.leave()
+        return stream
 
 
 class Stream:

@@ -56,6 +56,20 @@ class AuditConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     files_max: int = 10
 
 
+class FlowConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Priority and fairness. `seats`: requests at once of all priority levels that are not exempt, shared out by them
+    (a wide list takes several). `queue_seconds`: how long a request waits for its own.
+
+    `client_requests_per_second` bounds every client that is no master; 0: none does. `client_burst` 0: two seconds'.
+    """
+
+    enabled: bool = True
+    seats: int = 100
+    queue_seconds: int = 15
+    client_requests_per_second: float = 0
+    client_burst: int = 0
+
+
 class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`address` is what kubeconfigs name (default: the loopback address); `sans` are further names of the server.
 
@@ -70,6 +84,7 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     sans: tuple[str, ...] = ()
     authentication: AuthenticationConfig = AuthenticationConfig()
     audit: AuditConfig = AuditConfig()
+    flow: FlowConfig = FlowConfig()
     body_bytes_max: int = 3 * 1024 * 1024
     batch_bytes_max: int = 16 * 1024 * 1024
     batch_writes_max: int = 5000

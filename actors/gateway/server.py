@@ -33,6 +33,7 @@ from actors.gateway.auth.signing import Signer
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
+from actors.gateway.flow.control import FlowControl
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.remote.client import RemoteClient
@@ -83,6 +84,7 @@ class Gateway:
         self._remote = RemoteClient(store)
         self._admission = make_chain(store, self._remote, self.access.authority)
         self._aggregator = Aggregator(store, self._remote, CustomKinds(store), pki.pki_at(config.home_path), now_ms)
+        self._flow = FlowControl(store, config.flow, now_ms)
         backend = Backend(
             config,
             store,
@@ -96,6 +98,7 @@ class Gateway:
             self._admission,
             self._remote,
             self._aggregator,
+            self._flow,
         )
         self.app = App(backend)
         self.port = config.port
@@ -119,6 +122,7 @@ class Gateway:
         self.access.start()
         self._admission.start()
         self._aggregator.start()
+        self._flow.start()
         self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -137,6 +141,7 @@ class Gateway:
             self._web.pre_shutdown()
             await self._web.shutdown(_STOP_SECONDS)
         await self._aggregator.stop()
+        await self._flow.stop()
         await self._admission.stop()
         await self._remote.close()
         await self.access.stop()
