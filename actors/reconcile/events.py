@@ -128,6 +128,7 @@ class EventRecorder:
                 **({"namespace": emit.regarding.namespace} if emit.regarding.namespace else {}),
             },
             "reason": emit.reason,
+            "action": emit.reason,
             "message": shorten(emit.message),
             "type": emit.type,
             "source": {"component": self._component},

@@ -15,8 +15,10 @@ from actors.api.schema import check_object
 from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
 from actors.api.validation.certificates import validate_signing_request
+from actors.api.validation.events import validate_event
 from actors.api.validation.jobs import validate_cron_job, validate_job
 from actors.api.validation.metadata import validate_metadata
+from actors.api.validation.networking import validate_ingress, validate_ip_address, validate_range
 from actors.api.validation.objects import validate_files, validate_node
 from actors.api.validation.pod import validate_pod
 from actors.api.validation.pod_changes import validate_ephemeral_update, validate_pod_update, validate_resize
@@ -24,6 +26,7 @@ from actors.api.validation.rbac import validate_binding, validate_role
 from actors.api.validation.relations import JUDGE
 from actors.api.validation.rules import unchanged
 from actors.api.validation.services import validate_service
+from actors.api.validation.storage import validate_claim, validate_volume
 from actors.api.validation.webhooks import validate_webhooks
 from actors.api.validation.workloads import validate_deployment, validate_replicated
 
@@ -116,12 +119,16 @@ _ADMISSION = "admissionregistration.k8s.io/v1"
 _BESIDE_RULES: dict[tuple[str, str], Validator] = {
     (_ADMISSION, "MutatingWebhookConfiguration"): validate_webhooks,
     (_ADMISSION, "ValidatingWebhookConfiguration"): validate_webhooks,
+    ("v1", "Event"): validate_event,
+    ("networking.k8s.io/v1", "Ingress"): validate_ingress,
+    ("networking.k8s.io/v1", "IPAddress"): validate_ip_address,
+    ("networking.k8s.io/v1", "ServiceCIDR"): validate_range,
     (_ADMISSION, "ValidatingAdmissionPolicy"): _policy,
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _policy_binding,
     (_ADMISSION, "MutatingAdmissionPolicy"): _policy,
     (_ADMISSION, "MutatingAdmissionPolicyBinding"): _policy_binding,
-    ("v1", "PersistentVolume"): kinds.validate_volume,
-    ("v1", "PersistentVolumeClaim"): kinds.validate_claim,
+    ("v1", "PersistentVolume"): validate_volume,
+    ("v1", "PersistentVolumeClaim"): validate_claim,
     ("v1", "PodTemplate"): workloads.validate_pod_template,
     ("v1", "ReplicationController"): workloads.validate_replication_controller,
     ("v1", "Service"): validate_service,

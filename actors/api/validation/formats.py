@@ -34,7 +34,7 @@ def _label(path: str, value: Any) -> Causes:
 
 def _host(path: str, value: Any) -> Causes:
     """A DNS name, its first label may be `*`; no address."""
-    if _is_address(value):
+    if is_address(value):
         yield wrong(path, value, "must be a DNS name, not an IP address")
     else:
         yield from validate_name(path, str(value).removeprefix("*."))
@@ -64,7 +64,7 @@ def _path(path: str, value: Any) -> Causes:
         yield wrong(path, value, "must be an absolute path")
 
 
-def _is_address(value: Any) -> bool:
+def is_address(value: Any) -> bool:
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -74,7 +74,7 @@ def _is_address(value: Any) -> bool:
 
 def validate_reachable(path: str, value: Any) -> Causes:
     """An address that is one may be somebody's: it is not unspecified, of this host, or of this link alone."""
-    if not _is_address(value):
+    if not is_address(value):
         return
     address = ipaddress.ip_address(value)
     if address.is_unspecified:
@@ -88,7 +88,7 @@ def validate_reachable(path: str, value: Any) -> Causes:
 
 
 def validate_address(path: str, value: Any) -> Causes:
-    if not _is_address(value):
+    if not is_address(value):
         yield wrong(path, value, _IP_RULE)
 
 
@@ -171,7 +171,7 @@ def _amount(path: str, value: Any) -> Causes:
         yield wrong(path, value, "must be greater than or equal to 0")
 
 
-_CONFIG_KEY_RULE = (
+CONFIG_KEY_RULE = (
     "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  "
     "or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
@@ -191,7 +191,7 @@ FORMATS: dict[str, Callable[[str, Any], Causes]] = {
     "cron": _cron,
     "timezone": _time_zone,
     "amount": _amount,
-    "configkey": _matches(r"[-._a-zA-Z0-9]{1,253}$", _CONFIG_KEY_RULE),
+    "configkey": _matches(r"[-._a-zA-Z0-9]{1,253}$", CONFIG_KEY_RULE),
     "envname": _matches(
         r"[^=\x00-\x1f\x7f-\uffff]+$",
         "a valid environment variable name must consist only of printable ASCII characters other than '='",

@@ -2,56 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
+
+import msgspec
 
 from actors.api.codec import Object
 from actors.api.validation.causes import Causes, forbidden, required, wrong
 
 _PRIORITY_MAX = 1_000_000_000
-#: Of a volume's spec all that is not where it comes from.
-VOLUME_FIELDS = frozenset(
-    {
-        "accessModes",
-        "capacity",
-        "claimRef",
-        "mountOptions",
-        "nodeAffinity",
-        "persistentVolumeReclaimPolicy",
-        "storageClassName",
-        "volumeAttributesClassName",
-        "volumeMode",
-    }
-)
-_BOUND_CLAIM_FIELDS = ("resources", "volumeAttributesClassName", "volumeName")
-_CLAIM_RULE = (
-    "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
-)
 
 
 def _spec(obj: Object | None) -> Object:
     return (obj or {}).get("spec") or {}
-
-
-def validate_claim(claim: Object, old: Object | None) -> Causes:
-    if old is None:
-        return
-    new, before = _spec(claim), _spec(old)
-    moved = before.get("volumeName") and new.get("volumeName") != before["volumeName"]
-    if moved or _without(new, _BOUND_CLAIM_FIELDS) != _without(before, _BOUND_CLAIM_FIELDS):
-        yield forbidden("spec", _CLAIM_RULE)
-
-
-def _without(spec: Object, names: tuple[str, ...]) -> Object:
-    return {name: value for name, value in spec.items() if name not in names}
-
-
-def validate_volume(volume: Object, old: Object | None) -> Causes:
-    if old is None:
-        return
-    sources = {name for name in (*_spec(volume), *_spec(old)) if name not in VOLUME_FIELDS}
-    if any(_spec(volume).get(name) != _spec(old).get(name) for name in sources):
-        at = "spec.persistentvolumesource"
-        yield forbidden(at, f"{at} is immutable after creation")
 
 
 def validate_priority_class(priority: Object, old: Object | None) -> Causes:
@@ -82,11 +45,21 @@ _SECRET_KEYS = {
 }
 
 
+def _is_json(value: str) -> bool:
+    try:
+        msgspec.json.decode(base64.b64decode(value))
+    except (ValueError, msgspec.DecodeError):
+        return False
+    return True
+
+
 def validate_secret_type(secret: Object) -> Causes:
     kind, data = secret.get("type"), secret.get("data") or {}
     for key in _SECRET_KEYS.get(str(kind), ()):
         if key not in data:
             yield required(f"data[{key}]")
+        elif key.startswith(".docker") and not _is_json(data[key]):
+            yield wrong(f"data[{key}]", "<secret contents redacted>", "it is not JSON")
     if kind == "kubernetes.io/basic-auth" and not data.keys() & {"username", "password"}:
         yield required("data[username]")
         yield required("data[password]")

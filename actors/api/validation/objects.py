@@ -3,43 +3,69 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from actors.api.codec import Object
 from actors.api.errors import Cause
-from actors.api.validation.causes import Causes, dicts_of, forbidden, required, unsupported, wrong
+from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, unsupported, wrong
+from actors.api.validation.formats import CONFIG_KEY_RULE
 from actors.api.validation.kinds import validate_secret_type
 
 _FILE_KEY = re.compile(r"[-._a-zA-Z0-9]+$")
 _DATA_BYTES_MAX = 1024 * 1024
+_KEY_CHARS_MAX = 253
+_IMMUTABLE = "field is immutable when `immutable` is set"
 
 
 def validate_files(obj: Object, old: Object | None) -> Causes:
     """ConfigMap and Secret."""
-    total = 0
+    total, is_secret = 0, obj.get("kind") == "Secret"
     for section in ("data", "binaryData"):
         for key, value in (obj.get(section) or {}).items():
-            total += len(value) if isinstance(value, str) else 0
-            if len(key) > 253 or not _FILE_KEY.match(key) or key in (".", "..") or key.startswith(".."):
-                yield wrong(
-                    f"{section}[{key}]",
-                    key,
-                    "a valid config key must consist of alphanumeric characters, '-', '_' or '.'",
-                )
-    if total > _DATA_BYTES_MAX * (4 / 3 if obj.get("kind") == "Secret" else 1):
-        yield Cause("data", f"Too long: may not be more than {_DATA_BYTES_MAX} bytes", "FieldValueTooLong")
-    if obj.get("kind") == "Secret":
+            total += _size(value, section, is_secret)
+            yield from _key(f"{section}[{key}]", key)
+    for key in (obj.get("data") or {}).keys() & (obj.get("binaryData") or {}).keys():
+        yield wrong(f"data[{key}]", key, "duplicate of key present in binaryData")
+    if total > _DATA_BYTES_MAX:
+        path = "data" if is_secret else ""
+        yield Cause(path, f"Too long: may not be more than {_DATA_BYTES_MAX} bytes", "FieldValueTooLong")
+    if is_secret:
         yield from validate_secret_type(obj)
     if old is not None and old.get("immutable"):
+        if not obj.get("immutable"):
+            yield forbidden("immutable", _IMMUTABLE)
         for section in ("data", "binaryData"):
-            if obj.get(section) != old.get(section):
-                yield forbidden(section, "field is immutable when `immutable` is set")
+            if (obj.get(section) or {}) != (old.get(section) or {}):
+                yield forbidden(section, _IMMUTABLE)
     if old is not None and obj.get("type") != old.get("type"):
         yield wrong("type", obj.get("type"), "field is immutable")
 
 
+def _size(value: Any, section: str, is_secret: bool) -> int:
+    """In bytes; of what is written in base64, of what that stands for."""
+    if not isinstance(value, str):
+        return 0
+    return len(value) * 3 // 4 - value[-2:].count("=") if is_secret or section == "binaryData" else len(value.encode())
+
+
+def _key(path: str, key: str) -> Causes:
+    if len(key) > _KEY_CHARS_MAX:
+        yield wrong(path, key, f"must be no more than {_KEY_CHARS_MAX} characters")
+    if not _FILE_KEY.match(key):
+        yield wrong(path, key, CONFIG_KEY_RULE)
+    elif key in (".", ".."):
+        yield wrong(path, key, f"must not be '{key}'")
+    elif key.startswith(".."):
+        yield wrong(path, key, "must not start with '..'")
+
+
 def validate_node(node: Object, old: Object | None) -> Causes:
     effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+    seen: set[tuple[Any, Any]] = set()
     for i, taint in enumerate(dicts_of((node.get("spec") or {}).get("taints"))):
+        if (taint.get("key"), taint.get("effect")) in seen:
+            yield duplicate(f"spec.taints[{i}]", taint)
+        seen.add((taint.get("key"), taint.get("effect")))
         if taint.get("effect") not in effects:
             yield unsupported(f"spec.taints[{i}].effect", taint.get("effect"), effects)
         if not taint.get("key"):

@@ -10,6 +10,7 @@ from actors.api.codec import Object
 from actors.api.validation.causes import Causes, forbidden, is_int, required, unsupported, wrong
 from actors.api.validation.metadata import validate_labels
 from actors.api.validation.pod import validate_pod_spec
+from actors.api.validation.relations import JUDGE
 
 
 def _selector(selector: Any, template: Object, path: str, kind: str = "deployment") -> Causes:
@@ -28,6 +29,7 @@ def _selector(selector: Any, template: Object, path: str, kind: str = "deploymen
 def validate_replicated(obj: Object, old: Object | None) -> Causes:
     """Deployment and ReplicaSet."""
     spec = obj.get("spec") or {}
+    yield from JUDGE.part(spec, f"apps.v1.{obj['kind']}Spec", "spec")
     template = spec.get("template") or {}
     if not is_int(spec.get("replicas"), 0):
         yield wrong("spec.replicas", spec.get("replicas"), "must be greater than or equal to 0")
@@ -44,7 +46,11 @@ def _template(template: Object, restart_policies: Sequence[str]) -> Causes:
 
 def validate_deployment(deployment: Object, old: Object | None) -> Causes:
     yield from validate_replicated(deployment, old)
-    strategy = (deployment.get("spec") or {}).get("strategy") or {}
+    spec = deployment.get("spec") or {}
+    strategy = spec.get("strategy") or {}
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None and deadline <= (spec.get("minReadySeconds") or 0):
+        yield wrong("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")
     kinds = ("Recreate", "RollingUpdate")
     if strategy.get("type") not in kinds:
         yield unsupported("spec.strategy.type", strategy.get("type"), kinds)
@@ -89,7 +95,16 @@ def _others(spec: Object, names: Sequence[str]) -> Object:
 
 
 def validate_daemon_set(daemon_set: Object, old: Object | None) -> Causes:
-    yield from _owns(daemon_set.get("spec") or {}, "daemonset")
+    spec = daemon_set.get("spec") or {}
+    yield from _owns(spec, "daemonset")
+    rolling = (spec.get("updateStrategy") or {}).get("rollingUpdate")
+    if isinstance(rolling, dict):
+        at, nothing = "spec.updateStrategy.rollingUpdate", (0, "0%", None)
+        fewer, more = rolling.get("maxUnavailable"), rolling.get("maxSurge")
+        if fewer in nothing and more in nothing:
+            yield required(f"{at}.maxUnavailable", "cannot be 0 when maxSurge is 0")
+        elif fewer not in nothing and more not in nothing:
+            yield wrong(f"{at}.maxSurge", more, "may not be set when maxUnavailable is non-zero")
 
 
 def _owns(spec: Object, kind: str) -> Causes:

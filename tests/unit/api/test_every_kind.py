@@ -120,7 +120,7 @@ BAD: list[tuple[str, dict[str, Any], list[str]]] = [
      ["spec.metrics[0].pods", "spec.scaleTargetRef.kind", "spec.scaleTargetRef.name", "spec.maxReplicas"]),
     ("PodDisruptionBudget", {"spec.maxUnavailable": 1}, ["spec"]),
     ("Ingress", {"spec.rules.0.http.paths": [{"path": "x", "backend": {}}], "spec.tls": [{"hosts": ["1.2.3.4"]}]},
-     ["spec.rules[0].http.paths[0].backend", "spec.rules[0].http.paths[0].path", "spec.rules[0].http.paths[0].pathType", "spec.tls[0].hosts[0]"]),
+     ["spec.rules[0].http.paths[0].backend", "spec.rules[0].http.paths[0].pathType", "spec.tls[0].hosts[0]"]),
     ("Ingress", {"spec.rules": None}, ["spec"]),
     ("NetworkPolicy", {"spec.policyTypes": ["x"], "spec.ingress.0.from": [{}, {"ipBlock": {"cidr": "1.2.3.4"}}]},
      ["spec.ingress[0].from[0]", "spec.ingress[0].from[1].ipBlock.cidr", "spec.policyTypes[0]"]),
@@ -167,7 +167,7 @@ def test_every_bad_field_is_told_at_once(kind: str, changes: dict[str, Any], fie
         ("PersistentVolume", "spec.claimRef", {"name": "c"}, None),
         ("PersistentVolumeClaim", "spec.accessModes", ["ReadOnlyMany"], "spec"),
         ("PersistentVolumeClaim", "spec.volumeName", "v", None),
-        ("PersistentVolumeClaim", "spec.resources.requests.storage", "2Gi", None),
+        ("PersistentVolumeClaim", "spec.resources.requests.storage", "2Gi", "spec"),
         ("CronJob", "spec.schedule", "@hourly", None),
     ],
 )

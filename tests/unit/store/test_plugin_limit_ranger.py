@@ -114,7 +114,9 @@ def test_claims_are_held_to_theirs_also_when_they_grow(desk: Desk) -> None:
     )
     obj_of(desk.create("persistentvolumeclaims", claim("2Gi")))
     more = {"spec": {"resources": {"requests": {"storage": "3Gi"}}}}
-    error = error_of(desk.patch(Key("persistentvolumeclaims", "default", "c"), more))
+    key = Key("persistentvolumeclaims", "default", "c")
+    obj_of(desk.patch(key, {"status": {"phase": "Bound"}}, subresource="status"))
+    error = error_of(desk.patch(key, more))
     assert "maximum storage usage per PersistentVolumeClaim is 2Gi, but request is 3Gi" in error["message"]
 
 

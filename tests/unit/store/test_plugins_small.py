@@ -234,7 +234,9 @@ def test_a_claim_grows_where_its_class_allows_it(desk: Desk) -> None:
     for name in ("fixed", "elastic"):
         key = Key(CLAIMS, "default", name)
         obj_of(desk.create(CLAIMS, claim(name, storageClassName=name, volumeName="v")))
-        assert "Only bound persistent volume claims can be expanded" in error_of(desk.patch(key, more))["message"]
+        assert (
+            "spec is immutable after creation except resources.requests" in error_of(desk.patch(key, more))["message"]
+        )
         desk.patch(key, {"status": {"phase": "Bound"}}, subresource="status")
     message = error_of(desk.patch(Key(CLAIMS, "default", "fixed"), more))["message"]
     assert "the storageclass that provisions the pvc must support resize" in message
