@@ -63,7 +63,7 @@ def test_kubectl_explains_fields_of_every_group(served: RunningGateway) -> None:
         (["rolebinding", "gen", "--role=gen", "--user=ann", "--serviceaccount=default:x"], "rolebinding.rbac.authorization.k8s.io/gen"),
         (["clusterrole", "gen", "--verb=get", "--non-resource-url=/metrics"], "clusterrole.rbac.authorization.k8s.io/gen"),
         (["clusterrolebinding", "gen", "--clusterrole=gen", "--group=dev"], "clusterrolebinding.rbac.authorization.k8s.io/gen"),
-        (["quota", "gen", "--hard=cpu=1,pods=2", "--scopes=BestEffort"], "resourcequota/gen"),
+        (["quota", "gen", "--hard=cpu=1,pods=2", "--scopes=NotBestEffort"], "resourcequota/gen"),
         (["pdb", "gen", "--selector=app=x", "--min-available=1"], "poddisruptionbudget.policy/gen"),
         (["ingress", "gen", "--rule=foo.com/bar*=svc:8080,tls=cert", "--class=c"], "ingress.networking.k8s.io/gen"),
         (["service", "nodeport", "gen-np", "--tcp=80:8080"], "service/gen-np"),

@@ -17,6 +17,7 @@ from actors.api.validation.causes import Causes
 from actors.api.validation.certificates import validate_signing_request
 from actors.api.validation.events import validate_event
 from actors.api.validation.jobs import validate_cron_job, validate_job
+from actors.api.validation.limits import validate_limit_range, validate_resource_quota
 from actors.api.validation.metadata import validate_metadata
 from actors.api.validation.networking import validate_ingress, validate_ip_address, validate_range
 from actors.api.validation.objects import validate_files, validate_node
@@ -127,6 +128,8 @@ _BESIDE_RULES: dict[tuple[str, str], Validator] = {
     (_ADMISSION, "ValidatingAdmissionPolicyBinding"): _policy_binding,
     (_ADMISSION, "MutatingAdmissionPolicy"): _policy,
     (_ADMISSION, "MutatingAdmissionPolicyBinding"): _policy_binding,
+    ("v1", "LimitRange"): validate_limit_range,
+    ("v1", "ResourceQuota"): validate_resource_quota,
     ("v1", "PersistentVolume"): validate_volume,
     ("v1", "PersistentVolumeClaim"): validate_claim,
     ("v1", "PodTemplate"): workloads.validate_pod_template,
