@@ -58,9 +58,22 @@ def _finalize(key: Key, obj: Resource, view: View) -> Iterable[Action]:
             if _has_other_owner(dependent, obj, view):
                 yield _without_owner(dependent, obj, view)
             elif not _is_deleting(dependent, view):
-                yield _delete(dependent, view, Propagation.FOREGROUND)
+                yield _unblocking(dependent, view) or _delete(dependent, view, Propagation.FOREGROUND)
         if not any(_blocks(dependent, obj, view) for dependent in dependents):
             yield _without_finalizer(key, obj, FOREGROUND)
+
+
+def _unblocking(key: Key, view: View) -> Patch | None:
+    """Of one that would close a circle of owners that wait for each other: it no longer blocks any of its own."""
+    obj = view.at(key)
+    refs = obj.metadata.owner_references or () if obj else ()
+    if obj is None or not any(ref.block_owner_deletion for ref in refs):
+        return None
+    below = (view.at(dependent) for dependent in view.dependents(obj.metadata.uid))
+    if not any(each is not None and _awaits_dependents(each.metadata.uid, view) for each in below):
+        return None
+    loose = [{**msgspec.to_builtins(ref), "blockOwnerDeletion": False} for ref in refs]
+    return _patch(key, obj, {"ownerReferences": loose})
 
 
 def _collect(key: Key, obj: Resource, view: View) -> Iterable[Action]:

@@ -11,6 +11,7 @@ from actors.api.conversion import to_stored
 from actors.api.errors import BadRequest, Cause, Invalid, MethodNotAllowed
 from actors.api.key import Stored
 from actors.api.kinds import SIGNING_REQUEST, Kind
+from actors.api.validation.events import check_new_event
 from actors.gateway import render
 from actors.gateway.auth.escalation import Write, guard_write
 from actors.gateway.auth.signing import guard_request
@@ -25,6 +26,7 @@ from actors.gateway.served import SUBRESOURCES
 from actors.reconcile.actions import Create, Patch, PatchType, Reply, Update
 from actors.store.admission.subresource import scale_of
 
+_EVENTS = "events.k8s.io"
 SCALE = Kind("autoscaling", "v1", "Scale", "scales")
 _PATCH_TYPES = {
     Body.MERGE: PatchType.MERGE,
@@ -46,10 +48,13 @@ async def create_object(call: Call, kind: Kind) -> web.StreamResponse:
     if not metadata.get("name") and not metadata.get("generateName"):
         raise _name_required(kind)
     _check_namespace(call, kind, metadata)
+    obj = in_own_terms(obj, kind)
+    if kind.group == _EVENTS:
+        check_new_event(obj, kind)
     write = Create(
         resource=kind.storage.resource,
         namespace=call.target.namespace,
-        object=in_own_terms(obj, kind),
+        object=obj,
         dry_run=options.dry_run,
         manager=call.manager,
     )

@@ -5,6 +5,8 @@ and say who reports what was done.
 from __future__ import annotations
 
 from actors.api.codec import Object
+from actors.api.errors import Invalid
+from actors.api.kinds import Kind
 from actors.api.validation.causes import Causes, required, wrong
 from actors.api.validation.metadata import validate_qualified
 
@@ -40,3 +42,24 @@ def validate_event(event: Object, old: Object | None) -> Causes:
             yield wrong("series.count", "", "should be at least 2")
         if not series.get("lastObservedTime"):
             yield required("series.lastObservedTime")
+
+
+def check_new_event(event: Object, kind: Kind) -> None:
+    """Of an event in its stored form that `kind`, events.k8s.io/v1, creates. Raises Invalid with what only that
+    version wants."""
+    if causes := [*_strict(event)]:
+        told = [f"{cause.field}: {cause.message}" for cause in causes]
+        listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+        name = (event.get("metadata") or {}).get("name", "")
+        message = f'{kind.kind}.{kind.group} "{name}" is invalid: {listed}'
+        raise Invalid(message, name=name, group=kind.group, kind=kind.kind, causes=causes)
+
+
+def _strict(event: Object) -> Causes:
+    if not event.get("eventTime"):
+        yield required("eventTime")
+    if event.get("type") not in ("Normal", "Warning"):
+        yield wrong("type", "", f"has invalid value: {event.get('type') or ''}")
+    for name in ("firstTimestamp", "lastTimestamp", "count", "source"):
+        if event.get(name):
+            yield wrong(name, "", "needs to be unset")

@@ -91,6 +91,57 @@ def test_orphans_stay_without_their_owner(api: Api) -> None:
     assert "ownerReferences" not in api.get(f"{MAPS}/child").ok()["metadata"]
 
 
+def test_a_circle_of_owners_blocks_nobody(api: Api) -> None:
+    """As Kubernetes' own test has it: each is owned by the one before, the first by the last."""
+    names = ("one", "two", "three")
+    made = [api.make(name) for name in names]
+    for at, obj in enumerate(made):
+        owner = made[at - 1]["metadata"]
+        ref = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner["name"], "uid": owner["uid"]}
+        refs = {"ownerReferences": [{**ref, "controller": True, "blockOwnerDeletion": True}]}
+        api.patch("merge", f"{MAPS}/{names[at]}", {"metadata": refs}).ok()
+        assert obj["metadata"]["name"] == names[at]
+    api.delete(f"{MAPS}/one", {"propagationPolicy": "Foreground"}).ok()
+    _eventually(lambda: all(_is_gone(api, name) for name in names))
+
+
+def test_who_also_has_an_owner_that_stays_stays(api: Api) -> None:
+    going, staying = api.make("going"), api.make("staying")
+    for at in range(4):
+        _owned(api, f"of-both-{at}", going, staying)
+        _owned(api, f"of-one-{at}", going)
+    api.delete(f"{MAPS}/going", {"propagationPolicy": "Foreground"}).ok()
+    _eventually(lambda: _is_gone(api, "going"))
+    left = api.get(MAPS).json["items"]
+    assert {item["metadata"]["name"] for item in left} == {"staying", *(f"of-both-{at}" for at in range(4))}
+    for item in left:
+        owners = item["metadata"].get("ownerReferences", [])
+        assert [owner["name"] for owner in owners] == (["staying"] if item["metadata"]["name"] != "staying" else [])
+
+
+@pytest.mark.parametrize("policy", ["Background", "Foreground", "Orphan"])
+def test_custom_objects_are_collected_as_any_others(api: Api, policy: str) -> None:
+    group = f"{api.namespace}.example.com"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    names = {"plural": "things", "singular": "thing", "kind": "Thing", "listKind": "ThingList"}
+    spec = {"group": group, "scope": "Cluster", "names": names, "versions": [version]}
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    api.post(definitions, {**kind, "metadata": {"name": f"things.{group}"}, "spec": spec}).ok()
+    things = f"/apis/{group}/v1/things"
+    base = {"apiVersion": f"{group}/v1", "kind": "Thing"}
+    owner = api.post(things, {**base, "metadata": {"name": "owner"}}).ok()["metadata"]
+    ref = {**base, "name": "owner", "uid": owner["uid"], "blockOwnerDeletion": True}
+    api.post(things, {**base, "metadata": {"name": "child", "ownerReferences": [ref]}}).ok()
+    api.delete(f"{things}/owner", {"propagationPolicy": policy}).ok()
+    _eventually(lambda: api.get(f"{things}/owner").code == 404)
+    if policy == "Orphan":
+        assert "ownerReferences" not in api.get(f"{things}/child").ok()["metadata"]
+    else:
+        _eventually(lambda: api.get(f"{things}/child").code == 404)
+
+
 def test_who_names_an_owner_of_another_life_goes(api: Api) -> None:
     old = api.make("owner")
     api.delete(f"{MAPS}/owner").ok()
