@@ -23,7 +23,7 @@ from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
 from actors.cluster.handles import RayApi, RayCluster, RayNodes, near_store, ray_store, replica
 from actors.cluster.home import Home
-from actors.cluster.topology import CONTROLLERS, GATEWAY, SCHEDULER, STORE, SUPERVISOR, ActorSpec
+from actors.cluster.topology import CONTROLLERS, SCHEDULER, STORE, SUPERVISOR, ActorSpec, gateway_number
 from actors.gateway.pki import read_ca
 from actors.store.bootstrap import api_service_ip
 
@@ -45,11 +45,11 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
     match spec.name:
         case name if name == STORE:
             return "actors.store.actor", "StoreActor", (config.store, str(home.store), None, str(home.store_line))
-        case name if name == GATEWAY:
+        case name if (number := gateway_number(name)) is not None:
             read_ca(config.gateway.home_path, datetime.now(UTC))  # before any other part asks for it
             mirror = replica(f"system:{spec.name}", home.store_line)
             service_ip = api_service_ip(config.store)
-            arguments = (config.gateway, mirror, RayNodes(), RayCluster(), service_ip)
+            arguments = (config.gateway, mirror, RayNodes(), RayCluster(), service_ip, number)
             return "actors.gateway.actor", "GatewayActor", arguments
         case name if name == SCHEDULER:
             return "actors.scheduler.actor", "SchedulerActor", (config.scheduler, store)

@@ -21,7 +21,7 @@ from actors.api.logs import LogChunk, LogRequest
 from actors.api.streams import StreamRequest, StreamTicket
 from actors.api.tokens import ApiAddress, PodToken, PodTokenRequest
 from actors.api.usage import NodeUsage
-from actors.cluster.topology import CONTROL_PLANE, GATEWAY, NODELET_PREFIX, RAY_NAMESPACE, STORE
+from actors.cluster.topology import CONTROL_PLANE, GATEWAY, GATEWAY_PREFIX, NODELET_PREFIX, RAY_NAMESPACE, STORE
 from actors.gateway.port import ActorHealth
 from actors.nodelet.streams.endpoint import redeem
 from actors.nodelet.streams.frames import Frames
@@ -155,25 +155,26 @@ class RayCluster:
     """ClusterPort: every actor of the control plane, each asked for its health at the same time."""
 
     def __init__(self) -> None:
-        self._nodelets: tuple[str, ...] = ()
+        self._others: tuple[str, ...] = ()
         self._listed_at = -NODELETS_FRESH_SECONDS
         self._calls: dict[str, ActorCall] = {}
 
     async def actors(self) -> tuple[ActorHealth, ...]:
-        names = (*CONTROL_PLANE, *await self._nodelet_names())
+        names = (*CONTROL_PLANE, *await self._other_names())
         return tuple(await asyncio.gather(*map(self._health, names)))
 
-    async def _nodelet_names(self) -> tuple[str, ...]:
+    async def _other_names(self) -> tuple[str, ...]:
+        """Nodelets, and the gateways after the first."""
         if time.monotonic() - self._listed_at > NODELETS_FRESH_SECONDS:
             try:
                 async with asyncio.timeout(HEALTH_MS / 1000):
                     found = await asyncio.to_thread(ray.util.list_named_actors, True)
             except (TimeoutError, RayError):
-                return self._nodelets
+                return self._others
             ours = (actor["name"] for actor in found if actor["namespace"] == RAY_NAMESPACE)
-            self._nodelets = tuple(sorted(name for name in ours if name.startswith(NODELET_PREFIX)))
+            self._others = tuple(sorted(name for name in ours if name.startswith((NODELET_PREFIX, GATEWAY_PREFIX))))
             self._listed_at = time.monotonic()
-        return self._nodelets
+        return self._others
 
     async def _health(self, name: str) -> ActorHealth:
         call = self._calls.setdefault(name, ActorCall(name))

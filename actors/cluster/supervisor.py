@@ -59,7 +59,9 @@ class SupervisorActor:
             spawn_keeper(self._home)
         self._nodes = await asyncio.to_thread(read_nodes)
         seen = await asyncio.to_thread(read_actors)
-        plan = plan_actors(self._nodes, seen, self._head, cpus_left=self._config.ray.cpus_left)
+        config = self._config
+        cpus_left, gateways = config.ray.cpus_left, config.gateway.replicas
+        plan = plan_actors(self._nodes, seen, self._head, cpus_left=cpus_left, gateways=gateways)
         await asyncio.to_thread(self._carry_out, plan)
         await self._lost.observe(self._nodes, _now())
 

@@ -22,6 +22,8 @@ STORE, GATEWAY, SCHEDULER, CONTROLLERS, SUPERVISOR = (
 #: In the order in which they are started: nothing is of use before the store.
 CONTROL_PLANE = (STORE, GATEWAY, SCHEDULER, CONTROLLERS, SUPERVISOR)
 NODELET_PREFIX = "raypod-nodelet-"
+#: In the names of the gateways after the first.
+GATEWAY_PREFIX = GATEWAY + "-"
 #: Room for every watcher's long poll beside the calls that work.
 CALLS_AT_ONCE = 10_000
 
@@ -79,21 +81,30 @@ class Plan(msgspec.Struct, frozen=True):
     stop: tuple[str, ...] = ()
 
 
-def plan_actors(nodes: Sequence[RayNode], actors: Iterable[SeenActor], head: str, *, cpus_left: float = 0) -> Plan:
+def plan_actors(
+    nodes: Sequence[RayNode], actors: Iterable[SeenActor], head: str, *, cpus_left: float = 0, gateways: int = 1
+) -> Plan:
     """What to change so that every actor is where it should be; empty when all is well. `head` is a node's name."""
     seen = {actor.name: actor for actor in actors if not actor.is_dead}
     live = {node.name: node for node in nodes if node.alive}
     stop = tuple(sorted(name for name, actor in seen.items() if _is_stranded(name, actor, nodes, live)))
     kept = seen.keys() - set(stop)
-    wanted = plan_control_plane(live[head]) if head in live else ()
+    wanted = plan_control_plane(live[head], gateways) if head in live else ()
     nodelets = (plan_nodelet(live[name], cpus_left) for name in sorted(live))
     return Plan(tuple(spec for spec in (*wanted, *nodelets) if spec.name not in kept), stop)
 
 
-def plan_control_plane(head: RayNode) -> tuple[ActorSpec, ...]:
-    """The five parts. They take no CPU from Ray's ledger: that is for what users run."""
+def gateway_number(name: str) -> int | None:
+    """0 for the first; None for an actor that is no gateway."""
+    number = name.removeprefix(GATEWAY_PREFIX)
+    return 0 if name == GATEWAY else int(number) if number != name and number.isdecimal() else None
+
+
+def plan_control_plane(head: RayNode, gateways: int = 1) -> tuple[ActorSpec, ...]:
+    """The five parts, and the gateways beside the first. They take no CPU from Ray's ledger: that is the users'."""
     options = {**_options(head), "num_cpus": 0}
-    return tuple(ActorSpec(name=name, node=head.name, options={**options, "name": name}) for name in CONTROL_PLANE)
+    names = (*CONTROL_PLANE, *(f"{GATEWAY_PREFIX}{number}" for number in range(1, gateways)))
+    return tuple(ActorSpec(name=name, node=head.name, options={**options, "name": name}) for name in names)
 
 
 def plan_nodelet(node: RayNode, cpus_left: float = 0) -> ActorSpec:

@@ -175,7 +175,8 @@ def _start(home: Home, config: ClusterConfig, address: str, steps: _Steps, *, em
     nodes = read_nodes()
     here = ray.get_runtime_context().get_node_id()
     head = next((node.name for node in nodes if node.id == here), "")
-    plan = plan_actors(nodes, read_actors(), head, cpus_left=config.ray.cpus_left)
+    gateways = config.gateway.replicas
+    plan = plan_actors(nodes, read_actors(), head, cpus_left=config.ray.cpus_left, gateways=gateways)
     for spec in plan.start:
         start_actor(spec, config, home, embedded)
     steps.done("actors")

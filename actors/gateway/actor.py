@@ -19,13 +19,19 @@ _WILDCARDS = ("", "0.0.0.0", "::")
 
 class GatewayActor:
     def __init__(
-        self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort, service_ip: str
+        self,
+        config: GatewayConfig,
+        store: StorePort,
+        nodes: NodesPort,
+        cluster: ClusterPort,
+        service_ip: str,
+        number: int = 0,
     ) -> None:
-        """`service_ip`: by which pods reach it, too."""
+        """`service_ip`: by which pods reach it, too. `number`: which of `config.replicas`."""
         self._service_ip = service_ip
         self._host = config.host if config.host not in _WILDCARDS else read_address()
         known = msgspec.structs.replace(config, sans=(*config.sans, self._host, service_ip))
-        self._gateway = Gateway(known, store, nodes, cluster)
+        self._gateway = Gateway(known, store, nodes, cluster, number)
         self._ready = asyncio.Event()
         self._stopped = asyncio.Event()
 

@@ -75,10 +75,12 @@ class GatewayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     `stream_idle_seconds`: an exec, attach or port-forward without a byte for so long is ended.
     `home` is where pki/ and kubeconfig live (default: $RAYPOD_HOME, else ~/.raypod). `port` 0 takes a free one.
+    `replicas`: so many gateways, each a process on the head's machine with a copy of every object, share the port.
     """
 
     host: str = "0.0.0.0"
     port: int = 6443
+    replicas: int = 1
     address: str = ""
     home: str = ""
     sans: tuple[str, ...] = ()

@@ -28,14 +28,16 @@ from actors.gateway.app import App
 from actors.gateway.audit import DEFAULT, Trail, read_policy
 from actors.gateway.audit_log import RotatingLog
 from actors.gateway.auth.access import Access
-from actors.gateway.auth.keys import ensure_keys
+from actors.gateway.auth.keys import KeyRing, ensure_keys
 from actors.gateway.auth.signing import Signer
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
 from actors.gateway.flow.control import FlowControl
 from actors.gateway.kubeconfig import server_url, write_kubeconfig
+from actors.gateway.pki import pki_at
 from actors.gateway.port import ClusterPort, NodesPort
+from actors.gateway.sharing import is_free_or_ours, locked
 from actors.remote.client import RemoteClient
 from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
@@ -58,14 +60,16 @@ def new_id() -> str:
     return f"gateway-{secrets.token_hex(16)}"
 
 
-def open_trail(config: GatewayConfig) -> tuple[RotatingLog | None, Trail | None]:
+def open_trail(config: GatewayConfig, number: int = 0) -> tuple[RotatingLog | None, Trail | None]:
     """Raises GatewayError, AuditPolicyError."""
     audit = config.audit
     if not audit.path:
         return None, None
     policy = read_policy(Path(audit.policy_file)) if audit.policy_file else DEFAULT
     try:
-        audit_log = RotatingLog(config.home_path / audit.path, audit.bytes_max, audit.files_max)
+        path = config.home_path / audit.path
+        path = path.with_stem(f"{path.stem}-{number}") if number else path
+        audit_log = RotatingLog(path, audit.bytes_max, audit.files_max)
     except OSError as error:
         raise GatewayError(
             f"cannot write the audit log {audit.path}: {error.strerror}; see gateway.audit.path"
@@ -76,11 +80,15 @@ def open_trail(config: GatewayConfig) -> tuple[RotatingLog | None, Trail | None]
 class Gateway:
     """`port` 0 in the configuration takes a free one; `url` and `kubeconfig` are known after `start`."""
 
-    def __init__(self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort) -> None:
-        self.config = config
-        self.access = Access(store, config.authentication, ensure_keys(config.home_path, now_ms()))
+    def __init__(
+        self, config: GatewayConfig, store: StorePort, nodes: NodesPort, cluster: ClusterPort, number: int = 0
+    ) -> None:
+        """`number`: which of several; the first signs certificate requests for all."""
+        self.config, self.number = config, number
+        self.access = Access(store, config.authentication, self._read_keys())
+        self.access.accounts.read_keys = self._read_keys
         fanout = WatchFanout(store)
-        self._audit_log, trail = open_trail(config)
+        self._audit_log, trail = open_trail(config, number)
         self._remote = RemoteClient(store)
         self._admission = make_chain(store, self._remote, self.access.authority)
         self._aggregator = Aggregator(store, self._remote, CustomKinds(store), pki.pki_at(config.home_path), now_ms)
@@ -123,7 +131,8 @@ class Gateway:
         self._admission.start()
         self._aggregator.start()
         self._flow.start()
-        self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
+        if self.number == 0:
+            self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
         self.kubeconfig = write_kubeconfig(self.config.home_path, certificates, self.url)
@@ -151,7 +160,10 @@ class Gateway:
     async def _listen(self, server: web.Server, context: ssl.SSLContext) -> asyncio.Server:
         limits = self.config
         factory = LimitedFactory(server, limits)
+        shares = limits.replicas > 1
         try:
+            if shares and not await is_free_or_ours(limits.host, limits.port, pki_at(limits.home_path).ca.certificate):
+                raise OSError(errno.EADDRINUSE, "another cluster's")
             return await asyncio.get_running_loop().create_server(
                 factory,
                 limits.host or None,
@@ -159,15 +171,22 @@ class Gateway:
                 ssl=context,
                 ssl_handshake_timeout=limits.request_head_seconds,
                 backlog=1024,
+                reuse_port=shares or None,
             )
         except OSError as error:
             raise GatewayError(_listen_failure(limits, error)) from error
+
+    def _read_keys(self) -> KeyRing:
+        """Of service account tokens. Raises pki.PkiError."""
+        with locked(self.config.home_path / "pki"):
+            return ensure_keys(self.config.home_path, now_ms())
 
     def _ensure_certificates(self) -> pki.Pki:
         name = socket.gethostname()
         addresses = (self.config.advertised_address, self.config.host if self.config.host != "0.0.0.0" else "")
         sans = pki.server_sans((name, socket.getfqdn()), addresses, self.config.sans)
-        return pki.ensure(self.config.home_path, sans, datetime.now(UTC))
+        with locked(self.config.home_path / "pki"):
+            return pki.ensure(self.config.home_path, sans, datetime.now(UTC))
 
     def _sign(self, request: x509.CertificateSigningRequest, life: timedelta) -> bytes:
         return pki.sign_client(self.config.home_path, request, life, datetime.now(UTC))
@@ -181,7 +200,7 @@ class Gateway:
                 assert self._context is not None
                 self._context.load_cert_chain(certificates.server.certificate, certificates.server.key)
                 write_kubeconfig(self.config.home_path, certificates, self.url)
-                self.access.accounts.keys = ensure_keys(self.config.home_path, now_ms())
+                self.access.accounts.keys = self._read_keys()
             except (pki.PkiError, OSError, ssl.SSLError):
                 log.exception("certificates could not be renewed; trying again later")
 

@@ -6,7 +6,7 @@ pod, secret or node that it is bound to, is gone or is another one of that name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,8 @@ from actors.store.port import StorePort
 
 CLAIM = "kubernetes.io"
 _EXTRA = "authentication.kubernetes.io"
+#: Keys are read again for a token of an unknown one at most so often.
+_KEYS_FRESH_SECONDS = 1.0
 #: The resource of each kind that a token may be bound to, by the name of its claim.
 BOUND = {"pod": "pods", "secret": "secrets", "node": "nodes"}
 
@@ -62,11 +64,13 @@ class ServiceAccountTokens:
     def __init__(self, store: StorePort, issuer: str, keys: KeyRing) -> None:
         self.issuer = issuer
         self.keys = keys
+        self.read_keys: Callable[[], KeyRing] | None = None
+        self._read_at = 0.0
         self._store = store
 
     async def user_of(self, parsed: jwt.Parsed, audiences: Sequence[str], now_seconds: float) -> User:
         """Raises TokenError."""
-        claims = jwt.verify(parsed, self.keys.verifying)
+        claims = self._verified(parsed, now_seconds)
         jwt.check_times(claims, now_seconds)
         if not set(jwt.audiences_of(claims)) & set(audiences):
             raise TokenError("the token is for another audience")
@@ -75,6 +79,15 @@ class ServiceAccountTokens:
             raise TokenError("the token names two service accounts")
         await self._check_alive(binding)
         return _user_of(binding, claims)
+
+    def _verified(self, parsed: jwt.Parsed, now_seconds: float) -> Mapping[str, Any]:
+        """A key that is not known may be one that another gateway has just made. Raises TokenError."""
+        kid = parsed.header.get("kid")
+        known = any(key.kid == kid for key in self.keys.keys)
+        if not known and self.read_keys is not None and abs(now_seconds - self._read_at) >= _KEYS_FRESH_SECONDS:
+            self._read_at = now_seconds
+            self.keys = self.read_keys()
+        return jwt.verify(parsed, self.keys.verifying)
 
     async def _check_alive(self, binding: Binding) -> None:
         await self._check_ref("serviceaccounts", binding.namespace, binding.serviceaccount)
