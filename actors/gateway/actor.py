@@ -9,6 +9,7 @@ import msgspec
 
 from actors.api.tokens import ApiAddress, PodTokenRequest
 from actors.gateway.config import GatewayConfig
+from actors.gateway.endpoints import outer_address, tell_endpoints
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.server import Gateway
 from actors.gateway.token_requests import issue_pod_token
@@ -29,7 +30,9 @@ class GatewayActor:
     ) -> None:
         """`service_ip`: by which pods reach it, too. `number`: which of `config.replicas`."""
         self._service_ip = service_ip
+        self._store = store
         self._host = config.host if config.host not in _WILDCARDS else read_address()
+        self._outer = outer_address(self._host) if config.host in _WILDCARDS else self._host
         known = msgspec.structs.replace(config, sans=(*config.sans, self._host, service_ip))
         self._gateway = Gateway(known, store, nodes, cluster, number)
         self._ready = asyncio.Event()
@@ -39,6 +42,7 @@ class GatewayActor:
         """Serve until `stop`. Raises GatewayError, pki.PkiError when it cannot start."""
         await self._gateway.start()
         self._ready.set()
+        await tell_endpoints(self._store, self._outer, self._gateway.port)
         try:
             await self._stopped.wait()
         finally:

@@ -54,9 +54,17 @@ def test_an_up_killed_half_way_is_finished_by_the_next(plane: ControlPlane) -> N
 def test_state_survives_down_and_up(plane: ControlPlane) -> None:
     plane.up()
     plane.kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    plane.kubectl("create", "service", "clusterip", "kept", "--tcp=80")
+    address = plane.get("service", "kept")["spec"]["clusterIP"]
     plane.down()
     plane.up()
     assert plane.get("configmap", "kept")["data"] == {"a": "b"}
+    assert plane.get("service", "kept")["spec"]["clusterIP"] == address
+    assert plane.get("ipaddress", address)["spec"]["parentRef"]["name"] == "kept"
+    assert plane.get("service", "kubernetes")["spec"]["clusterIP"] == "10.96.0.1"
+    wait_until("the API tells where it is", lambda: plane.get("endpoints", "kubernetes")["subsets"])
+    port = plane.get("endpointslice", "kubernetes")["ports"][0]["port"]
+    assert plane.get("endpoints", "kubernetes")["subsets"][0]["ports"][0]["port"] == port
 
 
 def test_down_cleans_up_after_everything_was_killed(plane: ControlPlane) -> None:
