@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -223,7 +223,7 @@ class Call:
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
         response = web.Response(body=self.versioned(body), status=code, headers={"Content-Type": content_type})
         response.headers["Cache-Control"] = "no-cache, private"
-        for text in dict.fromkeys(self.warnings):
+        for text in few_warnings(self.warnings):
             response.headers.add("Warning", format_warning(text))
         return response
 
@@ -291,6 +291,25 @@ class Stream:
 def chunk_of(data: bytes) -> bytes:
     """As HTTP/1.1 frames it."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_WARNINGS_CHARS_MAX, _WARNING_CHARS_MAX = 4096, 256
+
+
+def few_warnings(texts: Iterable[str]) -> Iterator[str]:
+    """Each once. Where they are too many for a client's patience, cut short, as far as there is room (apiserver
+    pkg/endpoints/filters/warning.go): webhooks and policies may warn of anything."""
+    found = list(dict.fromkeys(texts))
+    if sum(map(len, found)) <= _WARNINGS_CHARS_MAX:
+        yield from found
+        return
+    room = _WARNINGS_CHARS_MAX
+    for text in found:
+        short = text[:_WARNING_CHARS_MAX]
+        if len(short) > room:
+            return
+        room -= len(short)
+        yield short
 
 
 def format_warning(text: str) -> str:

@@ -49,7 +49,7 @@ class _Review(Lens, frozen=True):
     response: _Response | None = None
 
 
-class _Trouble(Exception):
+class BadConversion(Exception):
     """What is wrong with an answer, in the words that follow "failed: " or "returned "."""
 
 
@@ -75,20 +75,20 @@ class Converter:
             answer = await self._call(webhook, objects, kind)
         except (RemoteError, msgspec.ValidationError) as error:
             raise _failure(f"conversion webhook for {source} failed: {error}") from error
-        except _Trouble as trouble:
+        except BadConversion as trouble:
             raise _failure(f"conversion webhook for {source} failed: {trouble}") from trouble
         if len(answer) != len(objects):
             raise _failure(f"conversion webhook for {source} returned {len(answer)} objects, expected {len(objects)}")
         try:
             return [restored(old, new, kind, at) for at, (old, new) in enumerate(zip(objects, answer, strict=True))]
-        except _Trouble as trouble:
+        except BadConversion as trouble:
             raise _failure(f"conversion webhook for {source} returned {trouble}") from trouble
 
     async def _call(self, webhook: _Webhook, objects: Sequence[Object], kind: CustomKind) -> list[Any]:
         offered = webhook.conversion_review_versions or ()
         version = next((version for version in offered if version in _VERSIONS), "")
         if not version:
-            raise _Trouble("no supported conversion review versions")
+            raise BadConversion("no supported conversion review versions")
         uid = str(uuid.uuid4())
         request = {"uid": uid, "desiredAPIVersion": kind.api_version, "objects": list(objects)}
         review = {"kind": "ConversionReview", "apiVersion": f"{_GROUP}/{version}", "request": request, "response": None}
@@ -108,47 +108,47 @@ def _failure(text: str) -> ApiError:
 
 
 def read_answer(body: bytes, uid: str, version: str) -> list[Any]:
-    """The converted objects of a ConversionReview. Raises _Trouble."""
+    """The converted objects of a ConversionReview. Raises BadConversion."""
     try:
         review = msgspec.json.decode(body, type=_Review)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _Trouble(f"couldn't get version/kind; json parse error: {error}") from error
+        raise BadConversion(f"couldn't get version/kind; json parse error: {error}") from error
     if version == "v1" and (review.api_version, review.kind) != (f"{_GROUP}/v1", "ConversionReview"):
         group, _, found = review.api_version.rpartition("/")
         got = f"{group}/{found}, Kind={review.kind}"[:300]
-        raise _Trouble(f"expected webhook response of {_GROUP}/v1, Kind=ConversionReview, got {got}")
+        raise BadConversion(f"expected webhook response of {_GROUP}/v1, Kind=ConversionReview, got {got}")
     response = review.response
     if response is None:
-        raise _Trouble("no response provided")
+        raise BadConversion("no response provided")
     if version == "v1" and response.uid != uid:
-        raise _Trouble(f'expected response.uid="{uid}", got "{response.uid[:200]}"')
+        raise BadConversion(f'expected response.uid="{uid}", got "{response.uid[:200]}"')
     if response.result.status != "Success":
-        raise _Trouble(
+        raise BadConversion(
             response.result.message or f"response.result.status was '{response.result.status}', not 'Success'"
         )
     return response.converted_objects or []
 
 
 def restored(old: Object, new: Any, kind: CustomKind, at: int) -> Object:
-    """`new` with the metadata of `old`, but for its own labels and annotations. Raises _Trouble."""
+    """`new` with the metadata of `old`, but for its own labels and annotations. Raises BadConversion."""
     where = f"converted object at index {at}"
     if not isinstance(new, dict):
-        raise _Trouble(f"invalid {where}: it is not an object")
+        raise BadConversion(f"invalid {where}: it is not an object")
     if new.get("apiVersion") != kind.api_version:
-        raise _Trouble(
+        raise BadConversion(
             f"invalid {where}: invalid groupVersion (expected {kind.api_version}, received {new.get('apiVersion')})"
         )
     if new.get("kind") != old.get("kind"):
-        raise _Trouble(f"invalid {where}: invalid kind (expected {old.get('kind')}, received {new.get('kind')})")
+        raise BadConversion(f"invalid {where}: invalid kind (expected {old.get('kind')}, received {new.get('kind')})")
     given, kept = new.get("metadata"), old["metadata"]
     if "metadata" not in new:
-        raise _Trouble(f"invalid metadata in object at index {at}: missing metadata in converted object")
+        raise BadConversion(f"invalid metadata in object at index {at}: missing metadata in converted object")
     if not isinstance(given, dict):
-        raise _Trouble(f"invalid metadata in object at index {at}: invalid metadata in converted object")
+        raise BadConversion(f"invalid metadata in object at index {at}: invalid metadata in converted object")
     for field, shown in (("name", "name"), ("namespace", "namespace"), ("uid", "UID")):
         before, after = kept.get(field, ""), given.get(field, "")
         if before != after:
-            raise _Trouble(f"invalid {where}: must have the same {shown}: {before} != {after}")
+            raise BadConversion(f"invalid {where}: must have the same {shown}: {before} != {after}")
     metadata = {name: value for name, value in kept.items() if name not in _FREE}
     for name in _FREE:
         if given.get(name) is not None:
@@ -159,8 +159,8 @@ def restored(old: Object, new: Any, kind: CustomKind, at: int) -> Object:
 def _texts(value: Any, name: str, at: int) -> Object:
     where = f"invalid metadata in object at index {at}"
     if not isinstance(value, dict):
-        raise _Trouble(f"{where}: invalid metadata.{name} in converted object")
+        raise BadConversion(f"{where}: invalid metadata.{name} in converted object")
     for key, text in value.items():
         if not isinstance(text, str):
-            raise _Trouble(f"{where}: metadata.{name}[{key}] must be a string in converted object")
+            raise BadConversion(f"{where}: metadata.{name}[{key}] must be a string in converted object")
     return value

@@ -110,8 +110,8 @@ class MutatingWebhooks:
                 f'admission webhook "{hook.name}" attempted to modify the object, which is not supported for this '
                 "operation"
             )
-        patched = _patched(shown, operations, kind, request.subresource)
-        if patched == shown:
+        changed = patched(shown, operations, kind, request.subresource)
+        if changed == shown:
             return None
         told = {
             "configuration": hook.configuration,
@@ -121,19 +121,19 @@ class MutatingWebhooks:
         }
         request.notes.annotations[_PATCH + mark] = _json(told)
         if kind is request.kind:
-            return patched
-        return await self._shapes.show(await self._shapes.keep(patched, kind), request.kind)
+            return changed
+        return await self._shapes.show(await self._shapes.keep(changed, kind), request.kind)
 
 
-def _patched(shown: Object, operations: list[object], kind: Kind, subresource: str) -> Object:
+def patched(shown: Object, operations: list[object], kind: Kind, subresource: str) -> Object:
     """Raises InternalError for a patch that does not apply, or that makes of the object what it cannot be."""
     try:
-        patched = apply_json(copy.deepcopy(shown), operations)
-        if not isinstance(patched, dict) or not isinstance(patched.get("metadata", {}), dict):
+        changed = apply_json(copy.deepcopy(shown), operations)
+        if not isinstance(changed, dict) or not isinstance(changed.get("metadata", {}), dict):
             raise _internal("the patch leaves no object")
-        patched = {**patched, "apiVersion": shown.get("apiVersion"), "kind": shown.get("kind")}
+        changed = {**changed, "apiVersion": shown.get("apiVersion"), "kind": shown.get("kind")}
         own_shape = not subresource or subresource == "status"
-        return default(typed(patched)) if own_shape and kind.storage is kind and not kind.is_custom else patched
+        return default(typed(changed)) if own_shape and kind.storage is kind and not kind.is_custom else changed
     except InternalError:
         raise
     except ApiError as error:

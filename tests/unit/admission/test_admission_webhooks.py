@@ -14,6 +14,7 @@ from actors.admission.webhooks.review import BadReview, make_review, read_patch,
 from actors.api.codec import encode
 from actors.api.key import Key, Stored
 from actors.api.kinds import CONFIG_MAP, EVENT, POD, kind_for
+from actors.gateway.call import few_warnings
 
 _EVENT = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}}
 
@@ -109,3 +110,12 @@ def test_what_no_rule_is_about_is_known_at_once() -> None:
     assert not hooks.may_want(Place(CREATE, POD, "exec"))
     assert not hooks.may_want(Place(CREATE, CONFIG_MAP))
     assert not Hooks().may_want(Place(CREATE, POD))
+
+
+def test_warnings_that_are_too_many_are_cut_short() -> None:
+    few = ["one", "two", "one"]
+    assert list(few_warnings(few)) == ["one", "two"]
+    many = [f"{n}" + "x" * 1000 for n in range(1000)]
+    kept = list(few_warnings(many))
+    assert {len(text) for text in kept} == {256}
+    assert len(kept) == 16
