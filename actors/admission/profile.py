@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from actors.admission.chain import Chain
 from actors.admission.policies.evaluation import Authority, control_plane
 from actors.admission.policies.invocations import World
 from actors.admission.policies.mutating import MutatingPolicies
 from actors.admission.policies.validating import ValidatingPolicies
 from actors.admission.shapes import ConvertedShapes
+from actors.admission.store import AdmittedStore
 from actors.admission.terms import Terms
 from actors.admission.webhooks.mutating import MutatingWebhooks
 from actors.admission.webhooks.validating import ValidatingWebhooks
@@ -29,3 +33,16 @@ def make_chain(store: StorePort, client: RemoteClient, authority: Authority = co
         shapes=shapes,
         terms=Terms(store, converter),
     )
+
+
+@asynccontextmanager
+async def admitted(store: StorePort, user_name: str) -> AsyncIterator[StorePort]:
+    """The store for a part of the control plane whose writes admission sees as it sees users'."""
+    client = RemoteClient(store)
+    chain = make_chain(store, client)
+    chain.start()
+    try:
+        yield AdmittedStore(store, chain, {"username": user_name, "groups": ["system:authenticated"]})
+    finally:
+        await chain.stop()
+        await client.close()

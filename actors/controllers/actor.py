@@ -6,18 +6,16 @@ import asyncio
 import time
 from typing import Any
 
-from actors.admission.profile import make_chain
-from actors.admission.store import AdmittedStore
+from actors.admission.profile import admitted
 from actors.api.clock import Millis
 from actors.controllers.config import ControllersConfig
 from actors.controllers.core import ControllersCore
 from actors.controllers.profile import all_controllers
-from actors.remote.client import RemoteClient
 from actors.store.loop import run_core
 from actors.store.port import StorePort
 
 #: As admission sees the controllers.
-_USER = {"username": "system:kube-controller-manager", "groups": ["system:authenticated"]}
+_USER = "system:kube-controller-manager"
 
 
 def read_clock() -> Millis:
@@ -28,19 +26,13 @@ class ControllersActor:
     """`run` returns only when `stop` was called. What is written passes admission, as users' writes do."""
 
     def __init__(self, config: ControllersConfig, store: StorePort) -> None:
-        self._remote = RemoteClient(store)
-        self._admission = make_chain(store, self._remote)
-        self._store = AdmittedStore(store, self._admission, _USER)
+        self._store = store
         self._core = ControllersCore(all_controllers(config), writes_max=config.writes_max)
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        self._admission.start()
-        try:
-            await run_core(self._core, self._store, read_clock, self._stop)
-        finally:
-            await self._admission.stop()
-            await self._remote.close()
+        async with admitted(self._store, _USER) as store:
+            await run_core(self._core, store, read_clock, self._stop)
 
     async def stop(self) -> None:
         self._stop.set()

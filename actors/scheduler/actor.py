@@ -6,11 +6,15 @@ import asyncio
 import time
 from typing import Any
 
+from actors.admission.profile import admitted
 from actors.api.clock import Millis
 from actors.scheduler.config import SchedulerConfig
 from actors.scheduler.core import SchedulerCore
 from actors.store.loop import run_core
 from actors.store.port import StorePort
+
+#: As admission sees the scheduler.
+_USER = "system:kube-scheduler"
 
 
 def read_clock() -> Millis:
@@ -18,7 +22,10 @@ def read_clock() -> Millis:
 
 
 class SchedulerActor:
-    """`run` returns only when `stop` was called. A second scheduler beside it would be refused its binds."""
+    """`run` returns only when `stop` was called. A second scheduler beside it would be refused its binds.
+
+    Its binds pass admission as users' writes do.
+    """
 
     def __init__(self, config: SchedulerConfig, store: StorePort) -> None:
         self._store = store
@@ -26,7 +33,8 @@ class SchedulerActor:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        await run_core(self._core, self._store, read_clock, self._stop)
+        async with admitted(self._store, _USER) as store:
+            await run_core(self._core, store, read_clock, self._stop)
 
     async def stop(self) -> None:
         self._stop.set()

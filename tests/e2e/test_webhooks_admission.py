@@ -21,8 +21,12 @@ from remote_server import (
     webhook,
 )
 
+from actors.api.key import Key
 from actors.controllers.actor import ControllersActor
 from actors.controllers.config import ControllersConfig
+from actors.reconcile.actions import Patch
+from actors.scheduler.actor import SchedulerActor
+from actors.scheduler.config import SchedulerConfig
 
 __all__ = ["served"]
 _CONFIGURATIONS = "/apis/admissionregistration.k8s.io/v1/"
@@ -587,3 +591,30 @@ def test_a_condition_may_ask_who_may(served: RunningGateway, authority: Authorit
         install(served, "Validating", webhook("who.example.com", client, matchConditions=conditions))
         assert post(served, _MAPS, config_map("broken-glass"))[0] == 201
         assert server.requests == [], "the administrator may do everything"
+
+
+def test_the_schedulers_binds_are_asked_about(served: RunningGateway, authority: Authority) -> None:
+    def decide(request: dict[str, Any]) -> dict[str, Any]:
+        return patch(
+            {"op": "add", "path": "/metadata/annotations", "value": {"placed": request["object"]["target"]["name"]}}
+        )
+
+    with serving(authority.issue("127.0.0.1"), reviewing(decide)) as server:
+        hook = webhook("bind.example.com", url_client(server, authority), ("pods/binding",))
+        install(served, "Mutating", hook)
+        resources = {"cpu": "4", "memory": "8Gi", "pods": "10"}
+        status = {"capacity": resources, "allocatable": resources, "conditions": [{"type": "Ready", "status": "True"}]}
+        served.make({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n9"}, "status": status}, "nodes", "")
+        served.act(Patch(key=Key("nodes", "", "n9"), patch={"spec": {"taints": []}}))
+        served.kubectl("create", "-f", "-", stdin=json.dumps(pod("bound")))
+        scheduler = SchedulerActor(SchedulerConfig(), served.store)
+        running = asyncio.run_coroutine_threadsafe(scheduler.run(), served.loop)
+        try:
+            jsonpath = "jsonpath={.spec.nodeName} {.metadata.annotations.placed}"
+            _wait(lambda: served.kubectl("get", "pod", "bound", "-o", jsonpath).out == "n9 n9")
+            asked = server.reviews[0]["request"]
+            assert asked["kind"]["kind"] == "Binding"
+            assert asked["userInfo"]["username"] == "system:kube-scheduler"
+        finally:
+            served.run(scheduler.stop())
+            running.result(10)
