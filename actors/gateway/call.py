@@ -293,19 +293,19 @@ def chunk_of(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-_WARNINGS_CHARS_MAX, _WARNING_CHARS_MAX = 4096, 256
+_ALL_WARNINGS_CHARS_MAX, _SHORT_WARNING_CHARS = 4096, 256
 
 
 def few_warnings(texts: Iterable[str]) -> Iterator[str]:
     """Each once. Where they are too many for a client's patience, cut short, as far as there is room (apiserver
     pkg/endpoints/filters/warning.go): webhooks and policies may warn of anything."""
     found = list(dict.fromkeys(texts))
-    if sum(map(len, found)) <= _WARNINGS_CHARS_MAX:
+    if sum(map(len, found)) <= _ALL_WARNINGS_CHARS_MAX:
         yield from found
         return
-    room = _WARNINGS_CHARS_MAX
+    room = _ALL_WARNINGS_CHARS_MAX
     for text in found:
-        short = text[:_WARNING_CHARS_MAX]
+        short = text[:_SHORT_WARNING_CHARS]
         if len(short) > room:
             return
         room -= len(short)
