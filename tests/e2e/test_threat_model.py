@@ -190,6 +190,26 @@ def test_a_tenants_batch_is_judged_write_by_write(served: RunningGateway) -> Non
     assert "/api/v1/namespaces/other" in uris
 
 
+def test_a_tenant_keeps_to_the_bounds_of_its_namespace(served: RunningGateway) -> None:
+    """Which it can read and not move: a quota, and a standard for pods."""
+    served.kubectl("create", "namespace", "bounded")
+    served.kubectl("create", "rolebinding", "t", "--clusterrole=admin", "--user=tenant", "-n", "bounded")
+    served.kubectl("create", "quota", "q", "-n", "bounded", "--hard=pods=1")
+    label = "pod-security.kubernetes.io"
+    served.kubectl("label", "ns", "bounded", f"{label}/enforce=baseline", f"{label}/audit=baseline")
+    pods, quota = "/api/v1/namespaces/bounded/pods", "/api/v1/namespaces/bounded/resourcequotas/q"
+    eventually(lambda: code(served, "GET", quota) == 200)
+    for path in (quota, f"{quota}/status", "/api/v1/namespaces/bounded"):
+        assert code(served, "PUT", path, {}) == 403
+        assert code(served, "DELETE", path.removesuffix("/status")) == 403
+    wide = pod("wide", namespace="bounded")
+    wide["spec"]["hostPID"] = True
+    bodies = [wide, pod("one", namespace="bounded"), pod("two", namespace="bounded")]
+    assert [code(served, "POST", pods, body) for body in bodies] == [403, 201, 403]
+    told = [event.get("annotations", {}).get(f"{label}/audit-violations", "") for event in audited(served)]
+    assert any("host namespaces (hostPID=true)" in text for text in told)
+
+
 def test_what_a_tenant_did_is_written_down_without_secrets(served: RunningGateway) -> None:
     secret = {"metadata": {"name": "s"}, "data": {"password": PASSWORD}}
     assert code(served, "POST", "/api/v1/namespaces/team/secrets", secret) == 201

@@ -86,12 +86,13 @@ class PodSecurity(Plugin, frozen=True):
             notes[f"{PREFIX}error"] = "Failed to parse policy: " + ", ".join(f"{c.field}: {c.message}" for c in causes)
         if enforced:
             notes[f"{PREFIX}enforce-policy"] = str(policy.enforce)
-        if found := find_violations(policy.audit, metadata, spec):
-            notes[f"{PREFIX}audit-violations"] = _would_violate(policy.audit, found)
-        if enforced and (found := find_violations(policy.enforce, metadata, spec)):
-            raise request.forbidden(f'violates PodSecurity "{policy.enforce}": {describe(found)}')
-        if found := find_violations(policy.warn, metadata, spec):
-            request.warn(_would_violate(policy.warn, found))
+        found = {standard: find_violations(standard, metadata, spec) for standard in {*policy}}
+        if found[policy.audit]:
+            notes[f"{PREFIX}audit-violations"] = _would_violate(policy.audit, found[policy.audit])
+        if enforced and found[policy.enforce]:
+            raise request.forbidden(f'violates PodSecurity "{policy.enforce}": {describe(found[policy.enforce])}')
+        if found[policy.warn]:
+            request.warn(_would_violate(policy.warn, found[policy.warn]))
 
     def _is_exempt(self, request: Request, spec: Object) -> bool:
         exempt = {
