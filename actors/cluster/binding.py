@@ -44,7 +44,8 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
     store = near_store(f"system:{spec.name}", home.store_line)
     match spec.name:
         case name if name == STORE:
-            return "actors.store.actor", "StoreActor", (config.store, str(home.store), None, str(home.store_line))
+            places = (str(home.store), None, str(home.store_line), str(home.root))
+            return "actors.store.actor", "StoreActor", (config.store, *places)
         case name if (number := gateway_number(name)) is not None:
             read_ca(config.gateway.home_path, datetime.now(UTC))  # before any other part asks for it
             mirror = replica(f"system:{spec.name}", home.store_line)

@@ -140,12 +140,13 @@ def _clean_nodes(home: Home, done: set[str]) -> tuple[str, ...]:
 def _clean_node(home: Home, name: str) -> bool:
     from actors.cluster.handles import RayApi
     from actors.nodelet.actor import NodeletActor
-    from actors.store.backend.sqlite import SqliteBackend
     from actors.store.local import LocalStore
+    from actors.store.sealing.backend import open_sealed
 
     try:
-        store = LocalStore(SqliteBackend(str(home.store)))
-        actor = NodeletActor(known_config(home).nodelet, name, str(home.nodes / name), store, RayApi())
+        config = known_config(home)
+        store = LocalStore(open_sealed(home.store, config.store.encryption_file, str(home.root)))
+        actor = NodeletActor(config.nodelet, name, str(home.nodes / name), store, RayApi())
         asyncio.run(asyncio.wait_for(actor.teardown(), TEARDOWN_MS / 1000))
     except Exception as error:
         sys.stderr.write(f"node {name}: {type(error).__name__}: {error}\n")

@@ -17,7 +17,6 @@ import msgspec
 from actors.api.errors import ApiError, InternalError
 from actors.store import wire
 from actors.store.backend.port import Backend
-from actors.store.backend.sqlite import SqliteBackend
 from actors.store.bootstrap import bootstrap_writes
 from actors.store.config import StoreConfig
 from actors.store.draft import Request
@@ -25,17 +24,22 @@ from actors.store.engine import Engine
 from actors.store.ids import RandomIds
 from actors.store.line.listener import Listener
 from actors.store.local import read_clock
+from actors.store.sealing.backend import open_sealed
 from actors.store.server import StoreServer
 
 
 class StoreActor:
-    def __init__(self, config: StoreConfig, path: str, backend: Backend | None = None, line: str = "") -> None:
+    def __init__(
+        self, config: StoreConfig, path: str, backend: Backend | None = None, line: str = "", home: str = ""
+    ) -> None:
         """`path`: of the SQLite file; its directory is made. `line`: of a Unix socket to listen at, too, while it runs.
+        `home`: where the keys lie by which the file is sealed.
 
         Fails with BackendError when the file cannot be opened.
         """
         os.makedirs(os.path.dirname(os.path.abspath(path)), mode=0o700, exist_ok=True)
-        engine = Engine(backend or SqliteBackend(path), RandomIds(), config)
+        opened = backend or open_sealed(Path(path), config.encryption_file, home)
+        engine = Engine(opened, RandomIds(), config)
         engine.commit(bootstrap_writes(config), read_clock())
         gc.freeze()  # What was recovered lives long: full collections need not walk it.
         self._config = config

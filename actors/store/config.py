@@ -14,7 +14,9 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """History is kept for watches, old reads and `raypod history` until it is older than `retention_minutes` or larger
     than `retention_bytes` or `retention_revisions`, but never less than the last minute; what is asked for below that
     is answered Expired, with the oldest revision that is left. Idempotency keys live `reply_retention_minutes`.
-    `admission`: which of the built-in admission plugins are on.
+    `encryption_file`: the EncryptionConfiguration by which what is on the disk is sealed; "": `encryption.yaml` under
+    the home, made at the first start with a key for Secrets; `off`: none. `admission`: which of the built-in plugins
+    are on.
 
     Services get their addresses from `service_cidrs`: a network, or one of each family (dual stack); read when the
     store is made, further ones are ServiceCIDR objects. Their node ports are of `service_node_ports`.
@@ -30,6 +32,7 @@ class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     event_minutes: int = 60
     housekeeping_seconds: float = 20.0
     api_port: int = 6443
+    encryption_file: str = ""
     admission: AdmissionConfig = AdmissionConfig()
     service_cidrs: tuple[str, ...] = ("10.96.0.0/16",)
     service_node_ports: str = "30000-32767"

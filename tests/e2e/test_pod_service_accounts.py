@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterator
@@ -94,3 +95,20 @@ def test_files_of_a_token_volume_are_as_kubelet_writes_them(plane: ControlPlane)
 
 def test_a_pod_that_wants_no_token_gets_none(plane: ControlPlane) -> None:
     run(plane, "none", ["sh", "-c", f"test ! -e {FOLDER}"], automountServiceAccountToken=False)
+
+
+def test_a_secret_reaches_its_pod_and_no_file_of_the_home(plane: ControlPlane) -> None:
+    """Neither as it was given nor as it is stored: not in the log, not beside it."""
+    value = "correct-horse-battery-staple"
+    plane.kubectl("create", "secret", "generic", "horse", f"--from-literal=password={value}")
+    volumes = [{"name": "v", "secret": {"secretName": "horse"}}]
+    body = json.loads(pod("horse", "", volumes=volumes))
+    mounts = [{"name": "v", "mountPath": "/horse"}]
+    body["spec"]["containers"][0] |= {"command": ["sh", "-c", "wc -c </horse/password"], "volumeMounts": mounts}
+    plane.kubectl("apply", "-f", "-", text=json.dumps(body))
+    wait_until("it ends", lambda: plane.get("pod", "horse")["status"].get("phase") == "Succeeded", 60)
+    assert plane.kubectl("logs", "horse").strip() == str(len(value))
+    needles = (value.encode(), base64.b64encode(value.encode()))
+    files = [path for path in plane.home.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert plane.home / "store" / "log.db" in files
+    assert not [path for path in files if any(needle in path.read_bytes() for needle in needles)]

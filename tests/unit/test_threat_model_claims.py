@@ -18,6 +18,8 @@ def test_every_claim_has_its_test() -> None:
     }
     assert named - there == set()
     rows = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
-    claims = [row for row in rows if not row.startswith(("| cannot", "| secret", "| key", "| the log", "| audit"))]
+    claims = [
+        row for row in rows if not row.startswith(("| cannot", "| secret", "| key", "| the log", "| audit", "| key"))
+    ]
     assert len(claims) > 15
     assert all("`test_" in row for row in claims)

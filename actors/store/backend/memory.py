@@ -67,6 +67,15 @@ class MemoryBackend:
     def compact(self, compaction: Compaction) -> None:
         self._write(_CompactionFrame(compaction))
 
+    def rewrite(self, recovered: Recovered) -> None:
+        before, self.disk = self.disk, bytearray()
+        try:
+            self.append(Batch(recovered.records, recovered.answers))
+            self.compact(Compaction(recovered.horizon, recovered.horizon_at, recovered.revision, (), ()))
+        except BackendError:
+            self.disk = before
+            raise
+
     def close(self) -> None:
         """The bytes stay."""
 

@@ -27,4 +27,9 @@ class Backend(Protocol):
         """Forget history; at once or not at all. Fails with BackendError."""
         ...
 
+    def rewrite(self, recovered: Recovered) -> None:
+        """This in place of all that it holds, at once or not at all; nothing is left of what was there before. Fails
+        with BackendError."""
+        ...
+
     def close(self) -> None: ...

@@ -75,13 +75,27 @@ class SqliteBackend:
 
     def append(self, batch: Batch) -> None:
         with _told(f"cannot write {self.path}"), _transaction(self._db):
-            self._db.executemany(
-                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_record_row, batch.records)
-            )
-            self._db.executemany(
-                "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)",
-                ((a.key, a.revision, a.at, encode_replies(a, batch.records)) for a in batch.answers),
-            )
+            self._insert(batch)
+
+    def rewrite(self, recovered: Recovered) -> None:
+        """Then the file is made anew and the write-ahead log cut off, for freed pages keep what was in them."""
+        with _told(f"cannot rewrite {self.path}"):
+            with _transaction(self._db):
+                self._db.execute("DELETE FROM record")
+                self._db.execute("DELETE FROM answer")
+                self._insert(Batch(recovered.records, recovered.answers))
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _insert(self, batch: Batch) -> None:
+        self._db.executemany(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", map(_record_row, batch.records)
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)",
+            ((a.key, a.revision, a.at, encode_replies(a, batch.records)) for a in batch.answers),
+        )
 
     def compact(self, compaction: Compaction) -> None:
         with _told(f"cannot write {self.path}"), _transaction(self._db):

@@ -20,6 +20,8 @@ from actors.store.ids import RandomIds
 from actors.store.line.caller import StoreLine
 from actors.store.local import LocalStore, read_clock
 from actors.store.replica import Replica
+from actors.store.sealing.backend import open_sealed
+from actors.store.sealing.configuration import make_configuration
 from actors.store.server import StoreServer
 
 
@@ -64,16 +66,22 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 Reopen = Callable[[], Backend]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "sealed"])
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
     """A backend on the same disk each time it is called; the one before is closed."""
     opened: list[Any] = []
+    encryption = tmp_path / "encryption.yaml"
+    encryption.write_text(make_configuration().replace("- secrets", "- '*.*'"))
 
     def open_again() -> Backend:
         disk = bytes(opened[-1].disk) if opened and request.param == "memory" else b""
         if opened:
             opened[-1].close()
-        backend = MemoryBackend(disk) if request.param == "memory" else SqliteBackend(str(tmp_path / "log.db"))
+        backend: Any
+        if request.param == "sealed":
+            backend = open_sealed(tmp_path / "log.db", str(encryption), "")
+        else:
+            backend = MemoryBackend(disk) if request.param == "memory" else SqliteBackend(str(tmp_path / "log.db"))
         opened.append(backend)
         return backend
 

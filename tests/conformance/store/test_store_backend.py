@@ -158,3 +158,16 @@ def test_history_is_bounded_by_its_bytes(reopen: Reopen) -> None:
     assert len(kept) >= 8
     engine.compact(4 * MINUTE)
     assert start(reopen(), config).changes(ALL, engine.log.horizon).events == kept
+
+
+def test_rewriting_keeps_all_that_it_is_given(reopen: Reopen) -> None:
+    engine = start(reopen())
+    engine.commit([new_map("a"), by_ada("b")], MINUTE, "once")
+    engine.commit([patch_of("a", 1)], 2 * MINUTE)
+    before, revision = everything(engine, 1), engine.revision
+    backend = reopen()
+    backend.rewrite(backend.load())
+    again = Engine(reopen(), SeededIds(2))
+    assert everything(again, 1) == before
+    replies = again.commit([new_map("a"), by_ada("b")], 3 * MINUTE, "once")
+    assert [reply.error for reply in replies] == [None, None] and again.revision == revision, "answers are kept, too"
