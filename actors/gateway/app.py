@@ -20,7 +20,7 @@ from actors.gateway import extras, own
 from actors.gateway.audit import Entry
 from actors.gateway.auth.authorize import attributes_of
 from actors.gateway.batch import ItemCall
-from actors.gateway.call import JSON_TYPE, STREAMING, Backend, Call
+from actors.gateway.call import JSON_TYPE, Backend, Call
 from actors.gateway.compression import compressed
 from actors.gateway.connecting import CONNECTIONS, connection_options
 from actors.gateway.deleting import delete_collection, delete_object
@@ -36,6 +36,7 @@ from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
+from actors.gateway.stream import STREAMING
 from actors.gateway.streams.pod import open_attach, open_exec
 from actors.gateway.streams.portforward import open_portforward
 from actors.gateway.target import Target, parse_target

@@ -27,6 +27,9 @@ from actors.gateway.media import Body, Form, body_type, choose_form
 from actors.gateway.options import Query, flag_of, text_of
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
+from actors.gateway.stream import Stream
+from actors.gateway.streams.messages import MessageStream
+from actors.gateway.streams.upgrade import WEBSOCKET, upgrade_of
 from actors.gateway.target import Target
 from actors.gateway.views import Views
 from actors.reconcile.actions import Reply, StoreWrite
@@ -42,9 +45,6 @@ JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/
 
 _WARNING_CHARS_MAX = 4096
 _META_V1, _META_V1BETA1 = b'"apiVersion":"meta.k8s.io/v1"', b'"apiVersion":"meta.k8s.io/v1beta1"'
-
-#: Key of a request whose reply is a stream that has begun: no Status can follow.
-STREAMING = web.RequestKey("streaming", bool)
 
 
 @dataclass(frozen=True)
@@ -234,63 +234,18 @@ class Call:
         """A watch has its seats until here: what it does from now on costs little."""
         if self.audit is not None:
             self.audit.started()
-        stream = Stream(self.request, content_type, self.backend.config.write_stall_seconds)
+        stream = self._open_stream(content_type)
         if self.granted is not None:
             stream.response.headers.update(self.granted.headers)
             if self.target.verb == "watch":
                 self.granted.leave()
         return stream
 
-
-class Stream:
-    """A reply of unknown length. A client that does not read for `stall_seconds` is cut off."""
-
-    def __init__(self, request: web.BaseRequest, content_type: str, stall_seconds: int) -> None:
-        self._request = request
-        self._stall_seconds = stall_seconds
-        headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private"}
-        self.response = web.StreamResponse(headers=headers)
-
-    async def open(self) -> None:
-        if not self.response.prepared:
-            self._request[STREAMING] = True
-            await self.response.prepare(self._request)
-
-    async def write(self, chunks: Iterable[bytes]) -> None:
-        await self.open()
-        data = b"".join(chunks)
-        if not data:
-            return
-        try:
-            async with asyncio.timeout(self._stall_seconds):
-                await self.response.write(data)
-        except TimeoutError:
-            self.abort()
-            raise ConnectionResetError("the client does not read") from None
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether more can be sent at once: the reply is in chunks, and the client has read most of it."""
-        transport, protocol = self._request.transport, self._request.protocol
-        if transport is None or transport.is_closing() or protocol.writing_paused:
-            return False
-        return self.response.headers.get("Transfer-Encoding") == "chunked"
-
-    def send(self, chunk: bytes) -> None:
-        """A whole chunk (`chunk_of`) of a stream that is ready, without waiting; who sends much shares the bytes."""
-        if self._request.transport is not None:
-            self._request.transport.write(chunk)
-
-    def abort(self) -> None:
-        """End so that the client knows that something is missing."""
-        transport = self._request.transport
-        if transport is not None:
-            transport.abort()
-
-
-def chunk_of(data: bytes) -> bytes:
-    """As HTTP/1.1 frames it."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    def _open_stream(self, content_type: str) -> Stream:
+        stall_seconds = self.backend.config.write_stall_seconds
+        if upgrade_of(self.request.headers) == WEBSOCKET:
+            return MessageStream(self.request, stall_seconds, text=content_type != TEXT_TYPE)
+        return Stream(self.request, content_type, stall_seconds)
 
 
 _ALL_WARNINGS_CHARS_MAX, _SHORT_WARNING_CHARS = 4096, 256

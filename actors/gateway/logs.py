@@ -16,9 +16,10 @@ from actors.api.key import Key
 from actors.api.kinds import NODE, POD
 from actors.api.logs import LogChunk, LogRequest
 from actors.api.pod import ContainerStatus, Pod
-from actors.gateway.call import TEXT_TYPE, Call, Stream
+from actors.gateway.call import TEXT_TYPE, Call
 from actors.gateway.crilog import LogText, since_of
 from actors.gateway.options import Query, flag_of, integer_of, text_of
+from actors.gateway.stream import Stream
 from actors.reconcile.watch import Selection
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

@@ -16,10 +16,11 @@ from actors.api.errors import ApiError, Unavailable
 from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
-from actors.gateway.call import JSON_TYPE, Call, Stream, chunk_of
+from actors.gateway.call import JSON_TYPE, Call
 from actors.gateway.media import OBJECT_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list
 from actors.gateway.reading import read_page, selection_of
+from actors.gateway.stream import Stream, chunk_of
 from actors.reconcile.watch import EventType, WatchBatch
 from actors.store.fanout import Made
 from actors.store.matching import matcher_of

@@ -21,8 +21,9 @@ from actors.gateway.aggregation.link import (
     route_to,
 )
 from actors.gateway.aggregation.services import ApiService
-from actors.gateway.call import STREAMING, Call
+from actors.gateway.call import Call
 from actors.gateway.pki import Pair
+from actors.gateway.stream import STREAMING
 from actors.gateway.streams.upgrade import WEBSOCKET, upgrade_of, websocket_protocols
 from actors.remote.client import RemoteClient, Route, told
 from actors.remote.target import RemoteError

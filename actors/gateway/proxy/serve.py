@@ -14,11 +14,12 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from actors.api.errors import MethodNotAllowed
-from actors.gateway.call import STREAMING, Call
+from actors.gateway.call import Call
 from actors.gateway.proxy.backend import find_lines, reaching_failed
 from actors.gateway.proxy.line import LineConnector, Lines
 from actors.gateway.proxy.rewriting import Rewriter, end_to_end, forwarded
 from actors.gateway.proxy.tunnel import tunnel
+from actors.gateway.stream import STREAMING
 from actors.gateway.streams.upgrade import upgrade_asked
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -8,10 +8,11 @@ import contextlib
 from aiohttp import web
 
 from actors.api.errors import ApiError
-from actors.gateway.call import STREAMING, Call
+from actors.gateway.call import Call
 from actors.gateway.proxy.backend import reaching_failed
 from actors.gateway.proxy.line import Lines
 from actors.gateway.proxy.rewriting import forwarded
+from actors.gateway.stream import STREAMING
 from actors.gateway.streams.idle import Idle
 from actors.gateway.streams.takeover import Taken, TakenBytes, take_over
 from actors.nodelet.streams.frames import first_of

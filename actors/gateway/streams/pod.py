@@ -14,6 +14,7 @@ from actors.api.streams import StreamRequest
 from actors.gateway.call import Call
 from actors.gateway.logs import choose_container
 from actors.gateway.streams.options import parse_attach, parse_exec
+from actors.gateway.streams.spdy_process import serve_spdy_process
 from actors.gateway.streams.upgrade import WEBSOCKET, require_upgrade
 from actors.gateway.streams.websocket import serve_websocket
 
@@ -66,6 +67,6 @@ async def _open_process(call: Call, verb: str) -> web.StreamResponse:
     try:
         if upgrade == WEBSOCKET:
             return await serve_websocket(call, request, frames)
-        raise BadRequest("unable to upgrade: SPDY is not spoken here: use WebSockets")
+        return await serve_spdy_process(call, request, frames)
     finally:
         await frames.close()

@@ -24,6 +24,8 @@ from actors.gateway.streams.idle import Idle
 from actors.gateway.streams.options import PORT_MAX, parse_ports
 from actors.gateway.streams.pod import check_upgrade, read_pod
 from actors.gateway.streams.spdy import SpdyConnection, SpdyStream, WebSocketBytes
+from actors.gateway.streams.spdy_process import open_spdy
+from actors.gateway.streams.takeover import Taken
 from actors.gateway.streams.upgrade import WEBSOCKET, choose_protocol, websocket_protocols
 from actors.gateway.streams.websocket import open_websocket, send
 from actors.nodelet.streams.frames import Frames, first_of
@@ -39,7 +41,9 @@ async def open_portforward(call: Call) -> web.StreamResponse:
     pod = await read_pod(call)
     upgrade = await check_upgrade(call)
     if upgrade != WEBSOCKET:
-        raise BadRequest("unable to upgrade: SPDY is not spoken here: use WebSockets")
+        connection, _ = await open_spdy(call, (PROTOCOL,))
+        await serve_spdy(call, pod, connection)
+        return Taken(call.request)
     protocol = choose_protocol(websocket_protocols(call.request.headers), (TUNNEL, V4, V4_BASE64))
     if protocol == TUNNEL:
         socket = await open_websocket(call, protocol)
@@ -82,17 +86,9 @@ async def serve_spdy(call: Call, pod: Pod, connection: SpdyConnection) -> None:
     """Until the client has gone."""
     idle = Idle(call.backend.config.stream_idle_seconds)
     try:
-        await first_of(connection.run(), _accept_all(call, pod, connection), _watch(connection, idle), idle.expire())
+        await first_of(connection.run(), _accept_all(call, pod, connection), connection.keep(idle), idle.expire())
     except SpdyError:
         return
-
-
-async def _watch(connection: SpdyConnection, idle: Idle) -> None:
-    while True:
-        await connection.active.wait()
-        connection.active.clear()
-        idle.touch()
-        await asyncio.sleep(1.0)
 
 
 async def _accept_all(call: Call, pod: Pod, connection: SpdyConnection) -> None:

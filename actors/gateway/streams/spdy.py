@@ -12,9 +12,11 @@ from typing import Protocol
 from aiohttp import WSMsgType, web
 
 from actors.gateway.spdy.session import REFUSED_STREAM, GoneAway, Opened, Received, Reset, Session
+from actors.gateway.streams.idle import Idle
 
 _UNREAD_BYTES_MAX = 256 << 10
 STREAMS_MAX = 2_000
+_NOW_AND_THEN_SECONDS = 1.0
 
 
 class Bytes(Protocol):
@@ -105,7 +107,15 @@ class SpdyConnection:
         self._streams: dict[int, SpdyStream] = {}
         self._opened: asyncio.Queue[SpdyStream | None] = asyncio.Queue()
         self._sending = asyncio.Lock()
-        self.active = asyncio.Event()
+        self._active = asyncio.Event()
+
+    async def keep(self, idle: Idle) -> None:
+        """For ever: `idle` hears of what happens, now and then."""
+        while True:
+            await self._active.wait()
+            self._active.clear()
+            idle.touch()
+            await asyncio.sleep(_NOW_AND_THEN_SECONDS)
 
     async def accept(self) -> SpdyStream | None:
         """None when there will be no more."""
@@ -115,7 +125,7 @@ class SpdyConnection:
         """Until the client has gone. Raises SpdyError, ConnectionError."""
         try:
             while data := await self._bytes.receive():
-                self.active.set()
+                self._active.set()
                 for event in self._session.receive(data):
                     await self._take(event)
                 await self._flush()
@@ -148,7 +158,7 @@ class SpdyConnection:
         self._opened.put_nowait(stream)
 
     async def send(self, stream: int, data: bytes, *, end: bool = False) -> None:
-        self.active.set()
+        self._active.set()
         self._session.send(stream, data, end=end)
         await self._flush()
 

@@ -7,7 +7,8 @@ from aiohttp import WSMsgType, web
 
 from actors.api.errors import BadRequest, Unavailable
 from actors.api.streams import CLOSE, ERROR, RESIZE, STDERR, STDIN, STDOUT, StreamRequest, split_payload
-from actors.gateway.call import STREAMING, Call
+from actors.gateway.call import Call
+from actors.gateway.stream import STREAMING
 from actors.gateway.streams.channels import PROTOCOLS, Codec
 from actors.gateway.streams.idle import Idle
 from actors.gateway.streams.upgrade import choose_protocol, websocket_protocols
