@@ -5,7 +5,6 @@ are committed together as they came.
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Iterator, Sequence
 
 from actors.admission.feed import ConfigurationFeed
@@ -66,7 +65,7 @@ class Chain:
         self, writes: Sequence[StoreWrite], origins: Sequence[Origin], idempotency_key: str = ""
     ) -> list[Reply]:
         """As StorePort.commit, past the steps; `origins` has one for each write. Neighbours that nobody wants to see
-        are one commit; those between them are each on their own, together in time."""
+        are one commit; those between them are each on their own, together in time where none can need another."""
         asked = list(zip(writes, origins, strict=True))
         if self.is_idle and all(_is_plain(write, origin) for write, origin in asked):
             return await self._store.commit(writes, idempotency_key)
@@ -75,7 +74,7 @@ class Chain:
         if not any(special):
             return await self._store.commit(writes, idempotency_key)
         replies: list[Reply] = []
-        for start, end in _runs(special):
+        for start, end in _runs(special, writes):
             key = f"{idempotency_key}/{start}" if idempotency_key else ""
             if special[start]:
                 replies += await self._each(asked[start:end], key)
@@ -116,7 +115,7 @@ class Chain:
 
     async def _kind_of(self, write: StoreWrite, origin: Origin) -> Kind | None:
         """None for what is not served: the store refuses it."""
-        resource = write.resource if isinstance(write, Create) else write.key.resource
+        resource = _resource_of(write)
         if origin.kind is not None and origin.kind.storage.resource == resource:
             return origin.kind
         if is_static(resource):
@@ -162,15 +161,38 @@ def _converts(write: StoreWrite, kind: Kind | None) -> bool:
 
 def _is_plain(write: StoreWrite, origin: Origin) -> bool:
     """Surely for the store as it is. Of a custom resource that a part of the control plane writes, nothing is sure."""
-    if isinstance(write, Delete) or is_static(write.resource if isinstance(write, Create) else write.key.resource):
+    if isinstance(write, Delete) or is_static(_resource_of(write)):
         return True
     return origin.kind is not None and not needs_terms(origin.kind)
 
 
-def _runs(wanted: Sequence[bool]) -> Iterator[tuple[int, int]]:
-    """Stretches of neighbours that are alike."""
+def _runs(special: Sequence[bool], writes: Sequence[StoreWrite]) -> Iterator[tuple[int, int]]:
+    """Stretches of neighbours that may be carried out together: all plain ones, in their order; of the special ones
+    those of one resource and of different objects, for one kind may need what another makes."""
     start = 0
-    for _, same in itertools.groupby(wanted):
-        end = start + len(list(same))
-        yield start, end
-        start = end
+    seen: set[Key] = set()
+    for at in range(1, len(writes) + 1):
+        key = _key_of(writes[at - 1])
+        if special[start] and key is not None:
+            seen.add(key)
+        if at < len(writes) and special[at] == special[start] and (not special[at] or _joins(writes, start, at, seen)):
+            continue
+        yield start, at
+        start, seen = at, set()
+
+
+def _joins(writes: Sequence[StoreWrite], start: int, at: int, seen: set[Key]) -> bool:
+    return _resource_of(writes[at]) == _resource_of(writes[start]) and _key_of(writes[at]) not in seen
+
+
+def _resource_of(write: StoreWrite) -> str:
+    return write.resource if isinstance(write, Create) else write.key.resource
+
+
+def _key_of(write: StoreWrite) -> Key | None:
+    """None for an object whose name is still to be made."""
+    if not isinstance(write, Create):
+        return write.key
+    metadata = write.object.get("metadata") if isinstance(write.object, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return Key(write.resource, write.namespace, name) if isinstance(name, str) and name else None

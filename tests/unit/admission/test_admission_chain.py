@@ -268,3 +268,45 @@ async def _settled() -> None:
     """Until a watcher has had its turn."""
     for _ in range(100):
         await asyncio.sleep(0)
+
+
+def test_writes_that_need_those_before_them_wait_for_them() -> None:
+    async def scenario() -> None:
+        async def dawdle(request: Request) -> None:
+            await asyncio.sleep(0.01 if request.kind.plural == "namespaces" else 0)
+
+        store, looks = new_store(), Told(act=dawdle)
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "made"}}
+        obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "1"}}
+        key = Key("configmaps", "made", "m")
+        replies = await submit(
+            Chain(store, [], [looks]),
+            Create(resource="namespaces", namespace="", object=namespace),
+            Create(resource="configmaps", namespace="made", object=obj),
+            Patch(key=key, patch={"data": {"a": "2"}}),
+            Patch(key=key, patch={"data": {"b": "3"}}),
+        )
+        assert [reply.error for reply in replies] == [None] * 4
+        assert decode(await store.get(key))["data"] == {"a": "2", "b": "3"}
+        assert [request.operation for request in looks.seen] == ["CREATE", "CREATE", "UPDATE", "UPDATE"]
+
+    asyncio.run(scenario())
+
+
+def test_writes_that_need_nothing_of_each_other_are_shown_at_once() -> None:
+    async def scenario() -> None:
+        shown = 0
+        all_shown = asyncio.Event()
+
+        async def meet(request: Request) -> None:
+            nonlocal shown
+            shown += 1
+            if shown == 3:
+                all_shown.set()
+            await asyncio.wait_for(all_shown.wait(), 5)
+
+        looks = Told(act=meet)
+        replies = await submit(Chain(new_store(), [], [looks]), config_map("a"), config_map("b"), config_map("c"))
+        assert [reply.error for reply in replies] == [None] * 3
+
+    asyncio.run(scenario())
