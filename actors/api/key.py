@@ -28,7 +28,7 @@ class Key(NamedTuple):
         return cls(resource, namespace, name)
 
 
-class Stored(msgspec.Struct, frozen=True, array_like=True):
+class Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One object at one revision. `revision` is the resourceVersion of its last change, > 0."""
 
     key: Key

@@ -11,7 +11,7 @@ import gzip
 from aiohttp import web
 
 _BYTES_MIN = 128 << 10
-_LEVEL = 1
+LEVEL = 1
 
 
 async def compressed(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
@@ -21,7 +21,7 @@ async def compressed(request: web.BaseRequest, response: web.StreamResponse) -> 
     body = response.body
     if not isinstance(body, bytes) or len(body) <= _BYTES_MIN or "Content-Encoding" in response.headers:
         return response
-    response.body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+    response.body = await asyncio.to_thread(gzip.compress, body, LEVEL, mtime=0)
     response.headers["Content-Encoding"] = "gzip"
     response.headers.add("Vary", "Accept-Encoding")
     return response

@@ -19,6 +19,7 @@ from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
 from actors.gateway.continuing import seal, unseal
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
+from actors.gateway.streaming import is_large, stream_list
 from actors.gateway.target import Target
 from actors.reconcile.watch import Selection
 from actors.store.admission.subresource import scale_of
@@ -77,6 +78,8 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
     items = await call.backend.views.show(page.items, kind)
     chunks = render.collection(kind, items, metadata, form, call.now, call.include)
+    if form is not Form.YAML and is_large(call, items):
+        return await stream_list(call, chunks, content_type(form))
     return call.answer(b"".join(chunks), content_type=content_type(form))
 
 

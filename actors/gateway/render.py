@@ -5,7 +5,7 @@ Pure, and joined from bytes: a list of 5,000 pods is never decoded; a Table deco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from actors.gateway.tables.table import Cell, Printer
 
 _ENCODER = msgspec.json.Encoder()
 _INVALID = "<invalid>"
+_PIECE_BYTES = 256 << 10
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -51,11 +52,10 @@ def list_metadata(revision: int, cursor: str = "", remaining: int = 0) -> dict[s
     return metadata
 
 
-def list_chunks(kind: Kind, items: Iterable[Stored], metadata: dict[str, Any]) -> list[bytes]:
+def list_chunks(kind: Kind, items: Iterable[Stored], metadata: dict[str, Any]) -> Iterator[bytes]:
     """A PodList and the like, as pieces to be written one after the other."""
     head = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": metadata}
-    body = b",".join(object_bytes(item) for item in items)
-    return [encode(head)[:-1], b',"items":[', body, b"]}\n"]
+    return _pieces(encode(head)[:-1] + b',"items":[', map(object_bytes, items), b"]}\n")
 
 
 def partial_bytes(stored: Stored) -> bytes:
@@ -64,9 +64,23 @@ def partial_bytes(stored: Stored) -> bytes:
     return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' % bytes(head.metadata)
 
 
-def partial_list_chunks(items: Iterable[Stored], metadata: dict[str, Any]) -> list[bytes]:
+def partial_list_chunks(items: Iterable[Stored], metadata: dict[str, Any]) -> Iterator[bytes]:
     head = {"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
-    return [encode(head)[:-1], b',"items":[', b",".join(map(partial_bytes, items)), b"]}\n"]
+    return _pieces(encode(head)[:-1] + b',"items":[', map(partial_bytes, items), b"]}\n")
+
+
+def _pieces(head: bytes, items: Iterable[bytes], tail: bytes) -> Iterator[bytes]:
+    """Items between commas, made when they are asked for, in pieces that are worth to be sent."""
+    piece, size = [head], 0
+    for number, item in enumerate(items):
+        if number:
+            piece.append(b",")
+        piece.append(item)
+        size += len(item)
+        if size >= _PIECE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+    yield b"".join([*piece, tail])
 
 
 def table_bytes(
@@ -79,11 +93,24 @@ def table_bytes(
     columns: bool = True,
 ) -> bytes:
     """A Table. In a watch only the first one needs `columns`."""
+    return b"".join(table_chunks(kind, items, metadata, now, include=include, columns=columns))
+
+
+def table_chunks(
+    kind: Kind,
+    items: Sequence[Stored],
+    metadata: dict[str, Any],
+    now: Millis,
+    *,
+    include: str = INCLUDE_METADATA,
+    columns: bool = True,
+) -> Iterator[bytes]:
+    """The same in pieces."""
     printer = printer_of(kind)
     definitions = [msgspec.to_builtins(column) for column in printer.columns] if columns else []
-    rows = [_row(printer, item, now, include) for item in items]
+    rows = (_row(printer, item, now, include) for item in items)
     head = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": definitions}
-    return b'%s,"rows":[%s]}' % (encode(head)[:-1], b",".join(rows))
+    return _pieces(encode(head)[:-1] + b',"rows":[', rows, b"]}")
 
 
 def _row(printer: Printer, stored: Stored, now: Millis, include: str) -> bytes:
@@ -124,10 +151,10 @@ def single(kind: Kind, stored: Stored, form: Form, now: Millis, include: str) ->
 
 def collection(
     kind: Kind, items: Sequence[Stored], metadata: dict[str, Any], form: Form, now: Millis, include: str
-) -> list[bytes]:
-    """A list in the form that was asked for."""
+) -> Iterable[bytes]:
+    """A list in the form that was asked for, in pieces."""
     if form is Form.TABLE:
-        return [table_bytes(kind, items, metadata, now, include=include)]
+        return table_chunks(kind, items, metadata, now, include=include)
     if form is Form.METADATA:
         return partial_list_chunks(items, metadata)
     chunks = list_chunks(kind, items, metadata)

@@ -9,7 +9,7 @@ from actors.api.key import Stored
 from actors.reconcile.actions import Reply
 
 
-class Record(msgspec.Struct, frozen=True, array_like=True):
+class Record(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """`stored` is the object from `stored.revision` on; of a removed one its last state, at the removal's revision.
 
     `at`: when it was committed, by the store's clock. `user` and `manager`: who changed it, with which fieldManager.

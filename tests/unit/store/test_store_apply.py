@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import pytest
 
 from actors.api.codec import Object, decode
 from actors.api.key import Key
 from actors.api.kinds import kind_of
+from actors.api.schema import Field
 from actors.reconcile.actions import Create, Patch, PatchType, Reply
-from actors.store.admission.fieldset import decode_fields, encode_fields, flatten, format_path, root_of
+from actors.store.admission.fieldset import decode_fields, encode_fields, flatten, format_path, item_steps, root_of
 from actors.store.backend.memory import MemoryBackend
 from actors.store.bootstrap import bootstrap_writes
 from actors.store.engine import Engine
@@ -187,3 +191,17 @@ def test_fieldsets_survive_their_encoding() -> None:
     assert decode_fields(encode_fields(paths)) == paths
     ports = '.spec.template.spec.containers[name="c"].ports[containerPort=80,protocol="TCP"].containerPort'
     assert ports in {format_path(path) for path in paths}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "plain/name", 'a"b', "back\\slash", "line\nbreak", "\x7f", "ümlaut", "\ud83d\ude00", "[]"]
+)
+def test_steps_of_sets_are_json_whatever_the_text(text: str) -> None:
+    [step] = item_steps([text], Field("[]string", list_type="set")) or []
+    assert step == "v:" + json.dumps(text)
+    assert decode_fields({"f:a": {step: {}}}) == {("f:a", step)}
+
+
+@pytest.mark.parametrize("step", ['v:"', 'v:"a"b"', 'v:"\\"', "v:", "v:{", "k:[]", 'k:"a"', "x:1", 'v:"\x01"'])
+def test_what_is_no_step_is_left_out(step: str) -> None:
+    assert decode_fields({"f:a": {step: {}}}) == frozenset()
