@@ -48,6 +48,7 @@ class ControllersCore:
         self._queue: WorkQueue[Task] = WorkQueue(backoff or Backoff(first_ms=20, most_ms=60_000))
         self._events = EventRecorder(name)
         self._in_flight: list[Task] = []
+        self._refused: dict[Task, str] = {}
 
     @property
     def view(self) -> View:
@@ -95,11 +96,14 @@ class ControllersCore:
             if reply.error is not None:
                 failed[task] = None
                 self._complain(task, write, reply.error, now)
+                if isinstance(write, Create) and reply.error.get("reason") not in _STALE_CREATE:
+                    self._refused[task] = str(reply.error.get("message", ""))
         for task in dict.fromkeys(self._in_flight):
             if task in failed:
                 self._queue.fail(task, now)
             else:
                 self._queue.forget(task)
+                self._refused.pop(task, None)
         self._in_flight = []
         self._events.replied(writes[own:], replies[own:], now)
 
@@ -121,8 +125,10 @@ class ControllersCore:
         controller, obj = self._controllers[task.controller], self._view.at(task.key)
         if obj is None or not controller.handles(obj):
             self._queue.forget(task)
+            self._refused.pop(task, None)
             return []
         writes: list[StoreWrite] = []
+        self._view.refused = self._refused.get(task, "")
         try:
             for action in controller.reconcile(obj, self._view, now):
                 if isinstance(action, Emit):
@@ -135,6 +141,8 @@ class ControllersCore:
             self._queue.fail(task, now)
             self._warn(task, "ReconcileFailed", f"{controller.name}: {type(error).__name__}: {error}", now)
             return []
+        if not any(isinstance(write, Create) for write in writes):
+            self._refused.pop(task, None)
         if not writes:
             self._queue.forget(task)
         return writes
@@ -143,7 +151,8 @@ class ControllersCore:
         stale = _STALE_CREATE if isinstance(write, Create) else _STALE_CHANGE
         if error.get("reason") not in stale:
             verb = "Create" if isinstance(write, Create) else "Delete" if isinstance(write, Delete) else "Update"
-            self._warn(task, f"Failed{verb}", f"Error: {error.get('message', 'unknown')}", now)
+            what = {"Create": "creating", "Delete": "deleting", "Update": "updating"}[verb]
+            self._warn(task, f"Failed{verb}", f"Error {what}: {error.get('message', 'unknown')}", now)
 
     def _warn(self, task: Task, reason: str, message: str, now: Millis) -> None:
         obj = self._view.at(task.key)

@@ -9,6 +9,7 @@ from actors.api.clock import Millis, format_time, parse_time
 from actors.api.key import Key
 from actors.api.kinds import DEPLOYMENT
 from actors.api.workloads import Deployment, ReplicaSet
+from actors.controllers.replicaset import FAILURE
 from actors.controllers.rollout import read_bounds
 from actors.reconcile.actions import Action, Patch, RequeueAfter
 from actors.reconcile.conditions import condition, find_condition, with_conditions
@@ -24,11 +25,15 @@ def report(deployment: Deployment, new: ReplicaSet | None, old: Sequence[Replica
     if progressing is not None:
         rows.append(progressing)
         yield from _watch_deadline(deployment, progressing, now)
+    failure = _failure(new, old, now)
+    rows += [failure] if failure is not None else []
     news = [row for row in rows if _is_news(deployment, row)]
-    if counts != _known(deployment) or news:
+    kept = [row for row in deployment.status.conditions or () if row.type != FAILURE or failure is not None]
+    is_mended = len(kept) < len(deployment.status.conditions or ())
+    if counts != _known(deployment) or news or is_mended:
         status: Row = dict(counts)
-        if news:
-            status["conditions"] = with_conditions(deployment.status.conditions, news)
+        if news or is_mended:
+            status["conditions"] = with_conditions(kept, news)
         key, patch = deployment_key(deployment), {"status": status}
         yield Patch(key=key, patch=patch, subresource="status", uid=deployment.metadata.uid)
 
@@ -65,6 +70,13 @@ def _known(deployment: Deployment) -> Row:
         "unavailableReplicas": status.unavailable_replicas,
         "observedGeneration": status.observed_generation,
     }
+
+
+def _failure(new: ReplicaSet | None, old: Sequence[ReplicaSet], now: Millis) -> Row | None:
+    """What its new ReplicaSet, else an old one, says of pods that are refused."""
+    found = (find_condition(rs.status.conditions, FAILURE) for rs in ([new] if new else old))
+    told = next((row for row in found if row is not None), None)
+    return condition(FAILURE, told.status, told.reason, told.message, now) if told is not None else None
 
 
 def _available(deployment: Deployment, counts: Row, now: Millis) -> Row:

@@ -16,9 +16,12 @@ from actors.api.selector import LabelMatcher, from_selector
 from actors.api.workloads import ReplicaSet
 from actors.controllers.pods import adopt, available_at, free_names, is_active, is_ready, new_pod, pod_key, release
 from actors.reconcile.actions import Action, Create, Delete, Emit, Patch, RequeueAfter
+from actors.reconcile.conditions import condition, find_condition, with_conditions
 from actors.reconcile.controller import controller, owner
 from actors.reconcile.view import View
 
+#: The condition of a set whose pods are refused, by a quota for example.
+FAILURE = "ReplicaFailure"
 _BURST = 500
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
@@ -44,7 +47,8 @@ def reconcile(rs: ReplicaSet, view: View, now: Millis) -> Iterable[Action]:
         adopted = [] if matcher.is_empty else [pod for pod in orphans if matcher.matches(pod.metadata.labels)]
         yield from (adopt(pod_key(pod), pod, rs) for pod in adopted)
         yield from _scale(rs, [*pods, *adopted], view)
-    yield from _report(rs, pods, now)
+    lacks = not rs.metadata.is_deleting and len(pods) < rs.spec.replicas
+    yield from _report(rs, pods, view.refused if lacks else "", now)
 
 
 def _matcher(rs: ReplicaSet) -> LabelMatcher:
@@ -85,20 +89,32 @@ def _cost(pod: Pod) -> int:
         return 0
 
 
-def _report(rs: ReplicaSet, pods: Sequence[Pod], now: Millis) -> Iterable[Action]:
+def _report(rs: ReplicaSet, pods: Sequence[Pod], refused: str, now: Millis) -> Iterable[Action]:
     times = [at for pod in pods if (at := available_at(pod, rs.spec.min_ready_seconds)) is not None]
     template_labels = (rs.spec.template.metadata.get("labels") or {}).items()
-    status = {
+    status: dict[str, Any] = {
         "replicas": len(pods),
         "fullyLabeledReplicas": sum(template_labels <= (pod.metadata.labels or {}).items() for pod in pods),
         "readyReplicas": sum(is_ready(pod) for pod in pods),
         "availableReplicas": sum(at <= now for at in times),
         "observedGeneration": rs.metadata.generation,
     }
-    if status != _known(rs):
+    conditions = _conditions(rs, refused, now)
+    if status != _known(rs) or conditions is not None:
+        status |= {} if conditions is None else {"conditions": conditions or None}
         key, patch = key_in(REPLICA_SET.resource, rs.metadata), {"status": status}
         yield Patch(key=key, patch=patch, subresource="status", uid=rs.metadata.uid)
     yield from (RequeueAfter(at - now) for at in sorted(times) if at > now)
+
+
+def _conditions(rs: ReplicaSet, refused: str, now: Millis) -> list[dict[str, Any]] | None:
+    """With ReplicaFailure while pods are refused, without it when they no longer are; None: as they are."""
+    known = find_condition(rs.status.conditions, FAILURE)
+    if refused and known is None:
+        return with_conditions(rs.status.conditions, [condition(FAILURE, True, "FailedCreate", refused, now)])
+    if not refused and known is not None:
+        return with_conditions([row for row in rs.status.conditions or () if row.type != FAILURE], ())
+    return None
 
 
 def _known(rs: ReplicaSet) -> dict[str, int]:

@@ -72,6 +72,8 @@ class View:
         self._since_ms: Millis = 0
         self._now_ms: Millis = 0
         self.revision = 0
+        #: Why the last object that the running reconcile wanted to create was refused; "" when it was not.
+        self.refused = ""
 
     # -- what a controller asks
 
