@@ -70,6 +70,15 @@ def validate_node(node: Object, old: Object | None) -> Causes:
             yield unsupported(f"spec.taints[{i}].effect", taint.get("effect"), effects)
         if not taint.get("key"):
             yield required(f"spec.taints[{i}].key")
-    before = ((old or {}).get("spec") or {}).get("podCIDR")
-    if before and (node.get("spec") or {}).get("podCIDR") != before:
-        yield forbidden("spec.podCIDR", "node updates may not change podCIDR once it is set")
+    if old is not None:
+        yield from _node_changes(node.get("spec") or {}, old.get("spec") or {})
+
+
+def _node_changes(spec: Object, before: Object) -> Causes:
+    """What a node is does not change; what it is allowed to do does."""
+    for name, shown in (("podCIDR", "podCIDRs"), ("providerID", "providerID")):
+        if before.get(name) and spec.get(name) != before[name]:
+            yield forbidden(f"spec.{shown}", f'node updates may not change {name} except from "" to valid')
+    known = {"podCIDR", "podCIDRs", "providerID", "taints", "unschedulable"}
+    if any(spec.get(name) != before.get(name) for name in {*spec, *before} - known):
+        yield forbidden("", "node updates may only change labels, taints, or capacity")

@@ -31,8 +31,11 @@ _RESIZABLE = ("cpu", "memory")
 
 def validate_pod_update(pod: Object, old: Object) -> Causes:
     spec, before = pod.get("spec") or {}, old.get("spec") or {}
-    if _fixed(spec) != _fixed(before):
+    gated = bool(before.get("schedulingGates"))
+    if _fixed(spec, gated) != _fixed(before, gated):
         yield forbidden("spec", _FROZEN)
+    if gated:
+        yield from _aimed(spec, before)
     known = [_timeless(toleration) for toleration in dicts_of(spec.get("tolerations"))]
     if any(_timeless(toleration) not in known for toleration in dicts_of(before.get("tolerations"))):
         yield forbidden("spec.tolerations", "existing toleration can not be modified except its tolerationSeconds")
@@ -46,8 +49,33 @@ def _timeless(toleration: Object) -> Object:
     return {name: value for name, value in toleration.items() if name != "tolerationSeconds"}
 
 
-def _fixed(spec: Object) -> Object:
+def _aimed(spec: Object, before: Object) -> Causes:
+    """A pod that waits behind gates may be told more closely where to run (KEP-3838), never less."""
+    told = "only additions are allowed (no mutations or deletions)"
+    old, new = before.get("nodeSelector") or {}, spec.get("nodeSelector") or {}
+    if any(new.get(name) != value for name, value in old.items()):
+        yield wrong("spec.nodeSelector", new, told)
+    terms, wanted = _node_terms(before), _node_terms(spec)
+    at = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
+    if terms and len(terms) != len(wanted):
+        fewer = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        yield wrong(f"{at}.nodeSelectorTerms", wanted, fewer)
+    for i, (was, now) in enumerate(zip(terms, wanted, strict=False)):
+        for name in ("matchExpressions", "matchFields"):
+            if any(need not in (now.get(name) or []) for need in was.get(name) or []):
+                yield wrong(f"{at}.nodeSelectorTerms[{i}]", now, told)
+
+
+def _node_terms(spec: Object) -> list[Object]:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return dicts_of((affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}).get("nodeSelectorTerms"))
+
+
+def _fixed(spec: Object, gated: bool) -> Object:
     fixed = {name: value for name, value in spec.items() if name not in _MUTABLE_POD_FIELDS}
+    if gated:
+        fixed.pop("nodeSelector", None)
+        fixed["affinity"] = {k: v for k, v in (fixed.get("affinity") or {}).items() if k != "nodeAffinity"}
     for kind in _CONTAINERS:
         if kind in fixed:
             fixed[kind] = [{k: v for k, v in c.items() if k != "image"} for c in dicts_of(fixed[kind])]

@@ -50,6 +50,12 @@ CPU = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utili
         ("PodDisruptionBudget", {"spec.minAvailable": "101%"}, "spec.minAvailable", "must not be greater than 100%"),
         ("DaemonSet", {"spec.updateStrategy.rollingUpdate": {"maxUnavailable": 0, "maxSurge": 0}}, "spec.updateStrategy.rollingUpdate.maxUnavailable", "cannot be 0 when maxSurge is 0"),
         ("DaemonSet", {"spec.updateStrategy.rollingUpdate": {"maxUnavailable": 1, "maxSurge": 1}}, "spec.updateStrategy.rollingUpdate.maxSurge", "may not be set"),
+        ("LimitRange", {"spec.limits": [{"type": "Pod", "default": {"cpu": "1"}}]}, "spec.limits[0].default", "may not be specified when `type` is 'Pod'"),
+        ("LimitRange", {"spec.limits": [{"type": "Container", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}, "spec.limits[0].min[cpu]", "min value 2 is greater than max value 1"),
+        ("LimitRange", {"spec.limits": [{"type": "Container", "maxLimitRequestRatio": {"cpu": "0.5"}}]}, "spec.limits[0].maxLimitRequestRatio[cpu]", "is less than 1"),
+        ("LimitRange", {"spec.limits": [{"type": "PersistentVolumeClaim"}]}, "spec.limits[0].limits", "either minimum or maximum storage value"),
+        ("LimitRange", {"spec.limits": [{"type": "Pod"}, {"type": "Pod"}]}, "spec.limits[1].type", "Duplicate"),
+        ("ResourceQuota", {"spec.hard": {"pods": "1.5"}}, "spec.hard[pods]", "must be an integer"),
         ("Event", {"action": None}, "action", "Required"),
         ("Event", {"reportingInstance": "x" * 129}, "reportingInstance", "can have at most 128 characters"),
         ("Event", {"series": {"count": 1, "lastObservedTime": "2026-11-23T10:00:00.000000Z"}}, "series.count", "should be at least 2"),
@@ -77,6 +83,7 @@ def test_what_cannot_be(kind: str, changes: dict[str, Any], field: str, words: s
         ("ServiceCIDR", {"spec.cidrs": ["10.0.0.0/24"]}, {"spec.cidrs": ["10.1.0.0/24"]}, "spec.cidrs"),
         ("ControllerRevision", {}, {"data": {"other": 1}}, "data"),
         ("ControllerRevision", {}, {"revision": 9}, None),
+        ("ResourceQuota", {}, {"spec.scopes": ["Terminating"]}, "spec.scopes"),
     ],
 )  # fmt: skip
 def test_what_may_change(kind: str, old: dict[str, Any], changes: dict[str, Any], field: str | None) -> None:

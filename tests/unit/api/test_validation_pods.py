@@ -110,3 +110,37 @@ def test_templates_are_held_to_the_same() -> None:
     }
     made = default({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": spec})
     assert [cause.field for cause in validate(made)] == ["spec.template.spec.dnsPolicy"]
+
+
+def changes(before: dict[str, Any], **fields: Any) -> list[str]:
+    made = [
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": copy.deepcopy(spec)}
+        for spec in (before, {**before, **fields})
+    ]
+    old, new = (default(pod) for pod in made)
+    return [cause.field for cause in validate(new, old)]
+
+
+def affinity(*values: str) -> dict[str, Any]:
+    needs = [{"key": value, "operator": "Exists"} for value in values]
+    required = {"nodeSelectorTerms": [{"matchExpressions": needs}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+
+
+def test_a_gated_pod_is_aimed_more_closely_and_never_less() -> None:
+    gated = pod(schedulingGates=GATES[:1], nodeSelector={"a": "b"}, affinity=affinity("x"))
+    assert changes(gated, nodeSelector={"a": "b", "c": "d"}, affinity=affinity("x", "y"), schedulingGates=None) == []
+    assert changes(gated, nodeSelector={"c": "d"}) == ["spec.nodeSelector"]
+    at = "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
+    assert changes(gated, affinity=affinity("y")) == [f"{at}[0]"]
+    assert changes(gated, affinity=None) == [at]
+    assert changes(pod(nodeSelector={"a": "b"}), nodeSelector={"a": "b", "c": "d"}) == ["spec"]
+
+
+def test_what_a_node_is_does_not_change() -> None:
+    old = default({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}, "spec": {"podCIDR": "10.0.0.0/24"}})
+    fine = {**old, "spec": {**old["spec"], "taints": [{"key": "a", "effect": "NoSchedule"}], "unschedulable": True}}
+    assert validate(fine, old) == []
+    taints = [{"key": "a", "effect": "NoSchedule", "value": value} for value in ("x", "y")]
+    bad = {**old, "spec": {"podCIDR": "10.1.0.0/24", "externalID": "x", "taints": taints}}
+    assert [cause.field for cause in validate(bad, old)] == ["spec.taints[1]", "spec.podCIDRs", ""]
