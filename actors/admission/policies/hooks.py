@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -12,11 +13,13 @@ from actors.admission.policies.matching import Constraints, constraints_of
 from actors.admission.request import Place
 from actors.api.cel.environment import CelError
 from actors.api.codec import lens
+from actors.api.crd.kinds import CustomKind
 from actors.api.errors import ApiError
 from actors.api.key import Key, Stored
 from actors.api.policies.compiled import Compiled, compile_policy
 from actors.api.policies.policy import Binding, Policy
 
+_PLACES_MAX = 10_000
 _LOG = logging.getLogger(__name__)
 
 
@@ -51,7 +54,8 @@ class Hooks:
     def __init__(self, policies: str, bindings: str) -> None:
         self.resources = (policies, bindings)
         self._read: dict[Key, tuple[int, Hook]] = {}
-        self.all: tuple[Hook, ...] = ()
+        self._all: tuple[Hook, ...] = ()
+        self._wanting: dict[tuple[Any, ...], tuple[Hook, ...]] = {}
 
     def configure(self, objects: Mapping[Key, Stored]) -> None:
         """Policies and bindings in the order of their names, as kube-apiserver asks them."""
@@ -62,7 +66,20 @@ class Hooks:
                 bound.setdefault(found.binding.spec.policy_name, []).append(found)
         read = {key: self._hook(objects[key]) for key in sorted(objects) if key.resource == policies}
         self._read = read
-        self.all = tuple(_with_bindings(hook, bound) for _, hook in read.values())
+        self._wanting = {}
+        self._all = tuple(_with_bindings(hook, bound) for _, hook in read.values())
+
+    def wanting(self, place: Place) -> tuple[Hook, ...]:
+        """Those that may want to see what is done there; found out once for each place."""
+        kind = place.kind
+        versions = tuple(kind.all_versions) if isinstance(kind, CustomKind) else ()
+        at = (place.operation, place.subresource, kind.group, kind.version, kind.plural, kind.namespaced, versions)
+        found = self._wanting.get(at)
+        if found is None:
+            if len(self._wanting) >= _PLACES_MAX:
+                self._wanting.clear()
+            found = self._wanting[at] = tuple(hook for hook in self._all if hook.may_want(place))
+        return found
 
     def _hook(self, stored: Stored) -> tuple[int, Hook]:
         known = self._read.get(stored.key)

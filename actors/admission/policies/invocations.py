@@ -54,14 +54,14 @@ class Invocations:
         self._hooks = hooks
 
     def may_want(self, place: Place) -> bool:
-        return any(hook.may_want(place) for hook in self._hooks.all)
+        return bool(self._hooks.wanting(place))
 
     async def find(self, request: Request) -> AsyncIterator[Invocation]:
         """Raises ApiError when the store does not answer."""
         namespace: Object | None = None
         looked = False
-        for hook in self._hooks.all:
-            kind = hook.constraints.find_kind(request) if hook.may_want(request.place) else None
+        for hook in self._hooks.wanting(request.place):
+            kind = hook.constraints.find_kind(request)
             if kind is None:
                 continue
             if not looked:

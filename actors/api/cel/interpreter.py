@@ -242,10 +242,12 @@ def _call(node: Call) -> Step:
     if not functions:
         raise CelError(f"unknown function: {node.function}")
 
+    candidates = [(function.taker(), function) for function in functions]
+
     def run(frame: Frame) -> Any:
         args = [step(frame) for step in steps]
-        for function in functions:
-            if function.takes(args):
+        for takes, function in candidates:
+            if takes(args):
                 return _invoke(function, args, frame)
         raise no_overload()
 

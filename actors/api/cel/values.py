@@ -82,13 +82,16 @@ _NAMES: dict[type, str] = {
 NUMBERS = frozenset({int, Uint, float})
 
 
+_SIZED = (str, bytes, list, dict)
+
+
 def type_name(value: Any) -> str:
     return _NAMES.get(type(value)) or str(getattr(value, "type_name", "dyn"))
 
 
 def size_of(value: Any) -> int:
     """As cost counts it: characters, bytes, entries; 1 of everything else."""
-    return len(value) if isinstance(value, str | bytes | list | dict) else 1
+    return len(value) if isinstance(value, _SIZED) else 1
 
 
 def no_overload() -> CelError:

@@ -63,8 +63,12 @@ class Function(NamedTuple):
     cost: Cost = one
     standard: bool = False
 
-    def takes(self, args: Sequence[Any]) -> bool:
-        return all(map(_fits, self.parameters, args))
+    def taker(self) -> Callable[[Sequence[Any]], bool]:
+        """Whether arguments are of its types."""
+        if self.standard:
+            return _anything
+        fits = tuple(map(_fitting, self.parameters))
+        return lambda args: all(fit(value) for fit, value in zip(fits, args, strict=True))
 
     def overload(self) -> Any:
         identity = "_".join((self.name.replace(".", "_"), *(_word(part) for part in self.parameters)))
@@ -76,15 +80,22 @@ class Function(NamedTuple):
         )
 
 
-def _fits(parameter: Any, value: Any) -> bool:
+def _anything(args: Sequence[Any]) -> bool:
+    return True
+
+
+def _fitting(parameter: Any) -> Callable[[Any], bool]:
     name = parameter.name()
     if name == "DYN":
-        return True
+        return lambda value: True
     if (classes := _PYTHON.get(name)) is not None:
-        return type(value) in classes
+        return lambda value: type(value) in classes
     if name.startswith("LIST"):
-        return isinstance(value, list)
-    return isinstance(value, dict) if name.startswith("MAP") else type_name(value) == name.partition("<")[0]
+        return lambda value: isinstance(value, list)
+    if name.startswith("MAP"):
+        return lambda value: isinstance(value, dict)
+    wanted = name.partition("<")[0]
+    return lambda value: type_name(value) == wanted
 
 
 def _word(part: Any) -> str:

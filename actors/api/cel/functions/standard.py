@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -29,10 +30,20 @@ _NAMES = ("null_type", "bool", "int", "uint", "double", "string", "bytes", "list
 TYPES = {name: TypeValue(name) for name in (*_NAMES, Timestamp.type_name, Duration.type_name, "optional_type")}
 _OPTIONS = re2.Options()
 _OPTIONS.log_errors = False
+_KEPT_CHARS_MAX = 1000
 
 
 def compiled(text: str) -> Any:
     """A regular expression. Raises CelError."""
+    return _kept(text) if len(text) <= _KEPT_CHARS_MAX else _compiled(text)
+
+
+@lru_cache(maxsize=512)
+def _kept(text: str) -> Any:
+    return _compiled(text)
+
+
+def _compiled(text: str) -> Any:
     try:
         return re2.compile(text, _OPTIONS)
     except re2.error as error:
