@@ -235,7 +235,7 @@ def _items(value: Any, both: bool) -> Any:
 
 def _call(node: Call) -> Step:
     special = _SPECIAL.get(node.function)
-    if special is not None and not node.member:
+    if special is not None and node.member == (node.function in _LAZY_MEMBERS):
         return special(node)
     steps = [compile_step(arg) for arg in node.args]
     functions = find_functions(node.function, len(steps))
@@ -324,6 +324,26 @@ def _conditional(node: Call) -> Step:
         if verdict is False:
             return no(frame)
         raise no_overload()
+
+    return run
+
+
+def _otherwise(node: Call) -> Step:
+    """`x.or(y)` and `x.orValue(y)`: y is only looked at where x has no value."""
+    first, second = map(compile_step, node.args)
+    unwraps = node.function == "orValue"
+
+    def run(frame: Frame) -> Any:
+        value = first(frame)
+        frame.pay(1)
+        if not isinstance(value, Optional):
+            raise no_overload()
+        if value is not NONE:
+            return value.of if unwraps else value
+        other = second(frame)
+        if not unwraps and not isinstance(other, Optional):
+            raise no_overload()
+        return other
 
     return run
 
@@ -463,4 +483,7 @@ _SPECIAL: dict[str, Callable[[Call], Step]] = {
     "-_": _unary(operators.negate),
     "!_": _unary(operators.negated),
     "cel.@mapInsert": _insert,
+    "or": _otherwise,
+    "orValue": _otherwise,
 }
+_LAZY_MEMBERS = frozenset({"or", "orValue"})

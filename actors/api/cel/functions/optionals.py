@@ -1,4 +1,6 @@
-"""Optional values (cel-go cel/library.go): `object.?spec.?replicas.orValue(1)`; their macros use the same functions."""
+"""Optional values (cel-go cel/library.go): `object.?spec.?replicas.orValue(1)`; their macros use the same functions.
+`or` and `orValue` are the interpreter's: they look at their argument only where they need it.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,6 @@ def _of_non_zero(value: Any) -> Optional:
     return NONE if zero else Optional(value)
 
 
-def _or(value: Any, other: Any) -> Optional:
-    return _check(other) if _check(value) is NONE else value
-
-
-def _or_value(value: Any, other: Any) -> Any:
-    return other if _check(value) is NONE else value.of
-
-
 def _end(at: int) -> Any:
     def find(value: Any) -> Optional:
         if not isinstance(value, list):
@@ -58,8 +52,6 @@ FUNCTIONS: tuple[Function, ...] = (
     known("optional.none", 0, lambda: NONE),
     known("hasValue", 1, _has_value),
     known("value", 1, _value),
-    known("or", 2, _or),
-    known("orValue", 2, _or_value),
     known("first", 1, _end(0)),
     known("last", 1, _end(-1)),
     known("optional.unwrap", 1, _unwrap),
