@@ -10,10 +10,11 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from raypod.errors import ApiError, ClusterUnreachable, RaypodError, error_from_status
 from raypod.kubeconfig import Endpoint, ssl_context
@@ -24,6 +25,7 @@ Object = dict[str, Any]
 _RETRY_SECONDS = 0.1
 _WATCH_SECONDS = 300
 _CHUNK_BYTES = 64 * 1024
+_MESSAGE_BYTES_MAX = 16 << 20
 
 
 class ApiClient:
@@ -104,6 +106,32 @@ class ApiClient:
             if time.monotonic() > deadline:
                 raise self._unreachable(failure) from failure
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def websocket(
+        self, path: str, params: Sequence[tuple[str, str]], protocol: str
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Raises ApiError for a refusal, ClusterUnreachable when nobody answers."""
+        url = URL(self.endpoint.server + path).with_query(params)
+        try:
+            return await self._session.ws_connect(url, protocols=(protocol,), max_msg_size=_MESSAGE_BYTES_MAX)
+        except aiohttp.WSServerHandshakeError as error:
+            raise await self._refusal(url, error) from error
+        except (aiohttp.ClientConnectionError, TimeoutError) as error:
+            await self._check_refused(error)
+            raise self._unreachable(error) from error
+
+    async def _refusal(self, url: URL, error: aiohttp.WSServerHandshakeError) -> RaypodError:
+        """A failed handshake does not show the answer's body: it is asked for again, in a way that starts nothing."""
+        async with self._session.post(url) as response:
+            text = await response.read()
+        try:
+            status: Object = json.loads(text)
+        except ValueError:
+            return self._unreachable(error)
+        if "Upgrade request required" not in str(status.get("message")):
+            return error_from_status(status)
+        told = "its container does not run: it has not started, or has ended"
+        return error_from_status({"reason": "NotFound", "code": 404, "message": told})
 
     # --- streams --------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, Unpack, cast, overload
 
 from raypod.cluster import Args, AsyncCluster
 from raypod.errors import ApiError, RaypodError, SomeRefused
+from raypod.execution import ExecResult
 from raypod.logs import Stream
 from raypod.manifests import ManyRun, Needs, RunOptions
 from raypod.past import When
@@ -165,6 +166,12 @@ class Run:
     def logs(self, follow: bool = False, *, stream: Stream = "") -> Iterator[str]:
         """Lines of all replicas, prefixed `[index] ` when there are several; also after the containers are gone."""
         return self._thread.iterate(self.aio.logs(follow, stream=stream))
+
+    def exec(
+        self, command: Sequence[str], *, replica: int = 0, input: bytes | None = None, timeout: float | None = None
+    ) -> ExecResult:
+        """Run a command to its end in a replica's container: its exit code, stdout and stderr. See AsyncRun.exec."""
+        return self._thread.run(self.aio.exec(command, replica=replica, input=input, timeout=timeout))
 
     def watch(self, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status, and again after each change, until the run is finished or `timeout` seconds are over."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from raypod.cli import images, lifecycle, past, runs
+from raypod.cli import execution, images, lifecycle, past, runs
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -51,6 +51,7 @@ _add(app, "kubeconfig", lifecycle.kubeconfig)
 _add(app, "run", runs.run)
 _add(app, "ps", runs.ps)
 _add(app, "logs", runs.logs)
+_add(app, "exec", execution.exec_)
 _add(app, "stop", runs.stop)
 _add(app, "get", past.get)
 _add(app, "history", past.history)
