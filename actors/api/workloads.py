@@ -135,3 +135,14 @@ class RootCaMap(Resource, frozen=True):
     """A ConfigMap as who looks after `kube-root-ca.crt` reads it: of others' contents nothing is kept."""
 
     data: RootCaData = RootCaData()
+
+
+class BootstrapTokenData(Lens, frozen=True):
+    expiration: str = ""
+
+
+class BootstrapToken(Resource, frozen=True):
+    """A Secret as who looks for expired tokens reads it: of contents nothing else is kept."""
+
+    type: str = ""
+    data: BootstrapTokenData = BootstrapTokenData()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.controllers import (
+    bootstrap_tokens,
     custom_resources,
     deployment,
     garbage_collector,
@@ -37,6 +38,7 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         custom_resources.reconcile,
         namespace.reconcile,
         root_ca(config),
+        bootstrap_tokens.reconcile,
         role_aggregation.reconcile,
         resource_quota.reconcile,
         volume_protection.protect_claim,

@@ -77,7 +77,7 @@ _RENAMED = {
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_RENAMED):
-    """What is left out fits everything."""
+    """What is left out fits everything. `omit_managed_fields` None: as the policy has it."""
 
     level: str
     users: tuple[str, ...] = ()
@@ -87,7 +87,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=_RENA
     namespaces: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
     omit_stages: tuple[str, ...] = ()
-    omit_managed_fields: bool = False
+    omit_managed_fields: bool | None = None
 
     def __post_init__(self) -> None:
         if self.level not in _LEVELS:
@@ -224,7 +224,8 @@ class Entry:
             found["requestObject"] = _value(self.body, self._facts.content_type)
         if self.level >= Level.REQUEST_RESPONSE and answer and stage == COMPLETE:
             found["responseObject"] = _value(answer, "application/json")
-        omits = self._trail.policy.omit_managed_fields or (self._rule is not None and self._rule.omit_managed_fields)
+        said = self._rule.omit_managed_fields if self._rule is not None else None
+        omits = self._trail.policy.omit_managed_fields if said is None else said
         return _without_managers(found) if omits else found
 
 

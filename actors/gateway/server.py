@@ -30,6 +30,7 @@ from actors.gateway.audit_log import RotatingLog
 from actors.gateway.auth.access import Access
 from actors.gateway.auth.keys import KeyRing, ensure_keys
 from actors.gateway.auth.signing import Signer
+from actors.gateway.auth.token_secrets import TokenSecrets
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
@@ -115,7 +116,7 @@ class Gateway:
         self._web: web.Server | None = None
         self._listener: asyncio.Server | None = None
         self._renewal: asyncio.Task[None] | None = None
-        self._signing: asyncio.Task[None] | None = None
+        self._controllers: list[asyncio.Task[None]] = []
         self._store = store
 
     @property
@@ -132,14 +133,17 @@ class Gateway:
         self._aggregator.start()
         self._flow.start()
         if self.number == 0:
-            self._signing = asyncio.create_task(Signer(self._store, self._sign).run(), name="csr-signer")
+            ca_pem = certificates.ca.certificate.read_text()
+            tokens = TokenSecrets(self._store, lambda: self.access.accounts.keys, ca_pem)
+            signer = Signer(self._store, self._sign)
+            self._controllers = [asyncio.create_task(work.run()) for work in (signer, tokens)]
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
         self.kubeconfig = write_kubeconfig(self.config.home_path, certificates, self.url)
         self._renewal = asyncio.create_task(self._renew_forever())
 
     async def stop(self) -> None:
-        for task in (self._renewal, self._signing):
+        for task in (self._renewal, *self._controllers):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):

@@ -23,7 +23,7 @@ from actors.api.pod import Pod
 from actors.api.quota import ResourceQuota
 from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
-from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet, RootCaMap
+from actors.api.workloads import BootstrapToken, Deployment, Job, Namespace, ReplicaSet, RootCaMap
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
 
@@ -46,6 +46,7 @@ RESOURCES: dict[type[Resource], str] = {
     PersistentVolume: "persistentvolumes",
     PersistentVolumeClaim: "persistentvolumeclaims",
     RootCaMap: kinds.CONFIG_MAP.resource,
+    BootstrapToken: kinds.SECRET.resource,
 }
 
 

@@ -16,6 +16,7 @@ from actors.gateway.auth.impersonate import Headers
 from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.oidc import OidcIssuer
 from actors.gateway.auth.service_accounts import ServiceAccountTokens
+from actors.gateway.auth.token_secrets import LEGACY_ISSUER
 from actors.gateway.auth.tokens import StaticTokens, bootstrap_user, digest
 from actors.gateway.auth.user import NOBODY, User, user_of
 from actors.store.port import StorePort
@@ -98,6 +99,8 @@ class Authenticator:
         if issuer == self._accounts.issuer:
             user = await self._accounts.user_of(parsed, asked, now / 1000)
             return Verified(user, tuple(a for a in asked if a in jwt.audiences_of(parsed.claims)))
+        if issuer == LEGACY_ISSUER:
+            return Verified(await self._accounts.legacy_user_of(parsed), self._own(asked))
         if isinstance(issuer, str) and issuer in self._issuers:
             return Verified(await self._issuers[issuer].user_of(parsed, now / 1000), self._own(asked))
         raise TokenError("the token is of an issuer that is not known")

@@ -46,6 +46,11 @@ class Parsed(msgspec.Struct, frozen=True):
     signed: bytes
     signature: bytes
 
+    @property
+    def text(self) -> str:
+        """The token again."""
+        return f"{self.signed.decode()}.{b64(self.signature)}"
+
 
 def parse(token: str) -> Parsed:
     """Raises TokenError."""

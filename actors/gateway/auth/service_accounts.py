@@ -6,6 +6,7 @@ pod, secret or node that it is bound to, is gone or is another one of that name.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,11 +19,14 @@ from actors.api.pod import Pod
 from actors.gateway.auth import jwt
 from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.keys import KeyRing
+from actors.gateway.auth.token_secrets import TokenSecret, read_claims
+from actors.gateway.auth.tokens import same
 from actors.gateway.auth.user import User, authenticated, service_account_groups, service_account_name
 from actors.store.port import StorePort
 
 CLAIM = "kubernetes.io"
 _EXTRA = "authentication.kubernetes.io"
+_INVALID = "kubernetes.io/legacy-token-invalid-since"
 #: Keys are read again for a token of an unknown one at most so often.
 _KEYS_FRESH_SECONDS = 1.0
 #: The resource of each kind that a token may be bound to, by the name of its claim.
@@ -88,6 +92,22 @@ class ServiceAccountTokens:
             self._read_at = now_seconds
             self.keys = self.read_keys()
         return jwt.verify(parsed, self.keys.verifying)
+
+    async def legacy_user_of(self, parsed: jwt.Parsed) -> User:
+        """Of a token that a Secret holds (see token_secrets): no expiry, and for the API alone. Raises TokenError."""
+        legacy = read_claims(jwt.verify(parsed, self.keys.verifying))
+        try:
+            stored = await self._store.get(Key("secrets", legacy.namespace, legacy.secret))
+        except NotFound:
+            raise TokenError("the token's Secret is gone") from None
+        secret = lens(stored, TokenSecret)
+        if secret.metadata.is_deleting or secret.metadata.label(_INVALID) is not None:
+            raise TokenError("the token's Secret is going, or the token was invalidated")
+        if not same(secret.data.get("token", "") if secret.data else "", b64encode(parsed.text.encode()).decode()):
+            raise TokenError("the token's Secret holds another one")
+        await self._check_ref("serviceaccounts", legacy.namespace, Ref(legacy.account, legacy.account_uid))
+        name = service_account_name(legacy.namespace, legacy.account)
+        return authenticated(User(name, service_account_groups(legacy.namespace), legacy.account_uid))
 
     async def _check_alive(self, binding: Binding) -> None:
         await self._check_ref("serviceaccounts", binding.namespace, binding.serviceaccount)

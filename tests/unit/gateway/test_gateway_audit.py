@@ -140,3 +140,18 @@ def test_the_log_rotates_and_keeps_whole_lines(tmp_path: Path) -> None:
     again.close()
     again.write(b"lost\n")
     assert again.lost == 1
+
+
+def test_a_rule_says_otherwise_than_the_policy_about_managed_fields_and_stages_add_up(tmp_path: Path) -> None:
+    rules = [
+        {"level": "RequestResponse", "verbs": ["update"], "omitManagedFields": False},
+        {"level": "RequestResponse", "omitStages": ["ResponseComplete"]},
+    ]
+    of, lines = trail(policy(tmp_path, *rules, omitManagedFields=True, omitStages=["RequestReceived"]))
+    body = b'{"metadata":{"name":"s","managedFields":[{"manager":"m"}]}}'
+    entry(of, "PUT", "/api/v1/namespaces/x/configmaps/c").completed(200, body)
+    assert lines[-1]["responseObject"]["metadata"]["managedFields"] and len(lines) == 1
+    other = entry(of, "PATCH", "/api/v1/namespaces/x/configmaps/c")
+    other.started()
+    other.completed(200, body)
+    assert [line["stage"] for line in lines[1:]] == ["ResponseStarted"]
