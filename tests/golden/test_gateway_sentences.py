@@ -166,3 +166,20 @@ async def test_dry_run_and_apply_options() -> None:
     assert told(nameless)[:3] == (422, "Invalid", message)
     assert (await wire.ask("PATCH", f"{MAPS}/smp?fieldManager=m", config_map(), media=media)).code == 201
     assert (await wire.ask("PATCH", f"{MAPS}/smp?fieldManager=m", config_map(), media=media)).code == 200
+
+
+async def test_what_admission_warns_of_goes_with_the_answer() -> None:
+    wire = Wire()
+    label = {"metadata": {"labels": {"pod-security.kubernetes.io/warn": "baseline"}}}
+    patched = await wire.ask("PATCH", "/api/v1/namespaces/default", label, media="application/merge-patch+json")
+    assert (patched.code, "Warning" in patched.headers) == (200, False)
+    spec = {"hostNetwork": True, "containers": [{"name": "c", "image": "i:1"}]}
+    pods, pod = "/api/v1/namespaces/default/pods", {"metadata": {"name": "p"}, "spec": spec}
+    told = 'would violate PodSecurity "baseline:latest": host namespaces (hostNetwork=true)'
+    header = told.replace('"', '\\"')
+    for path in (f"{pods}?dryRun=All", pods):
+        assert (await wire.ask("POST", path, pod)).headers["Warning"] == f'299 - "{header}"'
+    item = {"method": "POST", "path": pods, "body": {**pod, "metadata": {"name": "q"}}}
+    body = {"apiVersion": "raypod.io/v1", "kind": "Batch", "items": [item]}
+    (result,) = (await wire.ask("POST", "/apis/raypod.io/v1/batch", body)).json["items"]
+    assert (result["code"], result["warnings"]) == (201, [told])

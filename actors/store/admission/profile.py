@@ -19,6 +19,7 @@ from actors.store.admission.plugins.namespace_lifecycle import NamespaceLifecycl
 from actors.store.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
 from actors.store.admission.plugins.pod_node_selector import PodNodeSelector
 from actors.store.admission.plugins.pod_security import PodSecurity
+from actors.store.admission.plugins.pod_topology_labels import PodTopologyLabels
 from actors.store.admission.plugins.priority import Priority
 from actors.store.admission.plugins.resource_quota import ResourceQuota
 from actors.store.admission.plugins.runtime_class import RuntimeClass
@@ -42,6 +43,7 @@ AnyPlugin = (
     | PersistentVolumeClaimResize
     | RuntimeClass
     | DefaultIngressClass
+    | PodTopologyLabels
     | DenyServiceExternalIPs
     | ResourceQuota
 )
@@ -63,6 +65,7 @@ ALL: tuple[AnyPlugin, ...] = (
     PersistentVolumeClaimResize(),
     RuntimeClass(),
     DefaultIngressClass(),
+    PodTopologyLabels(),
     DenyServiceExternalIPs(),
     ResourceQuota(),
 )

@@ -163,6 +163,18 @@ def test_services_name_no_addresses_where_that_is_denied() -> None:
     assert Desk().create("services", service).error is None
 
 
+def test_a_bound_pod_knows_where_its_node_is(desk: Desk) -> None:
+    labels = {"topology.kubernetes.io/zone": "a", "topology.kubernetes.io/region": "r", "rack": "7"}
+    desk.create("nodes", {"metadata": {"name": "n1", "labels": labels}}, "")
+    desk.create("nodes", {"metadata": {"name": "n2"}}, "")
+    for name, node in (("p", "n1"), ("q", "n2"), ("r", "n3")):
+        obj_of(desk.create(PODS, {**new_pod(name), "metadata": {"name": name, "labels": {"app": "x"}}}))
+        desk.bind(Key(PODS, "default", name), node)
+    found = [desk.read(Key(PODS, "default", name))["metadata"]["labels"] for name in "pqr"]
+    assert found[0] == {"app": "x", "topology.kubernetes.io/zone": "a", "topology.kubernetes.io/region": "r"}
+    assert found[1] == found[2] == {"app": "x"}
+
+
 # --- nodes, namespaces, storage ---------------------------------------------------------------------------------
 
 
