@@ -13,6 +13,7 @@ from actors.api.kinds import Kind
 from actors.api.schema import definition_name
 from actors.gateway.custom_schemas import schema_name
 from actors.gateway.media import PATCH_BODIES, Body
+from actors.gateway.openapi.connecting import CONNECTED, LOG, connections, parameter
 from actors.gateway.openapi.schemas import Document, Version, long_name
 from actors.gateway.served import SUBRESOURCES, Subresource, subresources_of
 
@@ -79,6 +80,11 @@ def paths_of(kind: Kind) -> Iterator[tuple[str, Document]]:
     for name, sub in subresources_of(kind):
         actions = tuple(dict.fromkeys(_OF_VERB.get(verb, verb) for verb in SUBRESOURCES[name].verbs))
         path = f"{collection}/{{name}}/{name}"
+        if name in CONNECTED:
+            where = f"{_place(kind)}{'Namespaced' if kind.namespaced else ''}{kind.kind}"
+            for further, item in connections(kind, name, sub, path, _tag(kind), where):
+                yield further, {**item, "parameters": [*_in_path(kind, further), *item["parameters"]]}
+            continue
         yield path, _item(kind, path, actions, suffix=name[0].upper() + name[1:], sub=sub)
 
 
@@ -94,46 +100,41 @@ def _item(
         _ACTIONS[action][0]: _operation(kind, action, suffix, sub, is_namespaced="{namespace}" in path)
         for action in actions
     }
-    names = [name for name in _IN_PATH if f"{{{name}}}" in path]
-    item["parameters"] = [
-        *(
-            {
-                "name": name,
-                "in": "path",
-                "required": True,
-                "description": _IN_PATH[name].format(kind=kind.kind),
-                "schema": {"type": "string", "uniqueItems": True},
-            }
-            for name in names
-        ),
-        _query("pretty"),
-    ]
+    item["parameters"] = [*_in_path(kind, path), _query("pretty")]
     return item
 
 
+def _in_path(kind: Kind, path: str) -> list[Document]:
+    named = [name for name in _IN_PATH if f"{{{name}}}" in path]
+    return [parameter(name, "path", "string", _IN_PATH[name].format(kind=kind.kind)) for name in named]
+
+
 def _query(name: str) -> Document:
-    type_name, told = _QUERY[name]
-    return {
-        "name": name,
-        "in": "query",
-        "description": told,
-        "schema": {"type": type_name, "uniqueItems": True},
-    }
+    return parameter(name, "query", *_QUERY[name])
+
+
+def _tag(kind: Kind) -> str:
+    """`core_v1`."""
+    group = kind.group.removesuffix(".k8s.io").partition(".")[0] if not kind.is_custom else kind.group
+    return f"{group or 'core'}_{kind.version}"
+
+
+def _place(kind: Kind) -> str:
+    """`CoreV1`."""
+    words = _tag(kind).replace(".", "_").replace("-", "_").split("_")
+    return "".join(word[0].upper() + word[1:] for word in words if word)
 
 
 def _operation(kind: Kind, action: str, suffix: str, sub: Subresource | None, *, is_namespaced: bool) -> Document:
     method, query, codes = _ACTIONS[action]
     shape = Kind(sub.group, sub.version, sub.kind, "") if sub is not None and sub.kind else kind
-    group = kind.group.removesuffix(".k8s.io").partition(".")[0] if not kind.is_custom else kind.group
-    tag = f"{group or 'core'}_{kind.version}"
-    at = "".join(part[0].upper() + part[1:] for part in tag.replace(".", "_").replace("-", "_").split("_") if part)
     scope = "Namespaced" if is_namespaced else ""
     answer = _shape(kind, kind.list_kind if action == "list" else "") if shape is kind else _built_in(shape)
     if action in ("delete", "deletecollection"):
         answer = "meta.v1.Status"
     operation: Document = {
-        "tags": [tag],
-        "operationId": f"{_WORDS.get(action, action)}{at}{scope}{kind.kind}{suffix}",
+        "tags": [_tag(kind)],
+        "operationId": f"{_WORDS.get(action, action)}{_place(kind)}{scope}{kind.kind}{suffix}",
         "description": _sentence(kind, action, suffix),
         "responses": _responses(answer, codes, is_text=suffix == "Log"),
         "x-kubernetes-action": action,
@@ -141,6 +142,8 @@ def _operation(kind: Kind, action: str, suffix: str, sub: Subresource | None, *,
     }
     if query:
         operation["parameters"] = [_query(name) for name in query]
+    elif suffix == "Log":
+        operation["parameters"] = [parameter(name, "query", *row) for name, row in LOG.items()]
     if action.startswith("delete"):
         operation["requestBody"] = _body("meta.v1.DeleteOptions", ("*/*",), required=False)
     elif action == "patch":
@@ -247,6 +250,6 @@ def shapes_of(kind: Kind) -> Iterator[str]:
         yield _built_in(kind)
         if kind.is_listed:
             yield _shape(kind, kind.list_kind)
-    for _, sub in subresources_of(kind):
-        if sub.kind:
+    for name, sub in subresources_of(kind):
+        if sub.kind and name not in CONNECTED:
             yield _built_in(Kind(sub.group, sub.version, sub.kind, ""))

@@ -88,8 +88,22 @@ def test_operations_are_told_apart_and_say_what_they_take_and_answer() -> None:
     assert {"listCoreV1NamespacedPod", "patchAppsV1NamespacedDeploymentScale", "createCoreV1Namespace"} <= set(ids)
     assert "listCoreV1PodForAllNamespaces" in ids
     for operation in told:
+        assert operation.get("parameters") != [], "an empty list would not come back from a client's types"
         if operation["x-kubernetes-action"] in ("post", "put", "patch"):
             assert operation["requestBody"]["required"], operation["operationId"]
+
+
+def test_what_is_talked_with_has_no_body_and_no_schema() -> None:
+    document = openapi.v3_document("api/v1")
+    pod = "/api/v1/namespaces/{namespace}/pods/{name}"
+    item = document["paths"][f"{pod}/exec"]
+    assert item["get"]["operationId"] == "connectGetCoreV1NamespacedPodExec"
+    assert (item["post"]["x-kubernetes-action"], "requestBody" in item["post"]) == ("connect", False)
+    assert {"command", "tty", "namespace", "name"} <= {row["name"] for row in item["parameters"]}
+    assert f"{pod}/proxy/{{path}}" in document["paths"]
+    assert "io.k8s.api.core.v1.PodExecOptions" not in document["components"]["schemas"]
+    log = document["paths"][f"{pod}/log"]["get"]
+    assert "tailLines" in [row["name"] for row in log["parameters"]]
 
 
 def test_parameters_of_a_path_are_those_in_it() -> None:
