@@ -32,7 +32,15 @@ def validate_api_service(api: Object, old: Object | None) -> Causes:
     expected = f"{spec.get('version', '')}.{spec.get('group', '')}"
     if name != expected:
         yield wrong("metadata.name", name, f'must be `spec.version+"."+spec.group`: {expected}')
-    if spec.get("service") and spec.get("insecureSkipTLSVerify") and spec.get("caBundle"):
+    if not spec.get("group") and spec.get("version") != "v1":
+        yield required("spec.group", "only v1 may have an empty group and it better be legacy kube")
+    if spec.get("service") is None:
+        if spec.get("caBundle"):
+            yield wrong("spec.caBundle", "<bundle>", "local APIServices may not have a caBundle")
+        if spec.get("insecureSkipTLSVerify"):
+            yield wrong("spec.insecureSkipTLSVerify", True, "local APIServices may not have insecureSkipTLSVerify")
+        return
+    if spec.get("insecureSkipTLSVerify") and spec.get("caBundle"):
         yield wrong("spec.insecureSkipTLSVerify", True, "may not be true if caBundle is present")
 
 
