@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -25,6 +27,16 @@ from cryptography.x509.oid import NameOID
 Reply = tuple[int, bytes]
 Handler = Callable[[str, str, dict[str, str], bytes], Reply]
 _DAY = timedelta(days=1)
+
+
+def own_address() -> str:
+    """One of this machine's that is no loopback address: endpoints of Services may not have those."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no address but the loopback one")
+        return str(probe.getsockname()[0])
 
 
 class Authority:
@@ -79,7 +91,7 @@ class RemoteServer:
     def __init__(self, certificate: Path, handler: Handler) -> None:
         self.handler = handler
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_class(self))
+        self._server = ThreadingHTTPServer(("0.0.0.0", 0), _handler_class(self))
         self._server.daemon_threads = True
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

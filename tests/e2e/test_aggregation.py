@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from gateway_server import RunningGateway, served
-from remote_server import Authority
+from remote_server import Authority, own_address
 
 from actors.api.key import Key
 from actors.gateway.pki import pki_at
@@ -57,7 +57,7 @@ class SampleServer:
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=context)
+        site = web.TCPSite(self._runner, "0.0.0.0", 0, ssl_context=context)
         await site.start()
         return int(self._runner.addresses[0][1])
 
@@ -130,7 +130,7 @@ def sample(served: RunningGateway, authority: Authority) -> Iterator[SampleServe
     ports = [{"port": 443, "targetPort": server.port}]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "wardle"}, "spec": {"ports": ports}}
     served.make(service, "services")
-    subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": server.port}]}]
+    subsets = [{"addresses": [{"ip": own_address()}], "ports": [{"port": server.port}]}]
     endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "wardle"}, "subsets": subsets}
     served.make(endpoints, "endpoints")
     served.kubectl("apply", "-f", "-", stdin=json.dumps(api_service(authority.bundle)))
@@ -326,7 +326,7 @@ def test_a_certificate_that_is_not_for_the_service(
     ports = [{"port": 443, "targetPort": sample.port}]
     meta = {"name": "other"}
     served.make({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": ports}}, "services")
-    subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": sample.port}]}]
+    subsets = [{"addresses": [{"ip": own_address()}], "ports": [{"port": sample.port}]}]
     served.make({"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}, "endpoints")
     name = "v1beta1.wardle.example.com"
     registered = api_service(authority.bundle, name, "other")

@@ -15,6 +15,7 @@ from remote_server import (
     Authority,
     RemoteServer,
     configuration,
+    own_address,
     patch,
     reviewing,
     serving,
@@ -488,7 +489,7 @@ def test_a_service_is_found_through_its_endpoints(served: RunningGateway, author
         served.kubectl("create", "-f", "-", stdin=json.dumps(service("hook", server.port)))
         code, _, status = post(served, _MAPS, config_map("early"))
         assert 'no endpoints available for service "hook"' in status["message"]
-        subsets = [{"addresses": [{"ip": "127.0.0.1"}], "ports": [{"port": server.port}]}]
+        subsets = [{"addresses": [{"ip": own_address()}], "ports": [{"port": server.port}]}]
         endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "hook"}, "subsets": subsets}
         served.make(endpoints, "endpoints")
         assert post(served, _MAPS, config_map("late"))[0] == 201
@@ -506,8 +507,8 @@ def test_a_service_is_found_through_its_slices(served: RunningGateway, authority
             "metadata": {"name": "sliced-x", "labels": {"kubernetes.io/service-name": "sliced"}},
             "addressType": "IPv4",
             "endpoints": [
-                {"addresses": ["127.0.0.1"], "conditions": {"ready": True}},
-                {"addresses": ["127.0.0.2"], "conditions": {"ready": False}},
+                {"addresses": [own_address()], "conditions": {"ready": True}},
+                {"addresses": ["192.0.2.99"], "conditions": {"ready": False}},
             ],
             "ports": [{"port": server.port, "name": ""}],
         }
