@@ -60,6 +60,14 @@ def check_no_overcommit(rig: Rig) -> None:
         assert total <= parse_resource(resource, nodes[at]["status"]["allocatable"].get(resource, "0")), (at, resource)
 
 
+VIP = {
+    "apiVersion": "scheduling.k8s.io/v1",
+    "kind": "PriorityClass",
+    "metadata": {"name": "vip"},
+    "value": 10,
+}
+
+
 class World:
     """Random users, nodes and failures around one scheduler with lagging news and lost or refused binds."""
 
@@ -70,6 +78,7 @@ class World:
         self.serial = 0
         for name in ("a", "b", "c"):
             self.rig.create(gpu_node(name, self.random.choice([0, 2, 4]), self.random.choice([2, 4])))
+        self.rig.create(VIP)
         self.rig.relist(self.core)
 
     def step(self) -> None:
@@ -83,7 +92,8 @@ class World:
         one = pod(f"p{self.serial}", cpu=f"{self.random.choice([100, 500, 1500])}m", memory="1Gi", gpu=gpu)
         if self.random.random() < 0.2:
             one["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": self.random.choice([80, 81])}]
-        one["spec"]["priority"] = self.random.choice([0, 0, 10])
+        if self.random.random() < 0.33:
+            one["spec"]["priorityClassName"] = "vip"
         self.rig.create(one)
 
     def any_pod(self) -> Key | None:

@@ -5,6 +5,7 @@ CPU time is in the unified hierarchy also where v1 controllers are used (hybrid)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from actors.api.clock import Millis
@@ -41,8 +42,16 @@ def _read_memory_bytes(layout: Layout, group: str) -> int:
         folder, usage, inactive = f"{layout.unified}/{group}", "memory.current", "inactive_file"
     else:
         folder, usage, inactive = f"{layout.v1['memory']}/{group}", "memory.usage_in_bytes", "total_inactive_file"
-    held = int(read_file(f"{folder}/{usage}"))
-    return max(held - parse_entry(read_file(f"{folder}/memory.stat"), inactive), 0)
+    if held := read_file(f"{folder}/{usage}"):
+        return max(int(held) - parse_entry(read_file(f"{folder}/memory.stat"), inactive), 0)
+    pids = read_file(f"{folder}/cgroup.procs").split()  # this host has no memory controller
+    return sum(_read_resident_bytes(pid) for pid in pids)
+
+
+def _read_resident_bytes(pid: str) -> int:
+    """What processes share is counted for each. 0 for one that has ended."""
+    words = read_file(f"/proc/{pid}/statm").split()
+    return int(words[1]) * os.sysconf("SC_PAGE_SIZE") if words else 0
 
 
 def parse_entry(text: str, name: str) -> int:
