@@ -42,6 +42,7 @@ def measure(quick: bool = False) -> list[dict[str, Any]]:
 
 async def _measure(plane: RunningControlPlane, divisor: int) -> list[dict[str, Any]]:
     endpoint = read_endpoint(plane.home / "kubeconfig")
+    _CPU.update(await _pids(plane))
     rows = [
         await _rate(endpoint, "gateway-create-1-client", _create, 1, 800 // divisor, 451),
         await _rate(endpoint, "gateway-create-10-clients", _create, 10, 3000 // divisor, None),
@@ -75,10 +76,11 @@ async def _rate(
             times.append((time.perf_counter() - began) * 1000)
 
     async with _clients(endpoint, clients) as opened:
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), _cpu_seconds()
         await asyncio.gather(*map(work, opened))
         rate = len(times) * each / (time.perf_counter() - began)
-    return _row(name, rate, "1/s", peer, times)
+    per_op = {part: round((after - spent[part]) / len(times) / each * 1e6) for part, after in _cpu_seconds().items()}
+    return {**_row(name, rate, "1/s", peer, times), "cpu_us": per_op}
 
 
 def _row(name: str, value: float, unit: str, peer: float | None, times_ms: Sequence[float]) -> dict[str, Any]:
@@ -93,6 +95,26 @@ def _row(name: str, value: float, unit: str, peer: float | None, times_ms: Seque
         "n": len(ordered),
         "p50": round(statistics.median(ordered), 3),
         "p99": round(ordered[int(0.99 * (len(ordered) - 1))], 3),
+    }
+
+
+#: Process ids of the parts whose CPU time is told: on a busy machine it is steadier than the time on the wall.
+_CPU: dict[str, list[int]] = {}
+
+
+async def _pids(plane: RunningControlPlane) -> dict[str, list[int]]:
+    async with AsyncCluster(plane.home / "kubeconfig") as cluster:
+        actors = (await cluster.status())["actors"]
+    parts = {"gateway": "raypod-gateway", "store": "raypod-store"}
+    return {part: [a["health"]["pid"] for a in actors if a["name"].startswith(name)] for part, name in parts.items()}
+
+
+def _cpu_seconds() -> dict[str, float]:
+    """Of all threads of each part so far."""
+    threads = {part: [t for pid in pids for t in Path(f"/proc/{pid}/task").iterdir()] for part, pids in _CPU.items()}
+    return {
+        part: sum(int((thread / "schedstat").read_text().split()[0]) for thread in found) / 1e9
+        for part, found in threads.items()
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-_COLUMNS = ("name", "value", "peer", "ratio", "n", "p50", "p99")
+_COLUMNS = ("name", "value", "peer", "ratio", "n", "p50", "p99", "cpu_us")
 _LEFT = ("name", "peer")
 _GAP = "  "
 
@@ -59,6 +59,8 @@ def format_value(value: object) -> str:
     """Three significant digits; whole numbers with separators."""
     if value is None:
         return ""
+    if isinstance(value, dict):
+        return " + ".join(f"{name} {amount}" for name, amount in value.items())
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from typing import Any
 
 import msgspec
@@ -70,6 +71,7 @@ class GatewayActor:
         app = self._gateway.app
         return {
             "ready": self._ready.is_set(),
+            "pid": os.getpid(),
             "url": self._gateway.url,
             "kubeconfig": str(self._gateway.kubeconfig),
             "requests": app.requests,

@@ -165,11 +165,18 @@ async def _in_turn(call: Call) -> web.StreamResponse:
         response = await _route_in_time(call)
     finally:
         granted.leave()
-    if isinstance(response, web.Response):
+    if not response.prepared:
         response.headers.update(granted.headers)
-        if is_list and isinstance(response.body, bytes):
-            flow.weigh(target.group, target.plural, len(response.body), limited=limited)
+    if is_list:
+        flow.weigh(target.group, target.plural, _size_of(response), limited=limited)
     return response
+
+
+def _size_of(response: web.StreamResponse) -> int:
+    """Bytes of an answer: as a whole, or as it was streamed."""
+    if isinstance(response, web.Response):
+        return len(response.body) if isinstance(response.body, bytes) else 0
+    return response.body_length if response.prepared else 0
 
 
 async def _route_in_time(call: Call) -> web.StreamResponse:

@@ -12,8 +12,9 @@ from aiohttp import web
 
 from actors.api.key import Stored
 from actors.gateway.audit import Level
-from actors.gateway.call import Call, Stream, format_warning
+from actors.gateway.call import Call, format_warning
 from actors.gateway.compression import LEVEL, accepts_gzip
+from actors.gateway.stream import Stream
 
 #: Below, an answer is sent as a whole, with its length.
 _BYTES_MIN = 1 << 20
@@ -40,8 +41,8 @@ async def stream_list(call: Call, pieces: Iterable[bytes], content_type: str) ->
         headers["Content-Encoding"] = "gzip"
         headers.add("Vary", "Accept-Encoding")
     for piece in pieces:
-        text = call.versioned(piece)
-        await stream.write([text if packer is None else await asyncio.to_thread(packer.compress, text)])
+        shown = call.versioned(piece)
+        await stream.write([shown if packer is None else await asyncio.to_thread(packer.compress, shown)])
         await asyncio.sleep(0)
     if packer is not None:
         await stream.write([packer.flush()])

@@ -6,6 +6,7 @@ slash or dot-dot never becomes a separator.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -42,6 +43,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
     """Of `GET`, `/api/v1/namespaces/x/pods`. Raises BadRequest, NotFound for paths that cannot name anything."""
+    known = _parse_known if len(raw_path) <= _KNOWN_CHARS_MAX else _parse
+    return known(method, raw_path, is_watch)
+
+
+def _parse(method: str, raw_path: str, is_watch: bool) -> Target:
     raw_path, proxied = _split_proxied(raw_path)
     segments = _segments(raw_path)
     head, rest = _split_group(segments)
@@ -64,6 +70,11 @@ def parse_target(method: str, raw_path: str, is_watch: bool) -> Target:
         subresource=subresource,
         rest=proxied,
     )
+
+
+#: Clients ask for the same few paths again and again.
+_parse_known = lru_cache(maxsize=4096)(_parse)
+_KNOWN_CHARS_MAX = 256
 
 
 def _split_proxied(raw_path: str) -> tuple[str, str]:
