@@ -66,6 +66,16 @@ def running_by_node(plane: ControlPlane) -> dict[str, int]:
     return counts
 
 
+def run_in_each(plane: ControlPlane) -> set[str]:
+    """The nodes in whose pods a command says what it is told."""
+    found = set()
+    for pod in plane.get("pods", "-l", "app=spread")["items"]:
+        name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
+        if node in plane.kubectl("exec", "-i", name, "--", "cat", text=node):
+            found.add(node)
+    return found
+
+
 def ready_nodes(plane: ControlPlane) -> set[str]:
     def is_ready(node: dict[str, Any]) -> bool:
         return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", ()))
@@ -87,6 +97,7 @@ def test_pods_run_on_three_hosts_and_survive_the_death_of_one(hosts: list[Host],
 
         plane.kubectl("apply", "-f", "-", text=deployment(3))
         wait_until("pods run on all three", lambda: set(running_by_node(plane)) == {"h1", "h2", "h3"}, 60)
+        assert run_in_each(plane) == {"h1", "h2", "h3"}, "streams reach every host"
 
         third.kill()
         wait_until("its pods are replaced", lambda: _replaced(plane), 60)
