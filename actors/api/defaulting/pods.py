@@ -14,7 +14,6 @@ _POD_SPEC = {
     "dnsPolicy": "ClusterFirst",
     "schedulerName": "default-scheduler",
     "terminationGracePeriodSeconds": 30,
-    "enableServiceLinks": True,
 }
 _CONTAINER = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
@@ -29,17 +28,12 @@ def default_pull_policy(image: str) -> str:
     return "IfNotPresent" if image == "host" or (colon and tag != "latest") else "Always"
 
 
-def _default_container(container: Object, *, host_network: bool) -> None:
+def _default_container(container: Object) -> None:
     fill(container, _CONTAINER)
     fill(container, {"imagePullPolicy": default_pull_policy(str(container.get("image", "")))})
-    resources = section(container, "resources")
-    limits = resources.get("limits")
-    if isinstance(limits, dict) and limits:
-        fill(section(resources, "requests"), limits)
+    section(container, "resources")
     for port in dicts(container.get("ports")):
         fill(port, {"protocol": "TCP"})
-        if host_network:
-            fill(port, {"hostPort": port.get("containerPort")})
     for variable in dicts(container.get("env")):
         reference = (variable.get("valueFrom") or {}).get("fieldRef")
         if isinstance(reference, dict):
@@ -90,10 +84,9 @@ def default_pod_spec(spec: Object) -> None:
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:  # the older field tells the same
         spec["serviceAccountName"] = spec["serviceAccount"] = account
-    host_network = spec.get("hostNetwork") is True
     for kind in ("initContainers", "containers", "ephemeralContainers"):
         for container in dicts(spec.get(kind)):
-            _default_container(container, host_network=host_network)
+            _default_container(container)
     for volume in dicts(spec.get("volumes")):
         _default_volume(volume)
 
@@ -120,7 +113,22 @@ def _compute(amounts: Any) -> dict[str, int]:
     return {name: amount for name, amount in found.items() if amount}
 
 
+def _default_of_pods(spec: Object) -> None:
+    """What a template leaves to the pods that are made of it."""
+    fill(spec, {"enableServiceLinks": True})
+    host_network = spec.get("hostNetwork") is True
+    for kind in ("initContainers", "containers"):
+        for container in dicts(spec.get(kind)):
+            resources = section(container, "resources")
+            limits = resources.get("limits")
+            if isinstance(limits, dict) and limits:
+                fill(section(resources, "requests"), limits)
+            for port in dicts(container.get("ports")) if host_network else ():
+                fill(port, {"hostPort": port.get("containerPort")})
+
+
 def default_pod(pod: Object) -> None:
     spec = section(pod, "spec")
     default_pod_spec(spec)
+    _default_of_pods(spec)
     fill(section(pod, "status"), {"phase": "Pending", "qosClass": qos_class(spec)})

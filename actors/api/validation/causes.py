@@ -14,8 +14,8 @@ Causes = Iterator[Cause]
 
 
 def shown(value: Any) -> str:
-    """As Kubernetes prints a bad value: text in quotes, everything else as JSON."""
-    return f'"{value}"' if isinstance(value, str) else msgspec.json.encode(value).decode()
+    """As Kubernetes prints a bad value: as JSON, text in quotes."""
+    return msgspec.json.encode(value).decode()
 
 
 def required(path: str, hint: str = "") -> Cause:

@@ -100,3 +100,24 @@ def test_defaulting_twice_changes_nothing(obj):
 )
 def test_nonsense_is_left_for_validation(spec):
     default(pod(spec))
+
+
+def test_a_template_leaves_some_defaults_to_its_pods():
+    ports, limits = [{"containerPort": 80}], {"cpu": "1"}
+    spec = {
+        "hostNetwork": True,
+        "containers": [{"name": "c", "image": "i", "ports": ports, "resources": {"limits": limits}}],
+    }
+    pod = default({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})["spec"]
+    made = {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": spec}}
+    deployment = default({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": made})
+    template = deployment["spec"]["template"]["spec"]
+    assert pod["enableServiceLinks"] is True and "enableServiceLinks" not in template
+    assert (pod["containers"][0]["resources"], template["containers"][0]["resources"]) == (
+        {"limits": limits, "requests": limits},
+        {"limits": limits},
+    )
+    assert (pod["containers"][0]["ports"][0]["hostPort"], "hostPort" in template["containers"][0]["ports"][0]) == (
+        80,
+        False,
+    )
