@@ -29,17 +29,18 @@ from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
 from actors.nodelet.executor import Executor, Ports
 from actors.nodelet.facts import NodeFacts
-from actors.nodelet.host import Held, read_facts
+from actors.nodelet.host import Held, read_facts, select_held
 from actors.nodelet.image_desk import ImageDesk
 from actors.nodelet.log_reader import LogReader
 from actors.nodelet.peers import follow_peers
 from actors.nodelet.pod_range import claim_pod_cidr
 from actors.nodelet.streams.endpoint import StreamEndpoint
 from actors.nodelet.streams.target import find_target, open_target
+from actors.nodelet.teardown import remove_all
 from actors.nodelet.usage import UsageDesk
 from actors.plugins.device.port import Device
 from actors.plugins.errors import PluginError
-from actors.plugins.registry import OwnProcesses, Plugins, PluginSettings, build_plugins
+from actors.plugins.registry import Plugins, PluginSettings, build_plugins
 from actors.plugins.runtime.port import Connection, ContainerState, ContainerStatus, Streams
 from actors.store.loop import run_core
 from actors.store.port import StorePort
@@ -49,8 +50,6 @@ _RETRY_SECONDS = 1.0
 _HOUSEKEEPING_SECONDS = 600.0
 _HOUR_MS = 3_600_000
 _TEARDOWN_SECONDS = 30.0
-#: A launcher that has to be started first, on a busy machine.
-_ANSWER_SECONDS = 12.0
 
 
 #: Why a node is not ready until it knows its containers.
@@ -186,7 +185,7 @@ class NodeletActor:
         """Remove every container, the network and all mounts of this node; the logs stay. Ends `run`."""
         self._stop.set()
         await asyncio.wait_for(self._stopped.wait(), _TEARDOWN_SECONDS)
-        await self._remove_all(self._plugins or self._given or build_plugins(self._settings()))
+        await remove_all(self._name, self._plugins or self._given or build_plugins(self._settings()))
 
     # Start
 
@@ -275,39 +274,6 @@ class NodeletActor:
         if not failed or status.spec.labels.get(MESSAGE_POLICY_LABEL) != "FallbackToLogsOnError":
             return status
         return msgspec.structs.replace(status, message=self._logs.tail_message(status.spec.log_path))
-
-    # End
-
-    async def _remove_all(self, plugins: Plugins) -> None:
-        await self._ask_runtime(plugins)
-        for sandbox in await plugins.runtime.list_pod_sandboxes():
-            await plugins.runtime.remove_pod_sandbox(sandbox.spec.id)
-        for uid in await plugins.storage.published():
-            await plugins.storage.unpublish_volumes(uid)
-        if isinstance(plugins.runtime, OwnProcesses):
-            await plugins.runtime.shutdown()
-        else:
-            await plugins.runtime.close()
-        await plugins.network.teardown()
-        await plugins.devices.close()
-
-    async def _ask_runtime(self, plugins: Plugins) -> None:
-        """A runtime that crashes at each start would never answer what is asked of it next. Raises Unavailable."""
-        try:
-            await asyncio.wait_for(plugins.runtime.list_containers(), _ANSWER_SECONDS)
-        except (TimeoutError, PluginError) as error:
-            raise Unavailable(
-                f"the runtime of node {self._name} does not answer: {error or 'no word in time'}"
-            ) from error
-
-
-def select_held(devices: list[Device], held: Held) -> tuple[Device, ...]:
-    """Those that the actor holds of Ray, by position (Ray counts in NVML's order) or by id; all when it has no say."""
-    if held.gpus is None:
-        return tuple(devices)
-    return tuple(
-        d for i, d in enumerate(devices) if d.id in held.gpus or str(d.attributes.get("index", i)) in held.gpus
-    )
 
 
 def read_held() -> Held:

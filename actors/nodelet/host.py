@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from actors.nodelet.facts import NodeFacts
+from actors.plugins.device.port import Device
 
 _MEMORY_LIMITS = ("sys/fs/cgroup/memory.max", "sys/fs/cgroup/memory/memory.limit_in_bytes")
 #: systemd-resolved's own file names a server that only this host reaches; the second one names the real ones.
@@ -30,6 +31,15 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     cpu_millis: int = 0
     memory_bytes: int = 0
     gpus: tuple[str, ...] | None = None
+
+
+def select_held(devices: list[Device], held: Held) -> tuple[Device, ...]:
+    """Those that the actor holds of Ray, by position (Ray counts in NVML's order) or by id; all when it has no say."""
+    if held.gpus is None:
+        return tuple(devices)
+    return tuple(
+        d for i, d in enumerate(devices) if d.id in held.gpus or str(d.attributes.get("index", i)) in held.gpus
+    )
 
 
 def read_facts(address: str, state: Path, held: Held, version: str, root: Path = Path("/")) -> NodeFacts:

@@ -16,7 +16,7 @@ from actors.api.errors import BadRequest, NotFound
 from actors.api.images import ImageReply, ImageRequest
 from actors.api.key import Key
 from actors.api.logs import LogChunk, LogRequest
-from actors.nodelet.actor import NodeletActor, read_clock, select_held
+from actors.nodelet.actor import NodeletActor, read_clock
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.fake import FakeApi
 from actors.nodelet.host import (
