@@ -12,7 +12,7 @@ from aiohttp import web
 
 from actors.api.key import Stored
 from actors.gateway.audit import Level
-from actors.gateway.call import Call, format_warning
+from actors.gateway.call import Call, few_warnings, format_warning
 from actors.gateway.compression import LEVEL, accepts_gzip
 from actors.gateway.stream import Stream
 
@@ -32,7 +32,7 @@ async def stream_list(call: Call, pieces: Iterable[bytes], content_type: str) ->
     stream = Stream(call.request, content_type, call.backend.config.write_stall_seconds)
     headers = stream.response.headers
     headers.update(call.granted.headers if call.granted is not None else {})
-    for text in dict.fromkeys(call.warnings):
+    for text in few_warnings(call.warnings):
         headers.add("Warning", format_warning(text))
     if call.audit is not None:
         headers["Audit-Id"] = call.audit.id
