@@ -159,7 +159,7 @@ def _struct(node: Struct) -> Step:
         frame.pay(cost)
         built: dict[Any, Any] = {}
         for key_step, step, optional in entries:
-            key, value = key_step(frame), step(frame)
+            key, value = operators.key_of(key_step(frame)), step(frame)
             if optional:
                 if not isinstance(value, Optional):
                     raise no_overload()
@@ -449,9 +449,12 @@ def _insert(node: Call) -> Step:
 
     def run(frame: Frame) -> Any:
         built, *rest = (step(frame) for step in steps)
-        added = {rest[0]: rest[1]} if len(rest) == 2 else rest[0]
+        added = {operators.key_of(rest[0]): rest[1]} if len(rest) == 2 else rest[0]
+        if not isinstance(added, dict):
+            raise no_overload()
         frame.pay(1 + len(added) // 10)
-        for key, value in added.items():
+        for at, value in added.items():
+            key = operators.key_of(at)
             if key in built:
                 raise CelError(f"insert failed: key {operators.shown(key)} already exists")
             built[key] = value

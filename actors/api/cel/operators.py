@@ -169,7 +169,7 @@ def negated(a: Any) -> bool:
 def index(value: Any, at: Any) -> Any:
     """Of a list by its place, of a map by its key."""
     if isinstance(value, dict):
-        key = _key(at)
+        key = key_of(at)
         if key in value:
             return value[key]
         raise CelError(f"no such key: {shown(at)}")
@@ -186,7 +186,8 @@ def index(value: Any, at: Any) -> Any:
     raise no_overload()
 
 
-def _key(at: Any) -> Any:
+def key_of(at: Any) -> Any:
+    """As a map has it. Raises CelError for what no key can be."""
     if type(at) in (str, int, Uint, bool):
         return at
     if type(at) is float and at.is_integer():
