@@ -1,12 +1,14 @@
 """Paths that name no resource: discovery, OpenAPI, version, health. Documents are made once, gzipped and tagged.
 
-A document of OpenAPI 3 is named by the hash of its content, so that clients may keep it for ever (KEP-2896).
+A document of OpenAPI 3 is named by the hash of its content, so that clients may keep it for ever (KEP-2896). OpenAPI's
+are made in a thread, as the first of them takes a third of a second, in which others are answered.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+from asyncio import to_thread
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import lru_cache
@@ -95,17 +97,17 @@ async def read_document(call: Call) -> web.StreamResponse:
         case ("apis", group, version):
             return _plain(call, _document(discovery.resource_list, group, version, served))
         case ("openapi", "v2") if _V2_ASKED in call.request.headers.get("Accept", ""):
-            return _send(call, _document(_v2_protobuf, served), Form.JSON, _V2_TYPE)
+            return _send(call, await to_thread(_document, _v2_protobuf, served), Form.JSON, _V2_TYPE)
         case ("openid", "v1", "jwks"):
             return read_jwks(call)
         case (".well-known", "openid-configuration"):
             return read_openid_configuration(call)
         case ("openapi", "v2"):
-            return _plain(call, _document(openapi.v2_document, served))
+            return _plain(call, await to_thread(_document, openapi.v2_document, served))
         case ("openapi", "v3"):
-            return _plain(call, _document(_v3_root, served))
+            return _plain(call, await to_thread(_document, _v3_root, served))
         case ("openapi", "v3", *rest):
-            return _v3_document(call, "/".join(rest), _v3("/".join(rest), served))
+            return _v3_document(call, "/".join(rest), await to_thread(_v3, "/".join(rest), served))
     raise NotFound(_NOT_FOUND)
 
 
