@@ -27,6 +27,7 @@ from actors.nodelet.host import (
     read_facts,
     read_memory_bytes,
     read_resolv_conf,
+    select_held,
 )
 from actors.nodelet.image_desk import ImageDesk
 from actors.nodelet.peers import follow_peers
