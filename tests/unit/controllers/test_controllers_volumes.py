@@ -6,7 +6,9 @@ import pytest
 from corerig import Rig, pod
 
 from actors.api.key import Key
+from actors.controllers.config import ControllersConfig
 from actors.controllers.core import ControllersCore
+from actors.controllers.profile import all_controllers
 from actors.controllers.volume_protection import protect_claim, protect_volume
 
 CLAIM, VOLUME = Key("persistentvolumeclaims", "default", "c"), Key("persistentvolumes", "", "v")
@@ -57,3 +59,20 @@ def test_a_volume_waits_until_it_is_released(rig: Rig) -> None:
     rig.patch(VOLUME, {"status": {"phase": "Released"}}, "status")
     rig.settle()
     assert rig.list("persistentvolumes") == []
+
+
+def test_a_namespace_with_claims_quotas_and_limits_can_go() -> None:
+    rig = Rig(ControllersCore(all_controllers(ControllersConfig())))
+    rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    rig.create({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "c"}, "spec": spec}, "team")
+    hard = {"persistentvolumeclaims": "1", "resourcequotas": "1", "count/limitranges": "1"}
+    rig.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": hard}}, "team")
+    limits = [{"type": "Container", "max": {"cpu": "1"}}]
+    rig.create(
+        {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": limits}}, "team"
+    )
+    rig.settle()
+    rig.delete(Key("namespaces", "", "team"))
+    rig.advance(10_000)
+    assert "team" not in [ns["metadata"]["name"] for ns in rig.list("namespaces")]

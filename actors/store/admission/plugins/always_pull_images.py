@@ -20,11 +20,11 @@ class AlwaysPullImages(Plugin, frozen=True):
     subresources: ClassVar[frozenset[str]] = frozenset({"", "ephemeralcontainers"})
 
     def mutate(self, request: Request, obj: Object) -> Object:
-        spec = dict(obj["spec"])
+        spec = dict(obj.get("spec") or {})
         for field in _FIELDS:
             if spec.get(field):
                 spec[field] = [_pulled(container) for container in spec[field]]
-        return {**obj, "spec": spec}
+        return {**obj, "spec": spec} if spec else obj
 
 
 def _pulled(container: Object) -> Object:

@@ -23,7 +23,7 @@ class PodTopologyLabels(Plugin, frozen=True):
     subresources: ClassVar[frozenset[str]] = frozenset({"binding"})
 
     def mutate(self, request: Request, obj: Object) -> Object:
-        stored = request.context.lookup(Key(NODE.resource, "", obj["spec"].get("nodeName", "")))
+        stored = request.context.lookup(Key(NODE.resource, "", (obj.get("spec") or {}).get("nodeName", "")))
         if stored is None or _MARK not in stored.body:
             return obj
         labels = lens(stored, Resource).metadata.labels or {}
