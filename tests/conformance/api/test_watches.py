@@ -25,7 +25,7 @@ def test_from_a_revision_come_all_later_changes_and_nothing_else(api: Api) -> No
     assert [event["type"] for event in with_gone] == ["ADDED", "MODIFIED", "DELETED"]
     revisions = [int(event["object"]["metadata"]["resourceVersion"]) for event in with_gone]
     assert revisions == sorted(set(revisions))
-    assert revisions[-1] == int(api.get(MAPS).revision)
+    assert revisions[-1] <= int(api.get(MAPS).revision), "others write, too"
     assert with_gone[-1]["object"]["data"] == {"x": "1"}
     assert api.watch(MAPS, resourceVersion=revisions[0]).told() == [("MODIFIED", "a"), ("DELETED", "a")]
 
