@@ -8,9 +8,9 @@ from typing import Any
 from actors.admission.request import Request, request_facts
 from actors.admission.shapes import Shapes, in_terms_of
 from actors.api.cel.environment import CelError, Program
+from actors.api.cel.frame import Lazy
 from actors.api.cel.functions.authorizer import Answer, Ask, Authorizer, resource_check
 from actors.api.cel.functions.times import parse_timestamp
-from actors.api.cel.interpreter import Lazy
 from actors.api.cel.values import OutOfBudget
 from actors.api.codec import Object
 from actors.api.kinds import Kind

@@ -14,10 +14,11 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 
 from actors.api.cel.ast import Call, Const, Fold, ListNode, Node, Select, Struct, Tree, Type, read_tree
+from actors.api.cel.frame import Frame, Step
 from actors.api.cel.functions import FUNCTIONS
 from actors.api.cel.functions.standard import compiled
 from actors.api.cel.functions.times import parse_duration, parse_timestamp
-from actors.api.cel.interpreter import Frame, Step, compile_step
+from actors.api.cel.interpreter import compile_step
 from actors.api.cel.values import CelError
 
 __all__ = ["CelError", "Environment", "Program", "compile_expression"]
