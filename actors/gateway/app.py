@@ -150,7 +150,7 @@ def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:
 
 async def _in_turn(call: Call) -> web.StreamResponse:
     """When its priority level has seats for it; what lasts as long as its client likes takes none. A list's size tells
-    how many the next one like it takes. Raises TooManyRequests."""
+    how many the next one like it takes; refusals tell by what they were classified, too. Raises TooManyRequests."""
     flow, target = call.backend.flow, call.target
     if flow is None or target.subresource in _STREAMED or target.segments[:2] == extras.PREFIX:
         return await _route_in_time(call)
@@ -163,20 +163,13 @@ async def _in_turn(call: Call) -> web.StreamResponse:
         if granted.started is not None:
             await flow.wait(granted)
         response = await _route_in_time(call)
+    except ApiError as error:
+        response = answer_failure(call.request, error)
     finally:
         granted.leave()
     if not response.prepared:
         response.headers.update(granted.headers)
-    if is_list:
-        flow.weigh(target.group, target.plural, _size_of(response), limited=limited)
     return response
-
-
-def _size_of(response: web.StreamResponse) -> int:
-    """Bytes of an answer: as a whole, or as it was streamed."""
-    if isinstance(response, web.Response):
-        return len(response.body) if isinstance(response.body, bytes) else 0
-    return response.body_length if response.prepared else 0
 
 
 async def _route_in_time(call: Call) -> web.StreamResponse:

@@ -77,6 +77,9 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
     page = await read_page(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
     items = await call.backend.views.show(page.items, kind)
+    weight = sum(len(item.body) for item in items)
+    if call.backend.flow is not None:  # before it is sent: those that wait are to know
+        call.backend.flow.weigh(call.target.group, call.target.plural, weight, limited="limit" in call.query)
     chunks = render.collection(kind, items, metadata, form, call.now, call.include)
     if form is not Form.YAML and is_large(call, items):
         return await stream_list(call, chunks, content_type(form))

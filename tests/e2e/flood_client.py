@@ -14,6 +14,20 @@ HEAD = f"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r
 codes: Counter[int] = Counter()
 
 
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    """What is left of it, of known length or in chunks."""
+    length, chunked = 0, False
+    while line := (await reader.readline()).strip().lower():
+        if line.startswith(b"content-length:"):
+            length = int(line.split()[1])
+        chunked = chunked or line == b"transfer-encoding: chunked"
+    while chunked:
+        size = int(await reader.readline(), 16)
+        await reader.readexactly(size + 2)
+        chunked = size > 0
+    await reader.readexactly(length)
+
+
 async def flood(context: ssl.SSLContext) -> None:
     while True:
         try:
@@ -21,11 +35,7 @@ async def flood(context: ssl.SSLContext) -> None:
             while True:
                 writer.write(HEAD.encode())
                 codes[int((await reader.readline()).split()[1])] += 1
-                length = 0
-                while line := (await reader.readline()).strip():
-                    if line.lower().startswith(b"content-length:"):
-                        length = int(line.split()[1])
-                await reader.readexactly(length)
+                await read_answer(reader)
         except (OSError, asyncio.IncompleteReadError, IndexError, ValueError):
             await asyncio.sleep(0.1)
 

@@ -20,7 +20,7 @@ from actors.gateway.config import AuthenticationConfig, FlowConfig
 from actors.gateway.pki import pki_at
 from actors.reconcile.actions import Create
 
-PODS, FLOODERS, ASKED = 1_000, 200, 10
+PODS, FLOODERS, ASKED = 1_500, 200, 10
 FLOOD = Path(__file__).with_name("flood_client.py")
 
 
@@ -143,6 +143,9 @@ def test_a_schema_of_ones_own_classifies_whom_it_names_and_the_answer_says_so(se
     headers = headers_of(served, "quiet-token")
     assert [headers[f"X-Kubernetes-PF-{what}-UID"] for what in ("FlowSchema", "PriorityLevel")] == uids
     assert headers_of(served, "flood-token")["X-Kubernetes-PF-FlowSchema-UID"] not in uids
+    headers = {"Authorization": "Bearer quiet-token"}
+    code, told, _ = served.request("GET", "/api/v1/namespaces/default/pods/no", headers=headers, certificate="")
+    assert (code, told["X-Kubernetes-PF-FlowSchema-UID"]) == (404, uids[0])
     served.kubectl("delete", "flowschema,prioritylevelconfiguration", "mine")
 
 

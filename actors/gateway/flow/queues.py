@@ -3,7 +3,8 @@
 A flow's requests are dealt to the least filled of a few queues of its own (shuffle sharding), so that one that floods
 fills its hand and no other's. Of the queues the one that has been served least comes next (start-time fair queuing).
 Levels borrow what others may lend and do not use, and give it back as requests end. A wide request keeps the one
-processor of a gateway busy, so but one begins a turn of its loop; who asks for little goes between them.
+processor of a gateway busy, so but one begins a turn of its loop, and all of them have half of a level's seats at the
+most; who asks for little goes between them.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Level:
 
     def __init__(self, name: str, pool: Pool, limited: Limited | None) -> None:
         self.name, self._pool = name, pool
-        self.used = 0
+        self.used = self._wide = 0
         self._now = 0.0
         self.queues: list[Queue] = []
         self._active: dict[Queue, None] = {}
@@ -92,6 +93,7 @@ class Level:
         """It no longer has, or waits for, its seats."""
         if ticket.is_running:
             self.used -= ticket.seats
+            self._wide -= ticket.seats * ticket.is_wide
         elif ticket.queue is not None:
             ticket.queue.waiting.remove(ticket)
             if not ticket.queue.waiting:
@@ -126,15 +128,22 @@ class Level:
         ticket.is_running = True
         self._pool.is_turn_taken = self._pool.is_turn_taken or ticket.is_wide
         self.used += ticket.seats
+        self._wide += ticket.seats * ticket.is_wide
         return ticket
 
     def _fits(self, ticket: Ticket) -> bool:
         used = self.used + ticket.seats
-        if ticket.is_wide and self._pool.is_turn_taken and self.queues:
-            return False
-        if used <= self.nominal:
-            return True
-        return used - self.nominal <= self.borrowed_max and used <= self._pool.seats - self._pool.kept_by_others(self)
+        if ticket.is_wide:
+            if self._pool.is_turn_taken and self.queues:
+                return False
+            return self._wide + ticket.seats <= max(ticket.seats, self._room() // 2) and used <= self._room()
+        return used <= self.nominal or used <= self._room()
+
+    def _room(self) -> int:
+        """The seats that it may have now: its own, and what others lend."""
+        return max(
+            self.nominal, min(self.nominal + self.borrowed_max, self._pool.seats - self._pool.kept_by_others(self))
+        )
 
     def _hand(self, flow: str) -> tuple[Queue, ...]:
         hand = self._hands.get(flow)
