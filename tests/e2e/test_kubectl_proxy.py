@@ -201,7 +201,7 @@ def test_a_service_by_number_and_by_name(raw: Raw, whole: WholeCluster) -> None:
         "metadata": {"name": POD, "labels": {"kubernetes.io/service-name": POD}},
         "ports": [{"name": "80-8080", "port": 8080}],
         "endpoints": [
-            {"addresses": ["127.0.0.1"], "conditions": {"ready": False}},
+            {"addresses": ["10.255.255.1"], "conditions": {"ready": False}},
             {"addresses": [ip], "conditions": {"ready": True}, "targetRef": {"kind": "Pod", "name": POD}},
         ],
     }  # fmt: skip
