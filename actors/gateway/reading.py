@@ -17,9 +17,9 @@ from actors.api.kinds import NAMESPACE, Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
 from actors.gateway.continuing import seal, unseal
+from actors.gateway.large_lists import is_large, stream_list
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
-from actors.gateway.streaming import is_large, stream_list
 from actors.gateway.target import Target
 from actors.reconcile.watch import Selection
 from actors.store.admission.subresource import scale_of

@@ -44,6 +44,21 @@ def test_a_job_and_its_log(whole: WholeCluster) -> None:
     wait_for("its pod is gone", lambda: not whole.pods("job-name=sum"))
 
 
+def test_top_shows_what_a_pod_and_its_node_use(whole: WholeCluster) -> None:
+    whole.kubectl("run", "busy", "--image=host", "--restart=Never", "--", "sh", "-c", "while :; do :; done")
+    wait_for("it runs", lambda: whole.get("pod", "busy")["status"]["phase"] == "Running")
+
+    def measured(*what: str) -> list[list[str]]:
+        found = whole.kubectl("top", *what, "--no-headers", check=False)
+        return found.rows if found.code == 0 else []
+
+    [pod] = wait_for("figures of the pod", lambda: measured("pod", "busy"), 45)
+    [node] = wait_for("figures of the node", lambda: measured("node", whole.node), 45)
+    assert pod[0] == "busy" and 0 < int(pod[1].removesuffix("m")) <= int(node[1].removesuffix("m")) + 1000
+    assert int(node[3].removesuffix("Mi")) > 0
+    whole.kubectl("delete", "pod", "busy", "--grace-period=0")
+
+
 def test_describe_tells_the_life_of_a_pod(whole: WholeCluster) -> None:
     whole.kubectl("run", "described", "--image=host", "--restart=Never", "--", "sh", "-c", "echo said; exit 4")
     wait_for("it failed", lambda: whole.get("pod", "described")["status"]["phase"] == "Failed")
