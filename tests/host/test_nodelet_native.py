@@ -107,7 +107,13 @@ def pod(name: str, script: str, **spec: Any) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default"},
-        "spec": {"nodeName": "n1", "restartPolicy": "Never", "containers": [container], **spec},
+        "spec": {
+            "nodeName": "n1",
+            "restartPolicy": "Never",
+            "containers": [container],
+            "automountServiceAccountToken": False,  # no controllers here, which make what lies beside the token
+            **spec,
+        },
     }
 
 
