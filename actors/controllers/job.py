@@ -15,7 +15,7 @@ from actors.api.kinds import JOB, POD
 from actors.api.pod import Pod
 from actors.api.workloads import Job
 from actors.controllers.config import ControllersConfig
-from actors.controllers.job_ends import bring_down
+from actors.controllers.job_ends import bring_down, note_ends
 from actors.controllers.job_pods import count_restarts, plan_pods
 from actors.controllers.job_tally import Tally, is_over, is_tracked, release, status_of, tally
 from actors.controllers.pods import is_ready, pod_key
@@ -48,9 +48,10 @@ def job(config: ControllersConfig) -> Controller[Job]:
         pods = view.owned_by(job, Pod)
         count = tally(job, pods)
         verdict = _known_verdict(job) or _judge(job, count, now)
-        yield from _report(job, count, verdict, now)
-        if verdict is not None and verdict.type == "FailureTarget":
-            yield from bring_down(job, count, pods)
+        failing = verdict is not None and verdict.type == "FailureTarget"
+        yield from (note_ends(job, pods) if failing else None) or _report(job, count, verdict, now)
+        if failing:
+            yield from bring_down(count)
             return
         yield from (release(pod) for pod in count.releasable)
         if verdict or job.spec.suspend:

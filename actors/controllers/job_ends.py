@@ -25,9 +25,8 @@ STOPPED_ANNOTATION = "raypod.io/stopped"
 _BYTES_MAX = 200 << 10
 
 
-def bring_down(job: Job, count: Tally, pods: Sequence[Pod]) -> Iterable[Action]:
-    """Deletes what is active, notes how what was deleted has ended, and lets go of what has ended."""
-    yield from _note(job, pods)
+def bring_down(count: Tally) -> Iterable[Action]:
+    """Deletes what is active, and lets go of what has ended."""
     yield from (release(pod) for pod in count.releasable if not _is_ending(pod))
     for pod in count.active:
         if not pod.metadata.is_deleting:
@@ -38,18 +37,24 @@ def _is_ending(pod: Pod) -> bool:
     return pod.metadata.is_deleting and not pod.is_finished and not is_gone(pod)
 
 
-def _note(job: Job, pods: Sequence[Pod]) -> Iterable[Action]:
+def note_ends(job: Job, pods: Sequence[Pod]) -> list[Patch]:
+    """How what was deleted has ended, where that is not noted yet.
+
+    Comes alone, before the status, and only to the job as it is known here: its reply shows the job as it is then, and
+    who knew that beside pods of before would count some of them twice.
+    """
     if not is_indexed(job):
-        return
+        return []
     known = _read(job)
     codes = ((pod, _exit_code(pod)) for pod in pods)
     ends = {str(index_of(pod)): (code, pod.metadata.name) for pod, code in codes if code is not None}
     if ends.items() <= known.items():
-        return
+        return []
     text = msgspec.json.encode(known | ends, order="deterministic").decode()
-    if len(text) <= _BYTES_MAX:
-        patch = {"metadata": {"annotations": {STOPPED_ANNOTATION: text}}}
-        yield Patch(key=key_in(JOB.resource, job.metadata), patch=patch, uid=job.metadata.uid)
+    if len(text) > _BYTES_MAX:
+        return []
+    key, patch = key_in(JOB.resource, job.metadata), {"metadata": {"annotations": {STOPPED_ANNOTATION: text}}}
+    return [Patch(key=key, patch=patch, uid=job.metadata.uid, revision=job.metadata.revision)]
 
 
 def _read(job: Job) -> dict[str, tuple[int, str]]:

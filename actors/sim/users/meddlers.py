@@ -44,8 +44,13 @@ class Meddlers:
         return Delete(key=self._pick(_PODS), grace_period_seconds=self._draw.random.choice((None, None, 0, 1)))
 
     def _relabel_pod(self) -> StoreWrite:
-        """It no longer is what its ReplicaSet selects: it is let go, and lives on without an owner."""
-        return Patch(key=self._pick(_PODS), patch={"metadata": {"labels": {"app": "stray"}}})
+        """It no longer is what its ReplicaSet selects: it is let go, and lives on without an owner. Where a quota
+        bounds the pods it would keep another one's place for ever."""
+        bounded = {key.namespace for key in self._objects() if key.resource == "resourcequotas"}
+        free = [key for key in self._owned(_PODS) if key.namespace not in bounded]
+        if not free:
+            return self._touch()
+        return Patch(key=self._draw.random.choice(free), patch={"metadata": {"labels": {"app": "stray"}}})
 
     def _scale_set(self) -> StoreWrite:
         return Patch(key=self._pick(_SETS), patch={"spec": {"replicas": self._draw.random.randint(0, 4)}})
