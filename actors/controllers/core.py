@@ -32,6 +32,14 @@ class Task(NamedTuple):
     key: Key
 
 
+class _Decided(NamedTuple):
+    """A write, which reconcile wants it, and what is to be told once it is carried out."""
+
+    task: Task
+    write: StoreWrite
+    told: list[Emit]
+
+
 class ControllersCore:
     """`writes_max` bounds one decision: what is left over stays queued and `decide` is called again."""
 
@@ -47,7 +55,7 @@ class ControllersCore:
         self._view = View(_shapes(controllers))
         self._queue: WorkQueue[Task] = WorkQueue(backoff or Backoff(first_ms=20, most_ms=60_000))
         self._events = EventRecorder(name)
-        self._in_flight: list[Task] = []
+        self._in_flight: list[_Decided] = []
         self._refused: dict[Task, str] = {}
 
     @property
@@ -78,27 +86,27 @@ class ControllersCore:
         self._view.settle(batch.revision)
 
     def decide(self, now: Millis) -> Sequence[StoreWrite]:
-        writes: list[StoreWrite] = []
         self._in_flight = []
         self._view.tick(now)
-        while len(writes) < self._writes_max and (task := self._queue.pop(now)) is not None:
-            decided = self._reconcile(task, now)
-            writes += decided
-            self._in_flight += [task] * len(decided)
-        return writes + self._events.flush(now)
+        while len(self._in_flight) < self._writes_max and (task := self._queue.pop(now)) is not None:
+            self._in_flight += self._reconcile(task, now)
+        return [decided.write for decided in self._in_flight] + self._events.flush(now)
 
     def replied(self, writes: Sequence[StoreWrite], replies: Sequence[Reply], now: Millis) -> None:
         own = len(self._in_flight)
         failed: dict[Task, None] = {}
-        for task, write, reply in zip(self._in_flight, writes[:own], replies[:own], strict=True):
+        for (task, write, told), reply in zip(self._in_flight, replies[:own], strict=True):
             if reply.stored is not None and not write.dry_run:
                 self._notice(reply.stored, reply.removed, now)
-            if reply.error is not None:
+            if reply.error is None:
+                for emit in told:
+                    self._events.record(emit, now)
+            else:
                 failed[task] = None
                 self._complain(task, write, reply.error, now)
                 if isinstance(write, Create) and reply.error.get("reason") not in _STALE_CREATE:
                     self._refused[task] = str(reply.error.get("message", ""))
-        for task in dict.fromkeys(self._in_flight):
+        for task in dict.fromkeys(decided.task for decided in self._in_flight):
             if task in failed:
                 self._queue.fail(task, now)
             else:
@@ -121,27 +129,30 @@ class ControllersCore:
             for concerned in controller.concerns(key, obj, self._view):
                 self._queue.add(Task(index, concerned), now)
 
-    def _reconcile(self, task: Task, now: Millis) -> list[StoreWrite]:
+    def _reconcile(self, task: Task, now: Millis) -> list[_Decided]:
+        """What is told after a write is of that write: nobody is told of what the store has refused."""
         controller, obj = self._controllers[task.controller], self._view.at(task.key)
         if obj is None or not controller.handles(obj):
             self._queue.forget(task)
             self._refused.pop(task, None)
             return []
-        writes: list[StoreWrite] = []
+        writes: list[_Decided] = []
         self._view.refused = self._refused.get(task, "")
         try:
             for action in controller.reconcile(obj, self._view, now):
-                if isinstance(action, Emit):
+                if isinstance(action, Emit) and writes:
+                    writes[-1].told.append(action)
+                elif isinstance(action, Emit):
                     self._events.record(action, now)
                 elif isinstance(action, RequeueAfter):
                     self._queue.add(task, now + max(action.delay_ms, 1))
                 else:
-                    writes.append(action)
+                    writes.append(_Decided(task, action, []))
         except Exception as error:  # one object's trouble is not the others': it waits and is told about
             self._queue.fail(task, now)
             self._warn(task, "ReconcileFailed", f"{controller.name}: {type(error).__name__}: {error}", now)
             return []
-        if not any(isinstance(write, Create) for write in writes):
+        if not any(isinstance(decided.write, Create) for decided in writes):
             self._refused.pop(task, None)
         if not writes:
             self._queue.forget(task)

@@ -52,6 +52,8 @@ def test_pods_that_a_quota_refuses_are_told_as_a_condition_until_there_is_room()
     assert len(rig.list("pods")) == 2
     told = [event["message"] for event in rig.list("events") if event["reason"] == "FailedCreate"]
     assert told and all(message.startswith('Error creating: pods "web-') for message in told)
+    made = [event["message"] for event in rig.list("events") if event["reason"] == "SuccessfulCreate"]
+    assert sorted(made) == sorted(f"Created pod: {pod['metadata']['name']}" for pod in rig.list("pods"))
     rig.patch(Key("deployments.apps", "default", "web"), {"spec": {"replicas": 2}})
     rig.settle()
     rig.advance(60_000)
