@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from gateway_server import RunningGateway, served
@@ -25,7 +26,7 @@ def kubeconfig_of(served: RunningGateway, name: str, group: str = "") -> str:
     authority = pki._Authority(files.ca, datetime.now(UTC))
     authority.issue(pair, name, group, (), ExtendedKeyUsageOID.CLIENT_AUTH)
     path = served.home / f"{name}.kubeconfig"
-    path.write_bytes(format_kubeconfig(pki.Pki(files.ca, files.server, pair), served.gateway.url))
+    path.write_bytes(format_kubeconfig(msgspec.structs.replace(files, admin=pair), served.gateway.url))
     return str(path)
 
 
