@@ -304,7 +304,7 @@ DEFECTS: list[tuple[Plant, str]] = [
     (namespaces_go_before_they_are_empty, "namespace"),
     (pods_of_lost_nodes_stay, "lost|deleted|rest"),
     (silent_nodes_keep_their_pods, "lost|deleted|rest"),
-    (nodelet_does_not_adopt, "starts|IllegalStage"),
+    (nodelet_does_not_adopt, "ended with None, and its end is told|is started while|IllegalStage"),
     (nodelet_forgets_ends_before_they_are_told, "unknown|ended|restarted|IllegalStage"),
     (nodelet_always_tells_success, "ended with"),
     (nodelet_restarts_at_once, "ms after"),
