@@ -114,7 +114,7 @@ class Change(_Passage):
     """Create, Update and every Patch but a binding."""
 
     def __init__(self, write: Create | Update | Patch, *common: object) -> None:
-        super().__init__(*common)  # type: ignore[arg-type]
+        super().__init__(*common)  # type: ignore[arg-type]  # passed on as they come
         self._write = write
         self._subresource = "" if isinstance(write, Create) else write.subresource
 
@@ -167,7 +167,7 @@ class Change(_Passage):
 
 class Removal(_Passage):
     def __init__(self, write: Delete, *common: object) -> None:
-        super().__init__(*common)  # type: ignore[arg-type]
+        super().__init__(*common)  # type: ignore[arg-type]  # passed on as they come
         self._write = write
 
     async def carry_out(self, key: str) -> Reply | None:
@@ -188,7 +188,7 @@ class Binding(_Passage):
     """A pod's binding is shown as the Binding that it was asked with."""
 
     def __init__(self, write: Patch, *common: object) -> None:
-        super().__init__(*common)  # type: ignore[arg-type]
+        super().__init__(*common)  # type: ignore[arg-type]  # passed on as they come
         self._write = write
 
     async def carry_out(self, key: str) -> Reply | None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from actors.gateway.aggregation.services import ApiService
 from actors.gateway.auth.user import MASTERS, User
 from actors.gateway.pki import Pair
+from actors.gateway.proxy.rewriting import HOP_BY_HOP
 from actors.remote.client import Route, make_context
 from actors.remote.service import resolve_service
 from actors.store.port import StorePort
@@ -60,20 +61,7 @@ def _clean(text: str) -> str:
     return "".join(char for char in text if char.isprintable())
 
 
-_DROPPED = (
-    "host",
-    "authorization",
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "expect",
-)
+_DROPPED = frozenset({*HOP_BY_HOP, "host", "authorization", "proxy-connection", "expect"})
 _DROPPED_PREFIXES = ("x-remote-", "impersonate-", "sec-websocket-")
 
 

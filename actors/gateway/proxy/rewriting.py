@@ -57,7 +57,7 @@ class Rewriter(msgspec.Struct, frozen=True):
 
 
 #: What is between two neighbours on the way, and not between the ends (RFC 9110 7.6.1).
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         "connection",
         "keep-alive",
@@ -80,7 +80,7 @@ def end_to_end(headers: Iterable[tuple[str, str]]) -> Headers:
     """Without those that are for the next hop only, which `Connection` may name."""
     kept = list(headers)
     named = {word.strip().lower() for name, value in kept if name.lower() == "connection" for word in value.split(",")}
-    return [(name, value) for name, value in kept if name.lower() not in _HOP_BY_HOP | named]
+    return [(name, value) for name, value in kept if name.lower() not in HOP_BY_HOP | named]
 
 
 def forwarded(headers: Iterable[tuple[str, str]], path: str, remote: str, *, upgrade: bool = False) -> Headers:

@@ -130,9 +130,9 @@ class StreamEndpoint:
 async def run_stream(frames: Frames, request: StreamRequest, opened: Streams | Connection) -> None:
     """`opened` is what the request's verb asks for."""
     if request.verb == "connect":
-        await serve_connection(frames, opened)  # type: ignore[arg-type]
+        await serve_connection(frames, opened)  # type: ignore[arg-type]  # by the request's verb
     else:
-        await serve_process(frames, request, opened)  # type: ignore[arg-type]
+        await serve_process(frames, request, opened)  # type: ignore[arg-type]  # by the request's verb
 
 
 def _notice_dead_peers(writer: asyncio.StreamWriter) -> None:
