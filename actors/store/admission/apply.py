@@ -81,7 +81,7 @@ def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Con
 
 
 def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Outcome:
-    metadata.check_preconditions(kind, stored, write.uid, write.revision, write.subresource)
+    metadata.check_preconditions(kind, stored, write.uid, write.revision)
     live = decode_as(stored, kind)
     claims = read_claims(live)
     others = [other for other in claims if other.owner != claim.owner]

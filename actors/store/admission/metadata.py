@@ -102,7 +102,7 @@ def check_target(obj: Object, key: Key) -> None:
         raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 
 
-def check_preconditions(kind: Kind, stored: Stored, uid: object, revision: object, subresource: str = "") -> None:
+def check_preconditions(kind: Kind, stored: Stored, uid: object, revision: object) -> None:
     """`uid` and `revision`, where given, are the current ones. Raises Conflict; BadRequest for no number."""
     if uid and uid != stored.uid:
         raise refusals.uid_differs(kind, stored.key, str(uid), stored.uid)
@@ -111,7 +111,7 @@ def check_preconditions(kind: Kind, stored: Stored, uid: object, revision: objec
     if not (text := str(revision)).isdecimal():
         raise BadRequest(f"resourceVersion {text!r} is not a number")
     if int(text) != stored.revision:
-        raise refusals.conflict(kind, stored.key, refusals.MODIFIED, subresource)
+        raise refusals.conflict(kind, stored.key, refusals.MODIFIED)
 
 
 def identity(obj: Object) -> Object:

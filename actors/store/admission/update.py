@@ -92,7 +92,7 @@ def admit_patch(write: Patch, context: Context) -> Outcome:
     if stored is None:
         raise refusals.not_found(kind, write.key.name)
     check_subresource(kind, write.subresource)
-    metadata.check_preconditions(kind, stored, write.uid, write.revision, write.subresource)
+    metadata.check_preconditions(kind, stored, write.uid, write.revision)
     old = decode_as(stored, kind)
     if write.subresource == "binding":
         new = bound(old, write.patch, stored, kind, context.now)
@@ -137,7 +137,7 @@ def finish_update(
     """From the object that a client wants to the one that it gets. `old` is `stored`, decoded."""
     meta = metadata.read_meta(given)
     metadata.check_target(given, stored.key)
-    metadata.check_preconditions(kind, stored, meta.uid, meta.resource_version, subresource)
+    metadata.check_preconditions(kind, stored, meta.uid, meta.resource_version)
     if causes := [*metadata.find_immutable(old, given), *find_malformed(old, given)]:
         raise invalid(old, causes)
     new = changed_part(old, metadata.carried_over(old, given), kind, subresource)
@@ -194,7 +194,7 @@ def _find_problems(old: Object, new: Object, kind: Kind, subresource: str) -> li
 def _amended(amended: Amended, kind: Kind, stored: Stored, old: Object, subresource: str) -> Object:
     """What admission outside of the store has made of the write, held to what its way in may change."""
     if amended.revision != stored.revision or amended.object is None:
-        raise refusals.conflict(kind, stored.key, refusals.MODIFIED, subresource)
+        raise refusals.conflict(kind, stored.key, refusals.MODIFIED)
     given = metadata.check_type(amended.object, kind)
     metadata.read_meta(given)
     if amended.whole:
@@ -230,5 +230,5 @@ def _finish_scale(scale: Object, stored: Stored, kind: Kind, manager: str, conte
         raise refusals.negative_scale(stored.key.name, replicas)
     obj = decode_as(stored, kind)
     given = scale.get("metadata") if isinstance(scale.get("metadata"), dict) else {}
-    metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"), "scale")
+    metadata.check_preconditions(kind, stored, (given or {}).get("uid"), (given or {}).get("resourceVersion"))
     return finish_update(with_replicas(obj, kind, replicas), stored, obj, kind, "scale", manager, context)

@@ -48,6 +48,14 @@ def test_a_stale_revision_is_a_conflict_in_kubernetes_words(desk: Desk) -> None:
         error = error_of(reply)
         assert (error["code"], error["reason"], error["message"]) == (409, "Conflict", sentence)
         assert error["details"] == {"name": "m", "kind": "configmaps"}
+    web = desk.read(WEB)
+    desk.patch(WEB, {"metadata": {"labels": {"a": "b"}}})
+    for subresource in ("status", "scale"):
+        revision = int(web["metadata"]["resourceVersion"])
+        message = error_of(desk.patch(WEB, {"status": {}}, subresource=subresource, revision=revision))["message"]
+        assert message.startswith('Operation cannot be fulfilled on deployments.apps "web": '), (
+            "the kind alone is named"
+        )
 
 
 def test_another_uid_is_a_conflict(desk: Desk) -> None:

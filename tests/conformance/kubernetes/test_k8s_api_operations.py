@@ -1,0 +1,197 @@
+"""`should support ... API operations` of flowcontrol.go, validating- and mutatingadmissionpolicy.go, runtimeclass.go,
+ingress.go, ingressclass.go, endpointslice.go, ip_address.go, volume_attachment.go and their like."""
+
+from __future__ import annotations
+
+import pytest
+from api_client import Api, Json
+from operations import Operations, walk
+
+_ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+_FLOW = "/apis/flowcontrol.apiserver.k8s.io/v1"
+_RULE = {"operations": ["CREATE"], "apiGroups": ["apps"], "apiVersions": ["v1"], "resources": ["deployments"]}
+_MATCH = {"resourceRules": [_RULE]}
+_EXPRESSION = 'Object{metadata: Object.metadata{annotations: {"my-foo-annotation": "myAnnotationValue"}}}'
+_VALIDATION = {"expression": "object.spec.replicas <= 100"}
+_MUTATION = {"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": _EXPRESSION}}
+_BINDING = {"policyName": "replicalimit-policy.example.com"}
+_SUBJECT = {"kind": "User", "user": {"name": "example-e2e-non-existent-user"}}
+_FLOW_RULE = {"subjects": [_SUBJECT], "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]}
+_LIMITED = {"nominalConcurrencyShares": 2, "limitResponse": {"type": "Reject"}, "lendablePercent": 0}
+_PREFIX = {
+    "path": "/",
+    "pathType": "Prefix",
+    "backend": {"service": {"name": "defaultbackend", "port": {"number": 80}}},
+}
+
+
+def _kind(group_version: str, kind: str, **fields: object) -> Json:
+    return {"apiVersion": group_version, "kind": kind, **fields}
+
+
+ROWS = {
+    "FlowSchema": Operations(
+        path=f"{_FLOW}/flowschemas",
+        template=_kind(
+            "flowcontrol.apiserver.k8s.io/v1",
+            "FlowSchema",
+            spec={
+                "matchingPrecedence": 10000,
+                "priorityLevelConfiguration": {"name": "global-default"},
+                "distinguisherMethod": {"type": "ByUser"},
+                "rules": [_FLOW_RULE],
+            },
+        ),
+        field="spec.matchingPrecedence",
+        patched=9999,
+        updated=9998,
+        subresources=("status",),
+        condition="conditions",
+    ),
+    "PriorityLevelConfiguration": Operations(
+        path=f"{_FLOW}/prioritylevelconfigurations",
+        template=_kind(
+            "flowcontrol.apiserver.k8s.io/v1",
+            "PriorityLevelConfiguration",
+            spec={"type": "Limited", "limited": _LIMITED},
+        ),
+        field="spec.limited.nominalConcurrencyShares",
+        patched=4,
+        updated=6,
+        subresources=("status",),
+        condition="conditions",
+    ),
+    "ValidatingAdmissionPolicy": Operations(
+        path=f"{_ADMISSION}/validatingadmissionpolicies",
+        template=_kind(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicy",
+            spec={"validations": [_VALIDATION], "matchConstraints": _MATCH},
+        ),
+        field="spec.failurePolicy",
+        patched="Ignore",
+        updated="Fail",
+        subresources=("status",),
+        condition="conditions",
+    ),
+    "ValidatingAdmissionPolicyBinding": Operations(
+        path=f"{_ADMISSION}/validatingadmissionpolicybindings",
+        template=_kind(
+            "admissionregistration.k8s.io/v1",
+            "ValidatingAdmissionPolicyBinding",
+            spec={**_BINDING, "validationActions": ["Deny"]},
+        ),
+        field="spec.validationActions",
+        patched=["Warn"],
+        updated=["Deny"],
+    ),
+    "MutatingAdmissionPolicy": Operations(
+        path=f"{_ADMISSION}/mutatingadmissionpolicies",
+        template=_kind(
+            "admissionregistration.k8s.io/v1",
+            "MutatingAdmissionPolicy",
+            spec={"reinvocationPolicy": "Never", "mutations": [_MUTATION], "matchConstraints": _MATCH},
+        ),
+        field="spec.failurePolicy",
+        patched="Ignore",
+        updated="Fail",
+    ),
+    "MutatingAdmissionPolicyBinding": Operations(
+        path=f"{_ADMISSION}/mutatingadmissionpolicybindings",
+        template=_kind("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicyBinding", spec=_BINDING),
+    ),
+    "RuntimeClass": Operations(
+        path="/apis/node.k8s.io/v1/runtimeclasses",
+        template=_kind("node.k8s.io/v1", "RuntimeClass", handler="e2e-handler"),
+    ),
+    "Ingress": Operations(
+        path="/apis/networking.k8s.io/v1/namespaces/{}/ingresses",
+        template=_kind(
+            "networking.k8s.io/v1",
+            "Ingress",
+            spec={"defaultBackend": {"service": {"name": "defaultbackend", "port": {"number": 80}}},
+                  "rules": [{"host": "foo.bar.com", "http": {"paths": [_PREFIX]}}]},
+            status={"loadBalancer": {}},
+        ),
+        subresources=("status",),
+        field="spec.ingressClassName",
+        patched="one",
+        updated="two",
+    ),
+    "IngressClass": Operations(
+        path="/apis/networking.k8s.io/v1/ingressclasses",
+        template=_kind("networking.k8s.io/v1", "IngressClass", spec={"controller": "example.com/controller"}),
+    ),
+    "EndpointSlice": Operations(
+        path="/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
+        template=_kind(
+            "discovery.k8s.io/v1",
+            "EndpointSlice",
+            addressType="IPv4",
+            endpoints=[{"addresses": ["1.2.3.4", "5.6.7.8"]}],
+        ),
+        field="endpoints",
+        patched=[{"addresses": ["1.2.3.4"], "conditions": {"ready": True}}],
+        updated=[{"addresses": ["5.6.7.8"], "conditions": {}}],
+    ),
+    "CSIStorageCapacity": Operations(
+        path="/apis/storage.k8s.io/v1/namespaces/{}/csistoragecapacities",
+        template=_kind("storage.k8s.io/v1", "CSIStorageCapacity", storageClassName="e2e"),
+        field="capacity",
+        patched="1Gi",
+        updated="2Gi",
+    ),
+    "StorageClass": Operations(
+        path="/apis/storage.k8s.io/v1/storageclasses",
+        template=_kind("storage.k8s.io/v1", "StorageClass", provisioner="e2e-fake-provisioner"),
+    ),
+    "VolumeAttributesClass": Operations(
+        path="/apis/storage.k8s.io/v1/volumeattributesclasses",
+        template=_kind("storage.k8s.io/v1", "VolumeAttributesClass", driverName="e2e-fake", parameters={"a": "b"}),
+    ),
+    "CSIDriver": Operations(
+        path="/apis/storage.k8s.io/v1/csidrivers",
+        template=_kind("storage.k8s.io/v1", "CSIDriver", spec={"attachRequired": False}),
+    ),
+    "CSINode": Operations(
+        path="/apis/storage.k8s.io/v1/csinodes",
+        template=_kind("storage.k8s.io/v1", "CSINode", spec={"drivers": []}),
+    ),
+    "VolumeAttachment": Operations(
+        path="/apis/storage.k8s.io/v1/volumeattachments",
+        template=_kind(
+            "storage.k8s.io/v1",
+            "VolumeAttachment",
+            spec={"attacher": "e2e-test.storage.example.com", "nodeName": "n", "source": {"persistentVolumeName": "pv"}},
+        ),
+        subresources=("status",),
+        field="status.attached",
+        patched=False,
+        updated=False,
+    ),
+    "PodTemplate": Operations(
+        path="/api/v1/namespaces/{}/podtemplates",
+        template=_kind("v1", "PodTemplate", template={"spec": {"containers": [{"name": "nginx", "image": "nginx"}]}}),
+    ),
+    "LimitRange": Operations(
+        path="/api/v1/namespaces/{}/limitranges",
+        template=_kind("v1", "LimitRange", spec={"limits": [{"type": "Container", "min": {"cpu": "50m"}}]}),
+    ),
+    "Lease": Operations(
+        path="/apis/coordination.k8s.io/v1/namespaces/{}/leases",
+        template=_kind(
+            "coordination.k8s.io/v1",
+            "Lease",
+            spec={"holderIdentity": "holder", "leaseDurationSeconds": 30, "acquireTime": "2026-11-23T10:00:00.000000Z",
+                  "renewTime": "2026-11-23T10:00:05.000000Z", "leaseTransitions": 0},
+        ),
+        field="spec.leaseDurationSeconds",
+        patched=60,
+        updated=50,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_kind_supports_its_api_operations(api: Api, kind: str) -> None:
+    walk(api, ROWS[kind])
