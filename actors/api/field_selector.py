@@ -7,7 +7,7 @@ in it is a BadRequest, so that nobody reads an unfiltered list for a filtered on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -102,15 +102,24 @@ def known_as(requirement: FieldRequirement, resource: str) -> FieldRequirement:
     return msgspec.structs.replace(requirement, path=path)
 
 
+def exact_name(fields: tuple[FieldRequirement, ...]) -> str:
+    """The one name that the selector lets through; "" where it may be any."""
+    return next((field.value for field in fields if field.path == "metadata.name" and field.operator == "="), "")
+
+
 def check_fields(fields: tuple[FieldRequirement, ...], resource: str) -> None:
     """Raises BadRequest for a path that `resource` cannot be selected by; a custom resource's definition says which."""
-    known = FIELDS.get(resource)
     if resource and not is_static(resource):
         return
+    check_paths(fields, FIELDS.get(resource, {}))
+
+
+def check_paths(fields: tuple[FieldRequirement, ...], known: Collection[str] = ()) -> None:
+    """`known`: what can be selected by beside name and namespace. Raises BadRequest in Kubernetes' words."""
     for requirement in fields:
-        if requirement.path in _META_FIELDS or requirement.path in (known or {}):
+        if requirement.path in _META_FIELDS or requirement.path in known:
             continue
-        if known is None:
+        if not known:
             why = 'is not a known field selector: only "metadata.name", "metadata.namespace"'
             raise BadRequest(f'"{requirement.path[:200]}" {why}')
         raise BadRequest(f"field label not supported: {requirement.path[:200]}")

@@ -29,7 +29,7 @@ class ScalePaths(msgspec.Struct, frozen=True):
 
 class Kind(msgspec.Struct, frozen=True):
     """`subresources` are those that are served. `counts_generations`: `metadata.generation` is kept, and grows when
-    anything but metadata and status changes.
+    anything but metadata and status changes. `deprecation`: what its users are told, where it is deprecated.
     """
 
     group: str
@@ -46,6 +46,7 @@ class Kind(msgspec.Struct, frozen=True):
     answers: tuple[str, ...] = ("create",)
     stored_as: str = ""
     scale: ScalePaths = ScalePaths()
+    deprecation: str = ""
 
     @property
     def resource(self) -> str:
@@ -75,11 +76,6 @@ class Kind(msgspec.Struct, frozen=True):
     def is_custom(self) -> bool:
         """Whether a CustomResourceDefinition has made it."""
         return False
-
-    @property
-    def warning(self) -> str:
-        """What its users are told, when it is deprecated."""
-        return ""
 
     @property
     def list_kind(self) -> str:
@@ -133,6 +129,7 @@ def kind_for(api_version: str, kind: str) -> Kind | None:
 
 
 BINDING = _BY_GVK[("v1", "Binding")]
+COMPONENT_STATUS = _BY_GVK[("v1", "ComponentStatus")]
 NODE_METRICS = _BY_GVK[("metrics.k8s.io/v1beta1", "NodeMetrics")]
 POD_METRICS = _BY_GVK[("metrics.k8s.io/v1beta1", "PodMetrics")]
 NAMESPACE = kind_of("namespaces")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,12 +16,14 @@ from aiohttp import web
 
 from actors.admission.request import CONNECT
 from actors.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Timeout
-from actors.api.kinds import BINDING, NODE_METRICS, POD_METRICS, Kind
+from actors.api.field_selector import exact_name, parse_fields
+from actors.api.kinds import BINDING, COMPONENT_STATUS, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
 from actors.gateway.auth.authorize import attributes_of
 from actors.gateway.batch import ItemCall
 from actors.gateway.call import JSON_TYPE, Backend, Call
+from actors.gateway.components import read_components
 from actors.gateway.compression import compressed
 from actors.gateway.connecting import CONNECTIONS, connection_options
 from actors.gateway.deleting import delete_collection, delete_object
@@ -29,7 +32,7 @@ from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
 from actors.gateway.media import PLAIN_FORMS
 from actors.gateway.metrics import read_metrics
-from actors.gateway.options import flag_of, parse_query, timeout_of
+from actors.gateway.options import Query, flag_of, parse_query, text_of, timeout_of
 from actors.gateway.pods import bind_pod, create_binding, create_eviction
 from actors.gateway.proxy.serve import serve_proxy
 from actors.gateway.reading import get_object, list_objects
@@ -62,6 +65,7 @@ _OBJECT: dict[str, Handler] = {
 _ANSWERED: dict[str, Handler] = {
     **{review.resource: create_review for review in REVIEWS},
     BINDING.resource: bind_pod,
+    COMPONENT_STATUS.resource: read_components,
     NODE_METRICS.resource: read_metrics,
     POD_METRICS.resource: read_metrics,
 }
@@ -79,6 +83,7 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
 }
 
 
+_NOT_IN_PATHS = re.compile(r"^\.{1,2}$|[/%]")
 #: What takes as long as its client likes.
 _STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
@@ -120,10 +125,21 @@ class App:
     async def _call(self, request: web.BaseRequest, entry: Entry | None) -> Call:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
-        target = parse_target(request.method, raw_path, flag_of(query, "watch"))
+        target = with_selected(parse_target(request.method, raw_path, flag_of(query, "watch")), query)
         certificate, now = peer_certificate(request), self.backend.clock()
         user = await self.backend.access.admit(certificate, request.headers, target, now, entry)
         return Call(self.backend, request, target, query, user, audit=entry)
+
+
+def with_selected(target: Target, query: Query) -> Target:
+    """A role that names objects lets them be listed and watched by name (requestinfo.go)."""
+    if "fieldSelector" not in query or target.verb not in ("list", "watch") or target.name:
+        return target
+    try:
+        name = exact_name(parse_fields(text_of(query, "fieldSelector")))
+    except BadRequest:
+        return target  # whoever may ask at all is told so
+    return target if _NOT_IN_PATHS.search(name) else msgspec.structs.replace(target, selected=name)
 
 
 def tell_audit(entry: Entry, response: web.StreamResponse | None) -> None:
@@ -200,7 +216,7 @@ async def route(call: Call) -> web.StreamResponse:
     check_scope(kind, target)
     if target.subresource:
         return await _route_subresource(call, kind)
-    if not kind.stored:
+    if not kind.is_listed:
         call.form(PLAIN_FORMS)
     misplaced = target.verb in ("create", "update", "patch") and bool(target.name) == (target.verb == "create")
     if misplaced or target.verb not in kind.verbs:
@@ -239,8 +255,8 @@ async def find_kind(call: Call) -> Kind:
     """Of the table, else of the definitions as they are now. Raises NotFound."""
     at = (call.target.group, call.target.version, call.target.plural)
     kind = STATIC.find(*at) or (await call.backend.custom.served()).kind_at(*at)
-    if kind.warning:
-        call.warnings.append(kind.warning)
+    if kind.deprecation:
+        call.warnings.append(kind.deprecation)
     call.kind = kind
     return kind
 

@@ -223,9 +223,12 @@ class Call:
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
         response = web.Response(body=self.versioned(body), status=code, headers={"Content-Type": content_type})
         response.headers["Cache-Control"] = "no-cache, private"
+        self._warn(response)
+        return response
+
+    def _warn(self, response: web.StreamResponse) -> None:
         for text in few_warnings(self.warnings):
             response.headers.add("Warning", format_warning(text))
-        return response
 
     def answer_value(self, value: Any, code: int = 200) -> web.Response:
         return self.answer(encode(value), code)
@@ -235,6 +238,7 @@ class Call:
         if self.audit is not None:
             self.audit.started()
         stream = self._open_stream(content_type)
+        self._warn(stream.response)
         if self.granted is not None:
             stream.response.headers.update(self.granted.headers)
             if self.target.verb == "watch":

@@ -90,8 +90,8 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
         return revision_of(self.revision_text)
 
 
-def parse_list(query: Query, name: str = "") -> ListOptions:
-    """`name`: that of the single object a watch on its own path is about."""
+def parse_list(query: Query, name: str = "", *, is_watch: bool = False) -> ListOptions:
+    """`name`: that of the single object a watch on its own path is about. `is_watch`: whatever the query says."""
     fields = text_of(query, "fieldSelector")
     if name:
         fields = ",".join(filter(None, (f"metadata.name={name}", fields)))
@@ -102,7 +102,7 @@ def parse_list(query: Query, name: str = "") -> ListOptions:
         cursor=text_of(query, "continue"),
         revision_text=text_of(query, "resourceVersion"),
         match=text_of(query, "resourceVersionMatch"),
-        watch=flag_of(query, "watch"),
+        watch=is_watch or flag_of(query, "watch"),
         bookmarks=flag_of(query, "allowWatchBookmarks"),
         initial_events=flag_of(query, "sendInitialEvents") if "sendInitialEvents" in query else None,
         timeout_seconds=max(integer_of(query, "timeoutSeconds") or 0, 0),

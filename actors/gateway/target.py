@@ -11,8 +11,9 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from actors.api.errors import BadRequest, NotFound
+from actors.api.errors import BadRequest, MethodNotAllowed, NotFound
 
+_READING = ("GET", "HEAD")
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _NO_RESOURCE = "the server could not find the requested resource"
 
@@ -21,7 +22,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """`plural` "" is a path that names no resource (discovery, health, ...), then `segments` is the whole path.
 
     `verb` is RBAC's: get, list, watch, create, update, patch, delete, deletecollection. `rest`: of a proxied request,
-    the path behind the subresource as it came.
+    the path behind the subresource as it came. `is_old_watch`: the path says that it is a watch (`/api/v1/watch/pods`,
+    deprecated), the query need not. `selected`: of a list or watch, the one name that its field selector lets through.
     """
 
     verb: str
@@ -34,6 +36,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     subresource: str = ""
     rest: str = ""
+    is_old_watch: bool = False
+    selected: str = ""
 
     @property
     def resource(self) -> str:
@@ -52,14 +56,19 @@ def _parse(method: str, raw_path: str, is_watch: bool) -> Target:
     segments = _segments(raw_path)
     head, rest = _split_group(segments)
     if head is None or not rest:
-        verb = "get" if method in ("GET", "HEAD") else _VERBS.get(method, method.lower())
+        verb = "get" if method in _READING else _VERBS.get(method, method.lower())
         return Target(verb=verb, path="/" + "/".join(segments), segments=segments)
+    if is_old_watch := rest[0] == "watch" and len(rest) > 1:
+        rest = rest[1:]
+        if method not in _READING:
+            raise MethodNotAllowed("the server does not allow this method on the requested resource")
     namespace, parts = _split_namespace(rest)
     if len(parts) > 3:
         raise NotFound(_NO_RESOURCE)
     plural, name, subresource = (*parts, "", "", "")[:3]
     return Target(
-        verb=_verb(method, name, is_watch and subresource != "proxy"),
+        verb="watch" if is_old_watch else _verb(method, name, is_watch),
+        is_old_watch=is_old_watch,
         path="/" + "/".join(segments),
         segments=segments,
         group=head[0],
@@ -115,10 +124,11 @@ def _split_namespace(rest: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def _verb(method: str, name: str, is_watch: bool) -> str:
-    if method in ("GET", "HEAD"):
-        if is_watch:
-            return "watch"
-        return "get" if name else "list"
+    """Of one object `watch` in the query means nothing."""
+    if method in _READING:
+        if name:
+            return "get"
+        return "watch" if is_watch else "list"
     if method == "DELETE" and not name:
         return "deletecollection"
     return _VERBS.get(method, method.lower())

@@ -33,7 +33,7 @@ _OFFERED = OBJECT_FORMS - {Form.YAML}
 
 
 async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
-    options = parse_list(call.query, call.target.name)
+    options = parse_list(call.query, call.target.name, is_watch=True)
     watcher = _Watcher(call, kind, options)
     matcher_of(watcher.selection)
     initial, since = await _start(call, kind, options)

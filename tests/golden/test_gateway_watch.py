@@ -66,10 +66,13 @@ async def test_selectors_turn_changes_into_comings_and_goings() -> None:
     watching.hang_up()
 
 
-async def test_a_single_object_on_its_own_path() -> None:
+@pytest.mark.parametrize(
+    "path", ["/api/v1/watch/namespaces/default/configmaps/mine", f"{MAPS}?watch=1&fieldSelector=metadata.name%3Dmine"]
+)
+async def test_a_single_object(path: str) -> None:
     wire = Wire()
     await make(wire, "other")
-    watching = wire.open("GET", f"{MAPS}/mine?watch=true")
+    watching = wire.open("GET", path)
     await make(wire, "mine")
     assert told(await watching.events(1)) == [("ADDED", "mine")]
     watching.hang_up()

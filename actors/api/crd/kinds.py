@@ -17,15 +17,14 @@ _DECODER = msgspec.json.Decoder(Definition)
 class CustomKind(Kind, frozen=True, eq=False, dict=True):
     """One version of a custom resource. `stored_as` "" is the version that is stored.
 
-    `selectable` are the dotted paths of its field selectors, `deprecation` what users of a deprecated version are told.
-    `since`: the revision of the definition, where that is known: what is stored later has its schema's shape.
+    `selectable` are the dotted paths of its field selectors. `since`: the revision of the
+    definition, where that is known: what is stored later has its schema's shape.
     """
 
     names_of_list: str = ""
     schema: Object = {}
     columns: tuple[PrinterColumn, ...] = ()
     selectable: tuple[str, ...] = ()
-    deprecation: str = ""
     served: bool = True
     conversion: Conversion | None = None
     since: int = 0
@@ -34,10 +33,6 @@ class CustomKind(Kind, frozen=True, eq=False, dict=True):
     @property
     def is_custom(self) -> bool:
         return True
-
-    @property
-    def warning(self) -> str:
-        return self.deprecation
 
     @property
     def list_kind(self) -> str:

@@ -30,7 +30,7 @@ def attributes_of(target: Target) -> Attributes:
         resource=target.plural,
         subresource=target.subresource,
         namespace=target.name if is_namespace else target.namespace,
-        name=target.name,
+        name=target.name or target.selected,
     )
 
 

@@ -38,6 +38,7 @@ PRINTERS: dict[str, Printer] = {
     "services": services.PRINTER,
     "endpoints": services.ENDPOINTS_PRINTER,
     "namespaces": simple.NAMESPACES,
+    "componentstatuses": policy.COMPONENTS,
     "configmaps": simple.CONFIG_MAPS,
     "secrets": simple.SECRETS,
     "limitranges": policy.LIMIT_RANGES,

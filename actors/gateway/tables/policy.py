@@ -96,3 +96,19 @@ def _available(api: Object) -> str:
 
 
 API_SERVICES = printer(shown("Service", _service), shown("Available", _available), AGED)
+
+
+def _health(status: Object) -> Object:
+    return next((row for row in items(status, "conditions") if row.get("type") == "Healthy"), {})
+
+
+def _is_healthy(status: Object) -> str:
+    told = _health(status).get("status")
+    return "Unknown" if told is None else "Healthy" if told == "True" else "Unhealthy"
+
+
+COMPONENTS = printer(
+    shown("Status", _is_healthy),
+    shown("Message", lambda status: _health(status).get("message")),
+    shown("Error", lambda status: _health(status).get("error")),
+)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.api.errors import BadRequest, NotFound
+from actors.api.errors import BadRequest, MethodNotAllowed, NotFound
+from actors.gateway.app import with_selected
+from actors.gateway.options import parse_query
 from actors.gateway.target import parse_target
 
 
@@ -49,3 +51,45 @@ def test_segments_that_could_deceive_are_refused(path: str) -> None:
 def test_too_long_paths_are_not_there() -> None:
     with pytest.raises(NotFound):
         parse_target("GET", "/api/v1/namespaces/a/pods/b/c/d", False)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/v1/watch/pods", ("watch", "", "pods", "")),
+        ("/api/v1/watch/namespaces", ("watch", "", "namespaces", "")),
+        ("/api/v1/watch/namespaces/x", ("watch", "", "namespaces", "x")),
+        ("/api/v1/watch/namespaces/x/pods", ("watch", "x", "pods", "")),
+        ("/apis/apps/v1/watch/namespaces/x/deployments/y", ("watch", "x", "deployments", "y")),
+    ],
+)
+def test_a_path_may_say_that_it_is_a_watch(path: str, expected: tuple[str, ...]) -> None:
+    found = parse_target("GET", path, False)
+    assert (found.verb, found.namespace, found.plural, found.name) == expected and found.is_old_watch
+
+
+def test_a_path_that_is_a_watch_takes_nothing_else() -> None:
+    with pytest.raises(MethodNotAllowed):
+        parse_target("POST", "/api/v1/watch/namespaces/x/pods", False)
+
+
+def test_one_object_is_read_whatever_the_query_says() -> None:
+    assert parse_target("GET", "/api/v1/namespaces/x/pods/y", True).verb == "get"
+    assert parse_target("GET", "/api/v1/namespaces/x/pods/y/log", True).verb == "get"
+
+
+@pytest.mark.parametrize(
+    ("query", "selected"),
+    [
+        ("fieldSelector=metadata.name%3Da", "a"),
+        ("watch=1&fieldSelector=metadata.namespace!%3Dx,metadata.name==a", "a"),
+        ("fieldSelector=metadata.name!%3Da", ""),
+        ("fieldSelector=metadata.name%3D..", ""),
+        ("fieldSelector=metadata.name%3Da%252fb", ""),
+        ("fieldSelector=rubbish", ""),
+        ("labelSelector=metadata.name%3Da", ""),
+    ],
+)
+def test_the_name_that_a_selector_lets_through(query: str, selected: str) -> None:
+    found = parse_query(query)
+    assert with_selected(parse_target("GET", "/api/v1/pods", "watch" in found), found).selected == selected
