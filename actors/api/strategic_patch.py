@@ -51,7 +51,7 @@ def _merge_object(target: dict[str, Json], patch: dict[str, Json], shape: Shape)
     for name, order in patch.items():
         field = name[len(_ORDER) :]
         if name.startswith(_ORDER) and field not in patch and isinstance(merged.get(field), list):
-            merged[field] = _sorted_by(merged[field], order, shape.merge_key(field))
+            merged[field] = _ordered(merged[field], order, merged[field], shape.merge_key(field))
     return merged
 
 
@@ -103,13 +103,10 @@ def _merge_list(old: list[Json], patch: list[Json], shape: Shape, name: str, ord
     if key is None:
         replaced = [item for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
         return copy.deepcopy(replaced)
-    if key == "":
-        merged = _united(old, patch)
-        return _sorted_by(merged, order, "") if order else merged
     if any(isinstance(item, dict) and item.get(_DIRECTIVE) == "replace" for item in patch):
         return [copy.deepcopy(item) for item in patch if not (isinstance(item, dict) and _DIRECTIVE in item)]
-    merged = _merge_items(old, patch, key, shape.child(name), name)
-    return _sorted_by(merged, order, key) if order else merged
+    merged = _merge_items(old, patch, key, shape.child(name), name) if key else _united(old, patch)
+    return _ordered(merged, order if order else patch, old, key) if old else merged
 
 
 def _united(old: list[Json], patch: list[Json]) -> list[Json]:
@@ -139,17 +136,25 @@ def _merge_items(old: list[Json], patch: list[Json], key: str, shape: Shape, nam
     return [item for at, item in enumerate(merged) if at not in gone]
 
 
-def _sorted_by(items: list[Json], order: Json, key: str | None) -> list[Json]:
-    """In the order that the client saw; what it did not see stays behind its predecessor."""
+def _ordered(items: list[Json], order: Json, old: list[Json], key: str | None) -> list[Json]:
+    """What the patch speaks of in its `order`, with the others between as they were in `old`: each stands before the
+    first that it stood before, and what is new stands before all that is left (strategicpatch: mergeSortedSlice).
+    """
     if not isinstance(order, list) or key is None:
         return items
-    ranks = {_rank_key(entry, key): rank for rank, entry in enumerate(order)}
-    placed: list[tuple[int, int, Json]] = []
-    last = -1
-    for position, item in enumerate(items):
-        last = ranks.get(_rank_key(item, key), last)
-        placed.append((last, position, item))
-    return [item for _, _, item in sorted(placed, key=lambda entry: entry[:2])]
+    asked = {_rank_key(entry, key): rank for rank, entry in enumerate(order)}
+    before = {_rank_key(entry, key): at for at, entry in enumerate(old)}
+    named = [(_rank_key(item, key), item) for item in items]
+    mine = sorted((pair for pair in named if pair[0] in asked), key=lambda pair: asked[pair[0]])
+    others = sorted((pair for pair in named if pair[0] not in asked), key=lambda pair: before.get(pair[0], -1))
+    placed: list[Json] = []
+    at = 0
+    for rank, item in mine:
+        while at < len(others) and before.get(others[at][0], -1) < before.get(rank, -1) >= 0:
+            placed.append(others[at][1])
+            at += 1
+        placed.append(item)
+    return placed + [item for _, item in others[at:]]
 
 
 def _rank_key(item: Json, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Lenses over the workload kinds: Deployment, ReplicaSet (apps/v1), Job (batch/v1), Namespace (core/v1)."""
+"""Lenses over the workload kinds of apps/v1, batch/v1, policy/v1 and core/v1 (ReplicationController, Namespace)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ class ReplicaSetSpec(Lens, frozen=True):
     replicas: int = 1
     min_ready_seconds: int = 0
 
+    @property
+    def label_selector(self) -> LabelSelector:
+        return self.selector
+
 
 class ReplicaSetStatus(Lens, frozen=True):
     replicas: int = 0
@@ -34,6 +38,24 @@ class ReplicaSetStatus(Lens, frozen=True):
 
 class ReplicaSet(Resource, frozen=True):
     spec: ReplicaSetSpec = ReplicaSetSpec()
+    status: ReplicaSetStatus = ReplicaSetStatus()
+
+
+class ReplicationControllerSpec(Lens, frozen=True):
+    selector: dict[str, str] | None = None
+    template: PodTemplate = PodTemplate()
+    replicas: int = 1
+    min_ready_seconds: int = 0
+
+    @property
+    def label_selector(self) -> LabelSelector:
+        return LabelSelector(match_labels=self.selector)
+
+
+class ReplicationController(Resource, frozen=True):
+    """A ReplicaSet of the time before there were any: only the form of its selector differs."""
+
+    spec: ReplicationControllerSpec = ReplicationControllerSpec()
     status: ReplicaSetStatus = ReplicaSetStatus()
 
 

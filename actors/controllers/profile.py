@@ -32,6 +32,7 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         pod_gc(config),
         deployment.reconcile,
         replicaset.reconcile,
+        replicaset.replication_controller,
         job(config),
         job_tally.reconcile,
         garbage_collector.reconcile,

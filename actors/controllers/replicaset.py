@@ -1,24 +1,25 @@
-"""ReplicaSet: keep `spec.replicas` pods that match the selector. Adopts matching orphans, lets go of strays."""
+"""ReplicaSet and ReplicationController: keep `spec.replicas` pods that match the selector. Both adopt matching orphans
+and let go of strays; they differ in nothing but the kind.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 from actors.api.clock import Millis
 from actors.api.key import Key
-from actors.api.kinds import REPLICA_SET
 from actors.api.meta import controller_of, key_in
 from actors.api.pod import Pod
 from actors.api.selector import LabelMatcher, from_selector
-from actors.api.workloads import ReplicaSet
+from actors.api.workloads import ReplicaSet, ReplicationController
 from actors.controllers.pods import adopt, available_at, free_names, is_active, is_ready, new_pod, pod_key, release
 from actors.reconcile.actions import Action, Create, Delete, Emit, Patch, RequeueAfter
 from actors.reconcile.conditions import condition, find_condition, with_conditions
-from actors.reconcile.controller import controller, owner
-from actors.reconcile.view import View
+from actors.reconcile.controller import Concerns, Controller, controller, owner
+from actors.reconcile.view import RESOURCES, View
 
 #: The condition of a set whose pods are refused, by a quota for example.
 FAILURE = "ReplicaFailure"
@@ -27,16 +28,32 @@ _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
-    """Its controller; for an orphan, whoever's selector matches it."""
-    if controller_of(pod.metadata):
-        return owner(key, pod, view)
-    sets = (rs for rs in view.all(ReplicaSet) if rs.metadata.namespace == key.namespace)
-    return [key_in(REPLICA_SET.resource, rs.metadata) for rs in sets if _matcher(rs).matches(pod.metadata.labels)]
+Keeper = ReplicaSet | ReplicationController
+T = TypeVar("T", ReplicaSet, ReplicationController)
 
 
-@controller(ReplicaSet, watches={Pod: interested})
-def reconcile(rs: ReplicaSet, view: View, now: Millis) -> Iterable[Action]:
+def replicas_of(shape: type[T]) -> Controller[T]:
+    """The controller of one of the two kinds."""
+
+    @controller(shape, watches={Pod: interested_of(shape)}, name=shape.__name__.lower())
+    def reconcile(keeper: T, view: View, now: Millis) -> Iterable[Action]:
+        return keep(keeper, view, now)
+
+    return reconcile
+
+
+def interested_of(shape: type[T]) -> Concerns:
+    def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
+        """Its controller; for an orphan, whoever's selector matches it."""
+        if controller_of(pod.metadata):
+            return owner(key, pod, view)
+        near = (one for one in view.all(shape) if one.metadata.namespace == key.namespace)
+        return [_key(one) for one in near if _matcher(one).matches(pod.metadata.labels)]
+
+    return interested
+
+
+def keep(rs: Keeper, view: View, now: Millis) -> Iterable[Action]:
     matcher = _matcher(rs)
     owned = view.owned_by(rs, Pod)
     pods = [pod for pod in owned if is_active(pod) and matcher.matches(pod.metadata.labels)]
@@ -51,11 +68,15 @@ def reconcile(rs: ReplicaSet, view: View, now: Millis) -> Iterable[Action]:
     yield from _report(rs, pods, view.refused if lacks else "", now)
 
 
-def _matcher(rs: ReplicaSet) -> LabelMatcher:
-    return from_selector(rs.spec.selector)
+def _key(rs: Keeper) -> Key:
+    return key_in(RESOURCES[type(rs)], rs.metadata)
 
 
-def _scale(rs: ReplicaSet, pods: Sequence[Pod], view: View) -> Iterable[Action]:
+def _matcher(rs: Keeper) -> LabelMatcher:
+    return from_selector(rs.spec.label_selector)
+
+
+def _scale(rs: Keeper, pods: Sequence[Pod], view: View) -> Iterable[Action]:
     missing = min(rs.spec.replicas - len(pods), _BURST)
     for name in islice(free_names(rs, view), max(missing, 0)):
         yield Create(resource="pods", namespace=rs.metadata.namespace, object=new_pod(rs.spec.template, rs, name))
@@ -65,9 +86,8 @@ def _scale(rs: ReplicaSet, pods: Sequence[Pod], view: View) -> Iterable[Action]:
         yield _told(rs, "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
 
 
-def _told(rs: ReplicaSet, reason: str, message: str) -> Emit:
-    key = key_in(REPLICA_SET.resource, rs.metadata)
-    return Emit(regarding=key, uid=rs.metadata.uid, reason=reason, message=message)
+def _told(rs: Keeper, reason: str, message: str) -> Emit:
+    return Emit(regarding=_key(rs), uid=rs.metadata.uid, reason=reason, message=message)
 
 
 def select_victims(pods: Sequence[Pod], count: int) -> list[Pod]:
@@ -89,7 +109,7 @@ def _cost(pod: Pod) -> int:
         return 0
 
 
-def _report(rs: ReplicaSet, pods: Sequence[Pod], refused: str, now: Millis) -> Iterable[Action]:
+def _report(rs: Keeper, pods: Sequence[Pod], refused: str, now: Millis) -> Iterable[Action]:
     times = [at for pod in pods if (at := available_at(pod, rs.spec.min_ready_seconds)) is not None]
     template_labels = (rs.spec.template.metadata.get("labels") or {}).items()
     status: dict[str, Any] = {
@@ -102,12 +122,11 @@ def _report(rs: ReplicaSet, pods: Sequence[Pod], refused: str, now: Millis) -> I
     conditions = _conditions(rs, refused, now)
     if status != _known(rs) or conditions is not None:
         status |= {} if conditions is None else {"conditions": conditions or None}
-        key, patch = key_in(REPLICA_SET.resource, rs.metadata), {"status": status}
-        yield Patch(key=key, patch=patch, subresource="status", uid=rs.metadata.uid)
+        yield Patch(key=_key(rs), patch={"status": status}, subresource="status", uid=rs.metadata.uid)
     yield from (RequeueAfter(at - now) for at in sorted(times) if at > now)
 
 
-def _conditions(rs: ReplicaSet, refused: str, now: Millis) -> list[dict[str, Any]] | None:
+def _conditions(rs: Keeper, refused: str, now: Millis) -> list[dict[str, Any]] | None:
     """With ReplicaFailure while pods are refused, without it when they no longer are; None: as they are."""
     known = find_condition(rs.status.conditions, FAILURE)
     if refused and known is None:
@@ -117,7 +136,7 @@ def _conditions(rs: ReplicaSet, refused: str, now: Millis) -> list[dict[str, Any
     return None
 
 
-def _known(rs: ReplicaSet) -> dict[str, int]:
+def _known(rs: Keeper) -> dict[str, int]:
     status = rs.status
     return {
         "replicas": status.replicas,
@@ -126,3 +145,7 @@ def _known(rs: ReplicaSet) -> dict[str, int]:
         "availableReplicas": status.available_replicas,
         "observedGeneration": status.observed_generation,
     }
+
+
+reconcile = replicas_of(ReplicaSet)
+replication_controller = replicas_of(ReplicationController)

@@ -45,6 +45,13 @@ _ANSWERED_WITH_OBJECT = frozenset(
     }
 )
 _POLICIES = ("Foreground", "Background", "Orphan")
+#: Kinds whose dependents stay when nobody says otherwise, and what Kubernetes warns of then
+#: (pkg/registry/batch/job/storage/storage.go; rest.OrphanDependents of the kinds' strategies).
+_ORPHANING = {
+    "replicationcontrollers": "",
+    "jobs.batch": "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to "
+    "remove them or set propagationPolicy=Orphan to suppress this warning",
+}
 
 
 class Preconditions(msgspec.Struct, frozen=True, rename="camel"):
@@ -94,12 +101,15 @@ def _causes(options: DeleteOptions) -> Iterator[Cause]:
     yield from dry_run_causes(options.dry_run or ())
 
 
-async def read_options(call: Call) -> DeleteOptions:
+async def read_options(call: Call, kind: Kind) -> DeleteOptions:
     text = await call.read_body()
     value = parse_value(text, call.body_type(OBJECT_BODIES)) if text.strip() else {}
     if not isinstance(value, dict):
         raise BadRequest("DeleteOptions cannot be handled: not an object")
-    return parse_options(value, call.query)
+    options = parse_options(value, call.query)
+    if options.propagation_policy is None and options.orphan_dependents is None:
+        call.warnings += filter(None, [_ORPHANING.get(kind.resource)])
+    return options
 
 
 def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
@@ -107,6 +117,8 @@ def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
     policy = Propagation(options.propagation_policy) if options.propagation_policy else None
     if policy is None and options.orphan_dependents is not None:
         policy = Propagation.ORPHAN if options.orphan_dependents else Propagation.BACKGROUND
+    if policy is None and key.resource in _ORPHANING:
+        policy = Propagation.ORPHAN
     return Delete(
         key=key,
         uid=wanted.uid or "",
@@ -120,7 +132,7 @@ def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
 
 async def delete_object(call: Call, kind: Kind) -> web.StreamResponse:
     form = call.form(OBJECT_FORMS)
-    options = await read_options(call)
+    options = await read_options(call, kind)
     reply = await call.commit_one(delete_of(key_of(kind, call.target), options, call.manager))
     stored = reply.stored
     if stored is not None and (not reply.removed or kind.resource in _ANSWERED_WITH_OBJECT):
@@ -140,7 +152,7 @@ def _success(kind: Kind, name: str, stored: Stored | None) -> Object:
 async def delete_collection(call: Call, kind: Kind) -> web.StreamResponse:
     """All that is selected now; each by its uid, so that what is created meanwhile stays."""
     form = call.form(OBJECT_FORMS)
-    options = await read_options(call)
+    options = await read_options(call, kind)
     page = await read_page(call, kind, parse_list(call.query))
     gone: list[Stored] = []
     for start in range(0, len(page.items), _BATCH):

@@ -23,7 +23,15 @@ from actors.api.pod import Pod
 from actors.api.quota import ResourceQuota
 from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
-from actors.api.workloads import BootstrapToken, Deployment, Job, Namespace, ReplicaSet, RootCaMap
+from actors.api.workloads import (
+    BootstrapToken,
+    Deployment,
+    Job,
+    Namespace,
+    ReplicaSet,
+    ReplicationController,
+    RootCaMap,
+)
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
 
@@ -37,6 +45,7 @@ RESOURCES: dict[type[Resource], str] = {
     Lease: kinds.LEASE.resource,
     Namespace: kinds.NAMESPACE.resource,
     ReplicaSet: kinds.REPLICA_SET.resource,
+    ReplicationController: "replicationcontrollers",
     Deployment: kinds.DEPLOYMENT.resource,
     Job: kinds.JOB.resource,
     Event: kinds.EVENT.resource,

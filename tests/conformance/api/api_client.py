@@ -120,6 +120,9 @@ class Watch:
         self._connection.close()
         return found
 
+    def close(self) -> None:
+        self._connection.close()
+
     def next(self) -> Json:
         event: Json = json.loads(self.response.readline())
         return event

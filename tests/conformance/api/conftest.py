@@ -10,8 +10,10 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "e2e"))
 import pytest
 from api_client import api
 from gateway_server import served
+from living_cluster import living
+from workload_client import work
 
-__all__ = ["api", "served"]
+__all__ = ["api", "living", "served", "work"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

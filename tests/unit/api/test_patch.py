@@ -156,12 +156,25 @@ def test_strategic_atomic_lists_are_replaced():
 def test_strategic_primitive_lists_are_sets():
     pod = {"metadata": {"finalizers": ["a", "b"]}}
     assert apply_strategic(pod, {"metadata": {"finalizers": ["c"]}}, "v1", "Pod")["metadata"]["finalizers"] == [
+        "c",
         "a",
         "b",
-        "c",
     ]
     deleted = apply_strategic(pod, {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}, "v1", "Pod")
     assert deleted["metadata"]["finalizers"] == ["b"]
+
+
+def test_what_a_strategic_patch_adds_stands_before_what_it_does_not_speak_of():
+    """strategicpatch: mergeSlice puts what was there before the first element of the patch that it stood before."""
+    before = {"spec": {"containers": [{"name": name} for name in "abc"]}}
+
+    def names(*patched):
+        containers = [{"name": name, "image": "x"} for name in patched]
+        merged = apply_strategic(before, {"spec": {"containers": containers}}, "v1", "Pod")
+        return "".join(container["name"] for container in merged["spec"]["containers"])
+
+    assert (names("z"), names("b"), names("b", "z"), names("z", "b")) == ("zabc", "abc", "abzc", "zabc")
+    assert names("c", "a") == "bca"
 
 
 def test_strategic_null_removes():
