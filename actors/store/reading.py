@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -54,23 +55,37 @@ def select_page(log: Log, selection: Selection, limit: int = 0, cursor: str = ""
     if limit <= 0 or len(items) <= limit:
         return Page(items, at)
     items = items[:limit]
-    remaining = 0 if selection.labels or selection.fields else 1 + sum(1 for _ in found)
-    return Page(items, at, _format_cursor(at, items[-1].key), remaining)
+    last = items[-1].key
+    remaining = 0 if selection.labels or selection.fields else _count_after(last, matcher, keys, undone)
+    return Page(items, at, _format_cursor(at, last), remaining)
 
 
 def _candidates(log: Log, matcher: Matcher, undone: dict[Key, Stored | None], after: Key | None) -> Sequence[Key]:
     """Sorted keys among which all matches are."""
-    if matcher.node is not None:
-        keys = log.keys_on_node(matcher.node)
-    elif len(matcher.resources) == 1 and matcher.namespace and matcher.name:
-        keys = [Key(matcher.resources[0], matcher.namespace, matcher.name)]
-    else:
+    if matcher.node is None and not (len(matcher.resources) == 1 and matcher.namespace and matcher.name):
         resources = sorted(set(matcher.resources)) or log.resources()
         shelves = [log.keys(resource, matcher.namespace, after) for resource in resources]
         keys = shelves[0] if len(shelves) == 1 else [key for shelf in shelves for key in shelf]
-    if undone:
-        keys = sorted({*keys, *undone})
-    return keys if after is None else [key for key in keys if key > after]
+        gone = [key for key in undone if log.find(key) is None and (after is None or key > after)]
+        return sorted([*keys, *gone]) if gone else keys
+    if matcher.node is not None:
+        keys = log.keys_on_node(matcher.node)
+    else:
+        keys = [Key(matcher.resources[0], matcher.namespace, matcher.name)]
+    return sorted(key for key in {*keys, *undone} if after is None or key > after)
+
+
+def _count_after(last: Key, matcher: Matcher, keys: Sequence[Key], undone: dict[Key, Stored | None]) -> int:
+    """How many more there are, where a selection has no selectors: every key is one, unless its object was not there
+    then. Nothing is read, so that a page costs what it holds, however many come after it."""
+    start = bisect_right(keys, last)
+    absent = (key for key, stored in undone.items() if key > last and not (stored and matcher.matches_key(key)))
+    return len(keys) - start - sum(_is_among(key, keys) for key in absent)
+
+
+def _is_among(key: Key, keys: Sequence[Key]) -> bool:
+    at = bisect_left(keys, key)
+    return at < len(keys) and keys[at] == key
 
 
 def _select(log: Log, matcher: Matcher, keys: Sequence[Key], undone: dict[Key, Stored | None]) -> Iterator[Stored]:

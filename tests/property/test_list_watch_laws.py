@@ -89,11 +89,14 @@ def followed(state: State, events: tuple[WatchEvent, ...]) -> State:
 
 async def listed(store: LocalStore, selection: Selection, revision: int, limit: int) -> State:
     found: State = {}
+    foretold: list[int] = []
     page = await store.list(selection, limit=limit, revision=revision)
     assert page.revision == revision
     while True:
         found |= {stored.key: stored for stored in page.items}
+        foretold.append(len(found) + page.remaining)
         if not page.cursor:
+            assert selection.labels or selection.fields or set(foretold) == {len(found)}
             return found
         assert len(page.items) == limit
         page = await store.list(selection, limit=limit, cursor=page.cursor)
