@@ -63,6 +63,11 @@ def _role(name: str, row: _Row) -> Object:
     return {**obj, "rules": [rule.to_object() for rule in _rules(name)]}
 
 
+def rules_of_default(name: str) -> tuple[Rule, ...]:
+    """Of the default role of that name, whatever has become of the one that is stored."""
+    return _rules(name)
+
+
 def _rules(name: str) -> tuple[Rule, ...]:
     row = _table().roles[name]
     if row.aggregates:

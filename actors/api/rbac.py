@@ -19,7 +19,8 @@ ANY = "*"
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, as rules see it. `resource` "" is a path that names no resource."""
+    """One request, as rules see it. `resource` "" is a path that names no resource. `fields`: of what nodes list, the
+    (field, value) pairs that its field selector asks for."""
 
     verb: str
     group: str = ""
@@ -28,6 +29,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = ""
     name: str = ""
     path: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def full_resource(self) -> str:

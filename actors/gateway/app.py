@@ -127,7 +127,7 @@ class App:
         query = parse_query(raw_query)
         target = with_selected(parse_target(request.method, raw_path, flag_of(query, "watch")), query)
         certificate, now = peer_certificate(request), self.backend.clock()
-        user = await self.backend.access.admit(certificate, request.headers, target, now, entry)
+        user = await self.backend.access.admit(certificate, request.headers, target, now, entry, query)
         return Call(self.backend, request, target, query, user, audit=entry)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aiohttp import web
@@ -11,8 +11,9 @@ from actors.api.codec import Object
 from actors.api.errors import BadRequest, Cause, Invalid
 from actors.api.kinds import Kind
 from actors.api.rbac import Attributes, Rule
+from actors.gateway.auth.authorize import selected_fields
 from actors.gateway.auth.jwt import TokenError
-from actors.gateway.auth.user import User
+from actors.gateway.auth.user import User, node_of
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
 from actors.gateway.media import OBJECT_BODIES
@@ -87,8 +88,26 @@ def _attributes_of(spec: Object) -> Attributes:
         paths = _texts(spec["nonResourceAttributes"])
         return Attributes(verb=paths.get("verb", ""), path=paths.get("path", ""))
     asked = _texts(spec.get("resourceAttributes"))
-    names = ("verb", "group", "namespace", "name", "subresource")
-    return Attributes(resource=asked.get("resource", "*"), **{name: asked.get(name, "") for name in names})
+    return Attributes(
+        verb=asked.get("verb", ""),
+        group=asked.get("group", ""),
+        resource=asked.get("resource", "*"),
+        subresource=asked.get("subresource", ""),
+        namespace=asked.get("namespace", ""),
+        name=asked.get("name", ""),
+        fields=tuple(_selected((spec.get("resourceAttributes") or {}).get("fieldSelector"))),
+    )
+
+
+def _selected(selector: Any) -> Iterator[tuple[str, str]]:
+    """What a FieldSelectorAttributes holds to one value; what it cannot tell narrows nothing."""
+    if not isinstance(selector, dict):
+        return
+    if isinstance(raw := selector.get("rawSelector"), str):
+        yield from selected_fields(raw)
+    for row in selector.get("requirements") or ():
+        if isinstance(row, dict) and row.get("operator") == "In" and len(row.get("values") or ()) == 1:
+            yield str(row.get("key", "")), str(row["values"][0])
 
 
 def _texts(value: Any) -> dict[str, str]:
@@ -117,8 +136,11 @@ async def _rules(call: Call, spec: Object) -> Object:
         raise BadRequest("no namespace on request")
     policy = await call.backend.access.policy_for(call.user)
     rules = [*(_EVERYTHING if call.user.is_master else ()), *policy.rules_for(call.user, namespace)]
+    untold = {"evaluationError": "node authorizer does not support user rule resolution"}
+    is_node = node_of(call.user) is not None
     return {
         "resourceRules": [rule.to_object() for rule in dict.fromkeys(rules) if not rule.paths],
         "nonResourceRules": [rule.to_object() for rule in dict.fromkeys(rules) if rule.paths],
-        "incomplete": False,
+        "incomplete": is_node,
+        **(untold if is_node else {}),
     }

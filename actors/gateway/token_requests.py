@@ -17,7 +17,9 @@ from actors.api.pod import Pod
 from actors.api.tokens import PodToken, PodTokenRequest
 from actors.gateway.auth import jwt
 from actors.gateway.auth.keys import TOKEN_SECONDS_MAX
+from actors.gateway.auth.nodes.tokens import NodeTokens
 from actors.gateway.auth.service_accounts import BOUND, bind, make_claims
+from actors.gateway.auth.user import node_of
 from actors.gateway.call import Backend, Call
 from actors.gateway.options import parse_write
 from actors.gateway.reading import key_of
@@ -67,7 +69,12 @@ async def create_token(call: Call) -> web.StreamResponse:
     options = parse_write(call.query)
     obj = await call.admitted(await read_object(call, _TOKEN_REQUEST, options))
     spec = _read_spec(obj)
-    issued = await _issue(call.backend, key_of(SERVICE_ACCOUNT, call.target), spec, call.now)
+    account = key_of(SERVICE_ACCOUNT, call.target)
+    if node_of(call.user) is not None:
+        ref, policy = spec.bound_object_ref or _Ref(), await call.backend.access.policy_for(call.user)
+        tokens = NodeTokens(call.store, policy, call.user, account)
+        await tokens.check(ref.kind, ref.api_version, ref.name, ref.uid, spec.audiences or ())
+    issued = await _issue(call.backend, account, spec, call.now)
     token = "" if options.dry_run else issued.text
     status = {"token": token, "expirationTimestamp": format_time(issued.expires_ms)}
     granted = {"audiences": list(issued.audiences), "expirationSeconds": issued.life_seconds}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.api.clock import Millis
+from actors.api.node_labels import forbidden_labels
 from actors.nodelet.lifecycle import Backoff
 from actors.plugins.device.config import DevicesConfig
 from actors.plugins.image.config import ImagesConfig
@@ -51,5 +52,7 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         check_choices(self.plugins)
         if not 1 <= self.pods_max <= 10_000:
             raise ValueError(f"pods_max {self.pods_max}: between 1 and 10000")
+        if labels := forbidden_labels(self.labels):
+            raise ValueError(f"labels: a node may not give itself {', '.join(labels)}: label it with kubectl")
         if self.log_retention_hours < 0:
             raise ValueError(f"log_retention_hours {self.log_retention_hours}: 0 or more")

@@ -25,6 +25,7 @@ from actors.gateway.auth.service_accounts import ServiceAccountTokens
 from actors.gateway.auth.tokens import StaticTokens
 from actors.gateway.auth.user import NOBODY, User, account_user, user_of_info
 from actors.gateway.config import AuthenticationConfig
+from actors.gateway.options import Query
 from actors.gateway.target import Target
 from actors.store.port import StorePort
 
@@ -69,9 +70,10 @@ class Access:
         target: Target,
         now: Millis,
         entry: Entry | None = None,
+        query: Query | None = None,
     ) -> User:
         """Who it is from, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
-        asked, asking, user = attributes_of(target), User(""), None
+        asked, asking, user = attributes_of(target, query), User(""), None
         try:
             asking = await self.authenticator.authenticate(certificate, headers, now)
             user = await self._act_as(asking, headers, target)
@@ -79,7 +81,7 @@ class Access:
             if entry is not None:
                 entry.identify(asking, user or asking, target, asked)
         if user is not NOBODY or self._config.anonymous:
-            await self.check(user, target)
+            check(await self.policy_for(user), user, asked)
         return user
 
     async def _act_as(self, asking: User, headers: Headers, target: Target) -> User:

@@ -11,8 +11,9 @@ from actors.api.codec import lens
 from actors.api.errors import ApiError, Expired, Unavailable
 from actors.api.key import Key, Stored
 from actors.api.meta import Resource
+from actors.gateway.auth.nodes.feed import NodeFeed
 from actors.gateway.auth.policy import SHAPES, Policy
-from actors.gateway.auth.user import User
+from actors.gateway.auth.user import User, node_of
 from actors.reconcile.watch import EventType, Selection
 from actors.store.port import StorePort
 
@@ -29,6 +30,7 @@ class PolicyFeed:
         self._store = store
         self._objects: dict[Key, Resource] = {}
         self._revision = 0
+        self._nodes = NodeFeed(store)
         self._policy = Policy({})
         self._ready = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
@@ -40,6 +42,7 @@ class PolicyFeed:
         if self._running is not None:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        await self._nodes.stop()
 
     @property
     def is_ready(self) -> bool:
@@ -56,6 +59,8 @@ class PolicyFeed:
             except TimeoutError:
                 message = "the gateway has not read yet who may do what: the store does not answer"
                 raise Unavailable(message, retry_after_seconds=1) from None
+        if node_of(user) is not None:
+            await self._nodes.wait_ready()
         return self._policy
 
     async def _run(self) -> None:
@@ -100,4 +105,4 @@ class PolicyFeed:
 
     def _publish(self, revision: int) -> None:
         self._revision = revision
-        self._policy = Policy(self._objects, revision)
+        self._policy = Policy(self._objects, revision, self._nodes.authorizer)

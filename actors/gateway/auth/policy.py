@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import msgspec
+
 from actors.api import rbac
 from actors.api.key import Key
 from actors.api.meta import Resource
 from actors.api.rbac import Attributes, ClusterRole, ClusterRoleBinding, Role, RoleBinding, Rule, Subject
-from actors.gateway.auth.user import User, service_account_name
+from actors.gateway.auth.nodes.authorizer import NodeAuthorizer
+from actors.gateway.auth.user import User, node_of, service_account_name
 
 _ANSWERS_MAX = 10_000
 #: The shape of each resource that makes up a policy.
@@ -43,8 +46,9 @@ class Grant(NamedTuple):
 
 
 class Policy:
-    def __init__(self, objects: Mapping[Key, Resource], revision: int = 0) -> None:
-        self.revision = revision
+    def __init__(self, objects: Mapping[Key, Resource], revision: int = 0, nodes: NodeAuthorizer | None = None) -> None:
+        """`nodes` is asked first about what nodes do, and never kept: it is of the very moment."""
+        self.revision, self._nodes = revision, nodes
         self._roles = {key: obj for key, obj in objects.items() if isinstance(obj, Role | ClusterRole)}
         self._bindings: dict[tuple[str, str], list[tuple[Key, RoleBinding, Subject]]] = {}
         for key, obj in sorted(objects.items()):
@@ -62,12 +66,23 @@ class Policy:
         """Members of system:masters may do everything, whatever the roles say."""
         if user.is_master:
             return Decision(True)
+        if self._nodes is not None and (node := node_of(user)) is not None:
+            opinion = self._nodes.decide(node, asked)
+            return Decision(True, opinion.reason) if opinion.allowed else self._decide_next(user, asked, opinion.reason)
+        if asked.fields:
+            asked = msgspec.structs.replace(asked, fields=())
         known = self._answers.get((user, asked))
         if known is None:
             if len(self._answers) >= _ANSWERS_MAX:
                 self._answers.clear()
             known = self._answers[user, asked] = self._decide(user, asked)
         return known
+
+    def _decide_next(self, user: User, asked: Attributes, before: str) -> Decision:
+        """What RBAC says, where the authorizer before it had no opinion, for that reason."""
+        decision = self._decide(user, asked)
+        reasons = "\n".join(filter(None, (before, decision.reason)))
+        return decision if decision.allowed else Decision(False, reasons)
 
     def _decide(self, user: User, asked: Attributes) -> Decision:
         grants = list(self._within(user, asked.namespace))

@@ -12,6 +12,8 @@ AUTHENTICATED = "system:authenticated"
 UNAUTHENTICATED = "system:unauthenticated"
 ANONYMOUS = "system:anonymous"
 SERVICE_ACCOUNTS = "system:serviceaccounts"
+NODES = "system:nodes"
+NODE_PREFIX = "system:node:"
 _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
@@ -42,6 +44,13 @@ def user_of_info(info: Mapping[str, Any]) -> User:
     """Of a UserInfo."""
     extra = tuple((key, tuple(values)) for key, values in (info.get("extra") or {}).items())
     return User(info.get("username", ""), tuple(info.get("groups") or ()), info.get("uid", ""), extra)
+
+
+def node_of(user: User) -> str | None:
+    """The node's name, of one; "": one that does not say which (pkg/auth/nodeidentifier)."""
+    if not user.name.startswith(NODE_PREFIX) or NODES not in user.groups:
+        return None
+    return user.name.removeprefix(NODE_PREFIX)
 
 
 NOBODY = User(ANONYMOUS, (UNAUTHENTICATED,))

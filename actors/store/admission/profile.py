@@ -16,6 +16,7 @@ from actors.store.admission.plugins.deny_service_external_ips import DenyService
 from actors.store.admission.plugins.extended_resource_toleration import ExtendedResourceToleration
 from actors.store.admission.plugins.limit_ranger import LimitRanger
 from actors.store.admission.plugins.namespace_lifecycle import NamespaceLifecycle
+from actors.store.admission.plugins.node_restriction import NodeRestriction
 from actors.store.admission.plugins.persistent_volume_claim_resize import PersistentVolumeClaimResize
 from actors.store.admission.plugins.pod_node_selector import PodNodeSelector
 from actors.store.admission.plugins.pod_security import PodSecurity
@@ -31,6 +32,7 @@ AnyPlugin = (
     NamespaceLifecycle
     | LimitRanger
     | ServiceAccount
+    | NodeRestriction
     | TaintNodesByCondition
     | AlwaysPullImages
     | PodSecurity
@@ -53,6 +55,7 @@ ALL: tuple[AnyPlugin, ...] = (
     NamespaceLifecycle(),
     LimitRanger(),
     ServiceAccount(),
+    NodeRestriction(),
     TaintNodesByCondition(),
     AlwaysPullImages(),
     PodSecurity(),
