@@ -108,15 +108,22 @@ def server_sans(host_names: Sequence[str], addresses: Sequence[str], extra: Sequ
     return tuple(dict.fromkeys(filter(None, (*fixed, *host_names, *addresses, *extra))))
 
 
-def sign_client(home: Path, request: x509.CertificateSigningRequest, life: timedelta, now: datetime) -> bytes:
-    """A client certificate in PEM for the subject and key of a request. Raises PkiError."""
+def sign_request(
+    home: Path, request: x509.CertificateSigningRequest, life: timedelta, now: datetime, *, is_server: bool = False
+) -> bytes:
+    """A certificate in PEM for the subject and key of a request: a client's, or a server's of the names that it asks
+    for. Raises PkiError."""
     authority = _Authority(pki_at(home).ca, now)
     end = min(now + life, authority.certificate.not_valid_after_utc)
     builder = x509.CertificateBuilder().subject_name(request.subject).public_key(request.public_key())
     builder = builder.serial_number(x509.random_serial_number()).issuer_name(authority.certificate.subject)
     builder = builder.not_valid_before((now - _BACKDATE).astimezone(UTC)).not_valid_after(end.astimezone(UTC))
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    usage = ExtendedKeyUsageOID.SERVER_AUTH if is_server else ExtendedKeyUsageOID.CLIENT_AUTH
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    if is_server:
+        sans = request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        builder = builder.add_extension(sans, critical=False)
     issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     builder = builder.add_extension(issuer, critical=False)
     return builder.sign(authority.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

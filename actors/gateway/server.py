@@ -29,7 +29,7 @@ from actors.gateway.audit import DEFAULT, Trail, read_policy
 from actors.gateway.audit_log import RotatingLog
 from actors.gateway.auth.access import Access
 from actors.gateway.auth.keys import KeyRing, ensure_keys
-from actors.gateway.auth.signing import Signer
+from actors.gateway.auth.signing import SigningController
 from actors.gateway.auth.token_secrets import TokenSecrets
 from actors.gateway.call import Backend
 from actors.gateway.config import GatewayConfig
@@ -135,7 +135,7 @@ class Gateway:
         if self.number == 0:
             ca_pem = certificates.ca.certificate.read_text()
             tokens = TokenSecrets(self._store, lambda: self.access.accounts.keys, ca_pem)
-            signer = Signer(self._store, self._sign)
+            signer = SigningController(self._store, self._sign, self.access.decide, now_ms)
             self._controllers = [asyncio.create_task(work.run()) for work in (signer, tokens)]
         self._listener = await self._listen(self._web, self._context)
         self.port = self._listener.sockets[0].getsockname()[1]
@@ -192,8 +192,8 @@ class Gateway:
         with locked(self.config.home_path / "pki"):
             return pki.ensure(self.config.home_path, sans, datetime.now(UTC))
 
-    def _sign(self, request: x509.CertificateSigningRequest, life: timedelta) -> bytes:
-        return pki.sign_client(self.config.home_path, request, life, datetime.now(UTC))
+    def _sign(self, request: x509.CertificateSigningRequest, life: timedelta, is_server: bool) -> bytes:
+        return pki.sign_request(self.config.home_path, request, life, datetime.now(UTC), is_server=is_server)
 
     async def _renew_forever(self) -> None:
         """Certificates that near their end are replaced under the running listener."""
