@@ -8,6 +8,8 @@ RaypodError
   SomeRefused          of many things some were refused; carries what became of each
   WaitTimeout          also a TimeoutError; says what is being waited for
   CallError            a function could not be run or its result not be brought back
+  CommandNotStarted    exec: there is no such command in the container, or it cannot be run
+  CopyError            files could not be copied into or out of a container
 """
 
 from __future__ import annotations
@@ -33,6 +35,18 @@ class WaitTimeout(RaypodError, TimeoutError):
 
 class CallError(RaypodError):
     """Not the function's own exception: that one is raised as it is."""
+
+
+class CommandNotStarted(RaypodError):
+    """`exit_code`: what a shell would answer: 127 where there is no such command, 126 where it cannot be executed."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class CopyError(RaypodError):
+    """What was copied until then stays; a file bears its name only when all of it is there."""
 
 
 class ApiError(RaypodError):

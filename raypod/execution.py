@@ -1,4 +1,4 @@
-"""A command in a running container, by way of the API: `pods/NAME/exec` over a WebSocket, v5.channel.k8s.io."""
+"""Streams of a running container by way of the API: `pods/NAME/exec` and `attach`, v5.channel.k8s.io."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import aiohttp
 import msgspec
 
 from raypod.api import ApiClient
-from raypod.errors import RaypodError, error_from_status
+from raypod.errors import CommandNotStarted, RaypodError, error_from_status
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
-_PIECE_BYTES = 32 << 10
+_PROTOCOL = "v5.channel.k8s.io"
+_PIECE_BYTES = 256 << 10
+_NOT_STARTED = "Internal error occurred: error executing command in container: "
 
 
 class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +28,8 @@ class ExecResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Execution:
-    """A command under way. `read` gives (STDOUT or STDERR, bytes) until it has ended; then `exit_code` is known."""
+    """A command under way, or a container that is attached to. `read` gives (STDOUT or STDERR, bytes) until it has
+    ended; then a command's `exit_code` is known."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -63,19 +66,23 @@ class Execution:
             return  # how it ended is what `read` tells
 
     async def close(self) -> None:
-        """A command that still runs is killed."""
+        """A command that still runs is killed; what was attached to runs on."""
         await self._socket.close()
+
+    aclose = close
 
 
 def _exit_code(status: dict[str, Any]) -> int:
-    """Raises RaypodError for a command that could not be started."""
+    """Raises CommandNotStarted, ApiError."""
     if status.get("status") == "Success":
         return 0
     causes = (status.get("details") or {}).get("causes") or ()
-    for cause in causes:
-        if status.get("reason") == "NonZeroExitCode" and cause.get("reason") == "ExitCode":
-            return int(cause["message"])
-    raise error_from_status(status)
+    code = next((int(cause["message"]) for cause in causes if cause.get("reason") == "ExitCode"), None)
+    if code is None:
+        raise error_from_status(status)
+    if status.get("reason") != "NonZeroExitCode":
+        raise CommandNotStarted(str(status.get("message")).removeprefix(_NOT_STARTED), code)
+    return code
 
 
 async def open_execution(
@@ -85,22 +92,41 @@ async def open_execution(
     if not command:
         raise ValueError("exec: name a command")
     params = [("command", word) for word in command]
-    flags = {"stdin": stdin, "stdout": True, "stderr": not tty, "tty": tty}
-    params += [(name, "true") for name, wanted in flags.items() if wanted]
-    return Execution(await api.websocket(f"{pod_path}/exec", params, "v5.channel.k8s.io"))
+    params += _flags(stdin=stdin, stdout=True, stderr=not tty, tty=tty)
+    return Execution(await api.websocket(f"{pod_path}/exec", params, _PROTOCOL))
+
+
+async def open_attachment(
+    api: ApiClient, pod_path: str, *, stdin: bool = False, output: bool = True, tty: bool = False
+) -> Execution:
+    """To the own process of the pod's first container, from now on. Raises NotFound, Forbidden, BadRequest."""
+    params = _flags(stdin=stdin, stdout=output, stderr=output and not tty, tty=tty)
+    return Execution(await api.websocket(f"{pod_path}/attach", params, _PROTOCOL))
+
+
+def _flags(**flags: bool) -> list[tuple[str, str]]:
+    return [(name, "true") for name, wanted in flags.items() if wanted]
 
 
 async def run_to_end(execution: Execution, data: bytes | None) -> ExecResult:
     """With `data` as its whole input."""
     said = {STDOUT: bytearray(), STDERR: bytearray()}
-    feeding = asyncio.create_task(_feed(execution, data))
     try:
-        async for channel, text in execution.read():
+        async for channel, text in talk(execution, data):
             said[channel] += text
     finally:
-        feeding.cancel()
         await execution.close()
     return ExecResult(exit_code=execution.exit_code, stdout=bytes(said[STDOUT]), stderr=bytes(said[STDERR]))
+
+
+async def talk(execution: Execution, data: bytes | None) -> AsyncIterator[tuple[int, bytes]]:
+    """What it says, while it is given `data` and then the end of its input. Raises as `read`."""
+    feeding = asyncio.create_task(_feed(execution, data))
+    try:
+        async for said in execution.read():
+            yield said
+    finally:
+        feeding.cancel()
 
 
 async def _feed(execution: Execution, data: bytes | None) -> None:

@@ -49,7 +49,8 @@ class RunOptions(Needs, total=False):
     """`command` replaces the image's entrypoint, `args` its arguments. `replicas` containers run at the same time.
 
     `retries`: how many containers may fail in all before the run does. `node_selector`: labels that a node must have.
-    `grace_seconds`: between SIGTERM and SIGKILL when the run is stopped.
+    `grace_seconds`: between SIGTERM and SIGKILL when the run is stopped. `stdin`: each container has an input for
+    `attach`, which ends with the first who writes to it; `tty`: its streams are a terminal.
     """
 
     command: Sequence[str]
@@ -60,6 +61,8 @@ class RunOptions(Needs, total=False):
     node_selector: Mapping[str, str] | None
     labels: Mapping[str, str] | None
     grace_seconds: int | None
+    stdin: bool
+    tty: bool
 
 
 class ManyRun(RunOptions, total=False):
@@ -97,6 +100,8 @@ def job_manifest(
     node_selector: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     grace_seconds: int | None = None,
+    stdin: bool = False,
+    tty: bool = False,
 ) -> Object:
     """An Indexed Job of `replicas` pods that run at the same time, each with `cpus`, `memory` and `gpus`."""
     _check_name(name)
@@ -119,6 +124,8 @@ def job_manifest(
         env=[{"name": str(key), "value": keep_literal(value)} for key, value in (env or {}).items()],
         resources=_resources(cpus, memory, gpus),
         volumeMounts=mounts,
+        **({"stdin": True, "stdinOnce": True} if stdin else {}),
+        **({"tty": True} if tty else {}),
     )
     pod = _without_empty(
         restartPolicy="Never", containers=[container], volumes=sources, nodeSelector=dict(node_selector or {})

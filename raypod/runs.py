@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from raypod.api import ApiClient
 from raypod.errors import NotFound, WaitTimeout
-from raypod.execution import ExecResult, Execution, open_execution, run_to_end
 from raypod.logs import LogFollower, Stream, read_logs
 from raypod.manifests import RUN_LABEL
+from raypod.replica_streams import ReplicaStreams
 from raypod.status import RunStatus, derive_status, newest_by_index, with_stopped
 from raypod.timeline import Timeline, derive_timeline
 
@@ -24,7 +25,7 @@ _FOREVER_SECONDS = 10 * 365 * 86400.0
 _GONE_SECONDS = 60.0
 
 
-class AsyncRun:
+class AsyncRun(ReplicaStreams):
     """One run: `replicas` containers of an image. Made by `AsyncCluster.run` and `AsyncCluster.get`."""
 
     def __init__(self, cluster: AsyncCluster, job: Object, submitted_at: float = 0) -> None:
@@ -119,29 +120,13 @@ class AsyncRun:
             with suppress(asyncio.CancelledError):
                 await follower.finish()
 
-    async def exec(
-        self, command: Sequence[str], *, replica: int = 0, input: bytes | None = None, timeout: float | None = None
-    ) -> ExecResult:
-        """Run a command to its end in a replica's container, beside its own process, `input` being all it can read.
-
-        Raises NotFound for a replica that does not run, RaypodError for a command that cannot be started, TimeoutError
-        (seconds), after killing it.
-        """
-        async with asyncio.timeout(timeout):
-            execution = await self.open_exec(command, replica=replica, stdin=input is not None)
-            return await run_to_end(execution, input)
-
-    async def open_exec(
-        self, command: Sequence[str], *, replica: int = 0, stdin: bool = False, tty: bool = False
-    ) -> Execution:
-        """Start it, and talk to it. Closing it ends it. Raises as `exec`."""
+    async def _replica_path(self, replica: int) -> tuple[ApiClient, Object, str]:
         await self.status()
         pod = newest_by_index(self._pods).get(replica)
         if pod is None:
             told = f"run {self.name} has no replica {replica} that runs"
             raise NotFound({"reason": "NotFound", "code": 404, "message": told})
-        path = f"{self._pods_path}/{pod['metadata']['name']}"
-        return await open_execution(await self._cluster.api(), path, command, stdin=stdin, tty=tty)
+        return await self._cluster.api(), pod, f"{self._pods_path}/{pod['metadata']['name']}"
 
     async def timeline(self) -> Timeline:
         """Where the time went. Events are written a moment after what they tell of."""

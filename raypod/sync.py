@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, Unpack, cast, overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 from raypod.cluster import Args, AsyncCluster
-from raypod.errors import ApiError, RaypodError, SomeRefused
+from raypod.errors import ApiError, SomeRefused
 from raypod.execution import ExecResult
 from raypod.logs import Stream
+from raypod.loop_thread import LoopThread
 from raypod.manifests import ManyRun, Needs, RunOptions
 from raypod.past import When
 from raypod.runs import AsyncRun
@@ -21,111 +21,6 @@ from raypod.timeline import Timeline
 
 Object = dict[str, Any]
 T = TypeVar("T")
-
-_AHEAD_MAX = 1_000
-_END_SECONDS = 5.0
-
-
-class LoopThread:
-    """An event loop in a daemon thread; an interrupt of the caller cancels what it waits for."""
-
-    def __init__(self) -> None:
-        self._loop, self.stopped = asyncio.new_event_loop(), False
-        self._thread = threading.Thread(target=self._serve, name="raypod", daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        self._loop.run_forever()
-        self._loop.close()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self.stopped:
-            work.close()
-            raise RaypodError("this Cluster is closed: make another one")
-        future = asyncio.run_coroutine_threadsafe(_attempt(work), self._loop)
-        try:
-            result, leaving = future.result()
-        except BaseException:
-            future.cancel()
-            raise
-        if leaving is not None:
-            raise leaving
-        return cast(T, result)
-
-    def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
-        """Closing the generator closes the asynchronous one."""
-        reader = _Reader(items)
-        try:
-            while batch := self.run(reader.next_batch()):
-                yield from batch
-        finally:
-            if not self.stopped:
-                self.run(reader.close())
-
-    def stop(self) -> None:
-        """Nothing can be run any more. Once more does nothing."""
-        if not self.stopped:
-            self.stopped = True
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop)
-            self._thread.join(2 * _END_SECONDS)
-
-    async def _end(self) -> None:
-        """Whoever waits still is told so by a cancellation; what was left half read is closed."""
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_END_SECONDS)
-        await self._loop.shutdown_asyncgens()
-        self._loop.call_soon(self._loop.stop)
-
-
-async def _attempt(work: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
-    """The exceptions that would end the loop, too, are handed to whoever called."""
-    try:
-        return await work, None
-    except (SystemExit, KeyboardInterrupt) as error:
-        return None, error
-
-
-class _Reader(Generic[T]):
-    """Reads ahead on the loop, so that one trip between the threads brings all the items that are there."""
-
-    def __init__(self, items: AsyncIterator[T]) -> None:
-        self._items = items
-        self._ready: list[T] = []
-        self._news, self._room = asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def next_batch(self) -> list[T]:
-        """Waits for the next items; none at the end. Raises what the iterator raises, after its items."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._read())
-            self._task.add_done_callback(lambda _: self._news.set())
-        while not self._ready and not self._task.done():
-            self._news.clear()
-            await self._news.wait()
-        if not self._ready:
-            self._task.result()
-        batch, self._ready = self._ready, []
-        self._room.set()
-        return batch
-
-    async def _read(self) -> None:
-        async for item in self._items:
-            self._ready.append(item)
-            self._news.set()
-            if len(self._ready) >= _AHEAD_MAX:
-                self._room.clear()
-                await self._room.wait()
-
-    async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        close = getattr(self._items, "aclose", None)
-        if close is not None:
-            await close()
 
 
 class Run:
@@ -172,6 +67,36 @@ class Run:
     ) -> ExecResult:
         """Run a command to its end in a replica's container: its exit code, stdout and stderr. See AsyncRun.exec."""
         return self._thread.run(self.aio.exec(command, replica=replica, input=input, timeout=timeout))
+
+    def attach(
+        self, *, replica: int = 0, input: bytes | None = None
+    ) -> Iterator[tuple[Literal["Stdout", "Stderr"], bytes]]:
+        """What a replica's own process says from now on, until it ends. See AsyncRun.attach."""
+        return self._thread.iterate(self.aio.attach(replica=replica, input=input))
+
+    def copy_to(self, source: str | os.PathLike[str], target: str, *, replica: int = 0) -> None:
+        """A file or folder from here into a replica's container. See AsyncRun.copy_to."""
+        self._thread.run(self.aio.copy_to(source, target, replica=replica))
+
+    def copy_from(self, source: str, target: str | os.PathLike[str], *, replica: int = 0) -> list[str]:
+        """A file or folder from a replica's container to here; what was left out. See AsyncRun.copy_from."""
+        return self._thread.run(self.aio.copy_from(source, target, replica=replica))
+
+    @contextmanager
+    def port_forward(
+        self,
+        *ports: int | str,
+        replica: int = 0,
+        address: str = "localhost",
+        told: Callable[[str], None] = lambda sentence: None,
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Local TCP ports that lead to a replica's, as (local, remote), within `with`. See AsyncRun.port_forward."""
+        forwarding = self.aio.port_forward(*ports, replica=replica, address=address, told=told)
+        self._thread.run(forwarding.open())
+        try:
+            yield forwarding.ports
+        finally:
+            self._thread.run(forwarding.close())
 
     def watch(self, timeout: float | None = None) -> Iterator[RunStatus]:
         """The status, and again after each change, until the run is finished or `timeout` seconds are over."""

@@ -18,6 +18,9 @@ PING = 254
 #: Nothing more will come on the channel that is its payload.
 CLOSE = 255
 
+#: The reason of the cause of a Status that carries an exit code (k8s.io/apimachinery, remotecommand).
+EXIT_CODE = "ExitCode"
+
 HEAD_BYTES = 5
 PAYLOAD_BYTES_MAX = 64 << 10
 _HEAD = struct.Struct(">BI")
@@ -88,7 +91,7 @@ def exit_status(code: int) -> dict[str, Any]:
         "status": "Failure",
         "message": f"command terminated with non-zero exit code: exit code {code}",
         "reason": "NonZeroExitCode",
-        "details": {"causes": [{"reason": "ExitCode", "message": str(code)}]},
+        "details": {"causes": [{"reason": EXIT_CODE, "message": str(code)}]},
     }
 
 

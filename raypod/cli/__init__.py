@@ -9,8 +9,9 @@ from raypod.errors import RaypodError
 
 
 def main() -> None:
-    """Exit codes: the container's for `run`, 1 for an error (one sentence on stderr), 2 for a wrong command line, 124
-    for a run that did not start in time, 130 after Ctrl-C, 141 when nobody reads its output any more."""
+    """Exit codes: the container's or the command's for `run`, `attach` and `exec` (127: no such command, 126: it cannot
+    be executed), 1 for an error (one sentence on stderr), 2 for a wrong command line, 124 for a run that did not start
+    in time, 130 after Ctrl-C, 141 when nobody reads its output any more."""
     from raypod.cli.app import run_app
 
     for name in ("stdout", "stderr"):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from raypod.cli import execution, images, lifecycle, past, runs
+from raypod.cli import execution, files, images, lifecycle, past, ports, runs
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -52,6 +52,9 @@ _add(app, "run", runs.run)
 _add(app, "ps", runs.ps)
 _add(app, "logs", runs.logs)
 _add(app, "exec", execution.exec_)
+_add(app, "attach", execution.attach)
+_add(app, "cp", files.cp)
+_add(app, "port-forward", ports.port_forward)
 _add(app, "stop", runs.stop)
 _add(app, "get", past.get)
 _add(app, "history", past.history)

@@ -339,6 +339,7 @@ class RuntimeSuite:
         with pytest.raises(PluginError, match="not found") as caught:
             await subject.runtime.exec(ExecSpec(container_id=running, command=subject.command(Script(start_error=127))))
         assert (caught.value.reason, caught.value.retryable) == ("ExecError", False)
+        assert caught.value.exit_code == 127
 
     async def test_exec_where_nothing_runs(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
         command = subject.command(Script())

@@ -1,6 +1,7 @@
 """One real cluster for the tests of a whole session: `raypod up` in a home of its own, everything as a user has it.
 
-It runs beside any other raypod on the machine: bridge, addresses, ports and node name are its own. At the end it is
+It runs beside any other raypod on the machine: bridge, addresses (outside of the range that is set by itself), ports
+and node name are its own. At the end it is
 taken down, and nothing of it may be left: no process, mount, cgroup, link, nftables table.
 """
 
@@ -72,7 +73,7 @@ class WholeCluster:
         self.bridge = f"rpw{number % 0xFFFFF:05x}"
         self.network = {
             "bridge": self.bridge,
-            "cluster_cidr": f"10.{208 + number % 32}.{(number >> 5) % 16 * 16}.0/20",
+            "cluster_cidr": f"10.{224 + number % 16}.{(number >> 4) % 16 * 16}.0/20",
             "vxlan_id": 8000 + number % 10_000,
             "vxlan_port": 20_000 + number % 10_000,
         }

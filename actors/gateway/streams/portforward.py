@@ -1,8 +1,11 @@
-"""kubectl port-forward: SPDY inside a WebSocket, plain SPDY, or a WebSocket with two channels a port.
+"""Port-forward: SPDY inside a WebSocket (kubectl), plain SPDY, a WebSocket with two channels a port, or one that is a
+connection (ours).
 
 SPDY (kubelet pkg/kubelet/cri/streaming/portforward): for each connection the client opens a stream for errors and one
 for data, both with the port and the number of the connection. v4.channel.k8s.io: channel 2n is the data of the n-th
 port, 2n+1 its errors; each begins with the port's number, little-endian, and there is one connection a port.
+connection.raypod.io: one connection to the one port, with the channels of v5.channel.k8s.io: 0 is what the client
+says, 1 what is answered, 255 ends either of them (which v4 cannot say), 3 says why there is no connection.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from aiohttp import WSMsgType, web
 
 from actors.api.errors import BadRequest
 from actors.api.pod import Pod
-from actors.api.streams import StreamRequest
+from actors.api.streams import CLOSE, ERROR, STDIN, STDOUT, StreamRequest
 from actors.gateway.call import Call
 from actors.gateway.spdy.errors import SpdyError
 from actors.gateway.streams.channels import V4, V4_BASE64, Codec
@@ -32,6 +35,7 @@ from actors.nodelet.streams.frames import Frames, first_of
 
 PROTOCOL = "portforward.k8s.io"
 TUNNEL = f"SPDY/3.1+{PROTOCOL}"
+CONNECTION = "connection.raypod.io"
 _PAIR_SECONDS = 30.0
 _PORTS_MAX = 100
 
@@ -44,7 +48,7 @@ async def open_portforward(call: Call) -> web.StreamResponse:
         connection, _ = await open_spdy(call, (PROTOCOL,))
         await serve_spdy(call, pod, connection)
         return Taken(call.request)
-    protocol = choose_protocol(websocket_protocols(call.request.headers), (TUNNEL, V4, V4_BASE64))
+    protocol = choose_protocol(websocket_protocols(call.request.headers), (TUNNEL, CONNECTION, V4, V4_BASE64))
     if protocol == TUNNEL:
         socket = await open_websocket(call, protocol)
         await serve_spdy(call, pod, SpdyConnection(WebSocketBytes(socket)))
@@ -52,8 +56,13 @@ async def open_portforward(call: Call) -> web.StreamResponse:
         ports = parse_ports(call.query)
         if not 1 <= len(ports) <= _PORTS_MAX:
             raise BadRequest(f'query parameter "ports" is required: between 1 and {_PORTS_MAX} of them')
+        if protocol == CONNECTION and len(ports) != 1:
+            raise BadRequest(f'query parameter "ports": {CONNECTION} is a connection to one')
         socket = await open_websocket(call, protocol)
-        await _serve_channels(call, pod, ports, socket, Codec(protocol))
+        if protocol == CONNECTION:
+            await _serve_connection(call, pod, ports[0], socket)
+        else:
+            await _serve_channels(call, pod, ports, socket, Codec(protocol))
     await socket.close()
     return socket
 
@@ -136,6 +145,50 @@ def parse_port(word: str) -> int:
     """0 of what is none."""
     fits = word.isascii() and word.isdigit() and len(word) <= 5 and int(word) <= PORT_MAX
     return int(word) if fits else 0
+
+
+# One connection
+
+
+class _Connection:
+    """Near end."""
+
+    def __init__(self, socket: web.WebSocketResponse, idle: Idle) -> None:
+        self._socket, self._idle = socket, idle
+        self._inbox: asyncio.Queue[bytes] = asyncio.Queue(4)
+
+    async def receive(self) -> None:
+        """Until the client has gone."""
+        async for message in self._socket:
+            self._idle.touch()
+            if message.type is not WSMsgType.BINARY:
+                continue
+            if message.data[:1] == bytes([STDIN]) and len(message.data) > 1:
+                await self._inbox.put(message.data[1:])
+            elif message.data == bytes([CLOSE, STDIN]):
+                await self._inbox.put(b"")
+
+    async def read(self) -> bytes:
+        return await self._inbox.get()
+
+    async def write(self, data: bytes) -> None:
+        self._idle.touch()
+        await self._socket.send_bytes(bytes([STDOUT]) + data)
+
+    async def close(self) -> None:
+        await self._socket.send_bytes(bytes([CLOSE, STDOUT]))
+
+
+async def _serve_connection(call: Call, pod: Pod, port: int, socket: web.WebSocketResponse) -> None:
+    """Until both sides have said all they had, or one has gone."""
+    idle = Idle(call.backend.config.stream_idle_seconds)
+    connection = _Connection(socket, idle)
+
+    async def serve() -> None:
+        if why := await forward(dial_of(call, pod, port), connection):
+            await socket.send_bytes(bytes([ERROR]) + failure_words(pod, port, why))
+
+    await first_of(serve(), connection.receive(), idle.expire())
 
 
 # Channels

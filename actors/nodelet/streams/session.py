@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from actors.api.errors import ApiError, InternalError
+from actors.api.errors import ApiError, Cause, InternalError
 from actors.api.streams import (
     CLOSE,
     ERROR,
+    EXIT_CODE,
     PING,
     RESIZE,
     STDERR,
@@ -49,12 +50,17 @@ async def serve_connection(frames: Frames, connection: Connection) -> None:
 
 
 def failure_status(error: ApiError | PluginError) -> dict[str, Any]:
-    """Of what could not be started, in the kubelet's words."""
+    """Of what could not be started, in the kubelet's words; with the exit code that a shell would answer as a further
+    cause, which kubectl does not look at."""
     if isinstance(error, ApiError):
         return error.to_status()
     if error.verb == "port_forward":
         return InternalError(error.message).to_status()
-    return InternalError(f"Internal error occurred: error executing command in container: {error.message}").to_status()
+    words = f"error executing command in container: {error.message}"
+    causes = [Cause("", words, "")]
+    if error.exit_code:
+        causes.append(Cause("", str(error.exit_code), EXIT_CODE))
+    return InternalError(f"Internal error occurred: {words}", causes=causes).to_status()
 
 
 async def send_status(frames: Frames, status: dict[str, Any]) -> None:

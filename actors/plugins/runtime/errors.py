@@ -13,8 +13,8 @@ NOT_FOUND_CODE, NOT_EXECUTABLE_CODE, START_ERROR_CODE = 127, 126, 128
 UNKNOWN_CODE, UNKNOWN_REASON = 255, "ContainerStatusUnknown"
 
 
-def runtime_error(verb: str, reason: str, message: str, *, retryable: bool = True) -> PluginError:
-    return PluginError("runtime", verb, reason, message, retryable=retryable)
+def runtime_error(verb: str, reason: str, message: str, *, retryable: bool = True, exit_code: int = 0) -> PluginError:
+    return PluginError("runtime", verb, reason, message, retryable=retryable, exit_code=exit_code)
 
 
 def not_found(verb: str, what: str, name: str) -> PluginError:

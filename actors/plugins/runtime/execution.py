@@ -86,8 +86,8 @@ class NativeProcess:
             return
         close_all(fds)
         if "error" in message:
-            _, words = message["error"]
-            self._fail(runtime_error(_VERB, "ExecError", words, retryable=False))
+            code, words = message["error"]
+            self._fail(runtime_error(_VERB, "ExecError", words, retryable=False, exit_code=int(code)))
         elif "started" in message and not self._started.done():
             self._started.set_result(None)
         elif "exit" in message:

@@ -218,9 +218,8 @@ class FakeRuntime:
             raise runtime_error(verb, "NotRunning", f"container {spec.container_id!r} is not running", retryable=False)
         script = self._execs(status.spec, spec)
         if script.start_error:
-            raise runtime_error(
-                verb, "ExecError", f'exec: "{spec.command[0]}": executable file not found in $PATH', retryable=False
-            )
+            words = f'exec: "{spec.command[0]}": executable file not found in $PATH'
+            raise runtime_error(verb, "ExecError", words, retryable=False, exit_code=script.start_error)
         return FakeProcess(script, stdin=spec.stdin, tty=spec.tty, forever=script.run_ms == FOREVER)
 
     async def attach(self, container_id: str, *, stdin: bool = False) -> Streams:

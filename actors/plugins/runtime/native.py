@@ -225,7 +225,13 @@ class NativeRuntime:
         try:
             return await start_process(self._launcher, spec)
         except PluginError as error:
-            raise runtime_error(verb, error.reason or "ExecError", error.message, retryable=error.retryable) from error
+            raise runtime_error(
+                verb,
+                error.reason or "ExecError",
+                error.message,
+                retryable=error.retryable,
+                exit_code=error.exit_code,
+            ) from error
 
     async def attach(self, container_id: str, *, stdin: bool = False) -> Streams:
         spec = self._find_spec("attach", container_id)

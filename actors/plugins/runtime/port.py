@@ -264,7 +264,8 @@ class RuntimePort(Protocol):
         ...
 
     async def exec(self, spec: ExecSpec) -> Streams:
-        """Start it. Fails with NotFound, NotRunning, ExecError (no such command, ...), none of them retryable."""
+        """Start it. Fails with NotFound, NotRunning, ExecError (no such command, ...: with the exit code that a shell
+        would answer), none of them retryable."""
         ...
 
     async def exec_sync(self, spec: ExecSpec, timeout_ms: int, output_bytes_max: int = 16 << 20) -> ExecResult:

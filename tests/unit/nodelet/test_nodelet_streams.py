@@ -122,9 +122,10 @@ async def test_a_connection_is_half_closed() -> None:
 
 
 def test_a_failure_to_start_in_the_kubelets_words() -> None:
-    status = failure_status(runtime_error("exec", "ExecError", 'exec: "x": not found', retryable=False))
+    status = failure_status(runtime_error("exec", "ExecError", 'exec: "x": not found', retryable=False, exit_code=127))
     assert (status["code"], status["reason"]) == (500, "InternalError")
     assert status["message"] == 'Internal error occurred: error executing command in container: exec: "x": not found'
+    assert status["details"]["causes"][1] == {"reason": "ExitCode", "message": "127"}
     assert failure_status(NotFound("gone"))["message"] == "gone"
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 import pytest
 
 from raypod.errors import RaypodError
-from raypod.sync import LoopThread
+from raypod.loop_thread import LoopThread
 
 
 @pytest.fixture
