@@ -41,7 +41,7 @@ def test_an_ephemeral_container_is_added_with_its_defaults() -> None:
     }
     assert pod["metadata"]["generation"] == 2
     again = obj_of(debugged(at, {"name": "second", "image": "busybox:1"}))
-    assert [container["name"] for container in again["spec"]["ephemeralContainers"]] == ["debugger", "second"]
+    assert [container["name"] for container in again["spec"]["ephemeralContainers"]] == ["second", "debugger"]
 
 
 def test_nothing_else_of_the_pod_changes_on_that_way() -> None:
