@@ -6,6 +6,7 @@ without decoding one of them. Revisions are thus stored once, in the envelope, a
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -59,3 +60,13 @@ def lens(stored: Stored, shape: type[T]) -> T:
     if decoder is None:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
     return decoder.decode(with_revision(stored.body, stored.revision))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1024)
+def _lens_kept(stored: Stored, shape: Any) -> Any:
+    return lens(stored, shape)
+
+
+def lens_kept(stored: Stored, shape: type[T]) -> T:
+    """`lens` of what many writes ask for again and again while it does not change: their API namespace, its account."""
+    return _lens_kept(stored, shape)  # type: ignore[no-any-return, arg-type]  # a type can be hashed

@@ -14,7 +14,7 @@ from actors.api.key import Key, Stored
 from actors.api.meta import Resource
 from actors.reconcile.actions import Create, Delete, Emit, Reply, RequeueAfter, StoreWrite
 from actors.reconcile.backoff import Backoff
-from actors.reconcile.controller import Controller
+from actors.reconcile.controller import Concerns, Controller
 from actors.reconcile.events import EventRecorder
 from actors.reconcile.view import RESOURCES, Change, View
 from actors.reconcile.watch import EventType, Selection, WatchBatch
@@ -51,6 +51,7 @@ class ControllersCore:
         backoff: Backoff | None = None,
     ) -> None:
         self._controllers = tuple(controllers)
+        self._concerns: dict[str, list[tuple[int, Concerns]]] = {}
         self._writes_max = writes_max
         self._view = View(_shapes(controllers))
         self._queue: WorkQueue[Task] = WorkQueue(backoff or Backoff(first_ms=20, most_ms=60_000))
@@ -125,9 +126,17 @@ class ControllersCore:
                 self._enqueue(change.key, obj, now)
 
     def _enqueue(self, key: Key, obj: Resource, now: Millis) -> None:
-        for index, controller in enumerate(self._controllers):
-            for concerned in controller.concerns(key, obj, self._view):
+        for index, concerns in self._concerned(key.resource):
+            for concerned in concerns(key, obj, self._view):
                 self._queue.add(Task(index, concerned), now)
+
+    def _concerned(self, resource: str) -> list[tuple[int, Concerns]]:
+        """Whom a change of an object of that resource concerns: found out once."""
+        found = self._concerns.get(resource)
+        if found is None:
+            found = [(i, concerns) for i, one in enumerate(self._controllers) for concerns in one.concerns(resource)]
+            self._concerns[resource] = found
+        return found
 
     def _reconcile(self, task: Task, now: Millis) -> list[_Decided]:
         """What is told after a write is of that write: nobody is told of what the store has refused."""

@@ -33,13 +33,10 @@ class Controller(msgspec.Struct, Generic[T], frozen=True):
     reconcile: Reconcile[T]
     watches: tuple[tuple[type[Resource], Concerns], ...] = ()
 
-    def concerns(self, key: Key, obj: Resource, view: View) -> Iterable[Key]:
-        """The keys to reconcile because `obj` changed."""
-        if _covers(self.shape, key, obj):
-            yield key
-        for shape, mapper in self.watches:
-            if _covers(shape, key, obj):
-                yield from mapper(key, obj, view)
+    def concerns(self, resource: str) -> list[Concerns]:
+        """What tells the keys to reconcile when an object of that resource changes."""
+        watches: tuple[tuple[type[Resource], Concerns], ...] = ((self.shape, itself), *self.watches)
+        return [mapper for shape, mapper in watches if shape is Resource or RESOURCES[shape] == resource]
 
     def handles(self, obj: Resource) -> bool:
         return isinstance(obj, self.shape)
@@ -60,12 +57,13 @@ def controller(
     return wrap
 
 
+def itself(key: Key, obj: Resource, view: View) -> Iterable[Key]:
+    """The changed object."""
+    return (key,)
+
+
 def owner(key: Key, obj: Resource, view: View) -> Iterable[Key]:
     """The object that controls the changed one."""
     ref = controller_of(obj.metadata)
     found = view.with_uid(ref.uid) if ref else None
     return (found,) if found else ()
-
-
-def _covers(shape: type[Resource], key: Key, obj: Resource) -> bool:
-    return shape is Resource or RESOURCES[shape] == key.resource

@@ -225,6 +225,8 @@ class View:
         return sorted(self._index.get(term, ()))
 
     def _shaped(self, term: Term, shape: type[T]) -> list[T]:
+        if term not in self._index:
+            return []
         objs = (self._entries[key].obj for key in self._keys(term))
         return [obj for obj in objs if isinstance(obj, shape)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.api import kinds
 from actors.api.clock import format_time
-from actors.api.codec import Object, lens
+from actors.api.codec import Object, lens_kept
 from actors.api.crd.check import validate_definition
 from actors.api.crd.kinds import CustomKind
 from actors.api.defaulting import default
@@ -15,6 +15,7 @@ from actors.api.validation import invalid, typed, validate
 from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
 from actors.store.admission import custom, metadata, policies, refusals
+from actors.store.admission.alike import Alike
 from actors.store.admission.outcome import Context, Put
 from actors.store.admission.ownership import owned_by_create
 from actors.store.admission.plugin import Operation, Request
@@ -23,6 +24,7 @@ from actors.store.admission.services.linked import linked
 
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 NAMESPACE_FINALIZER = "kubernetes"
+_ALIKE = Alike()
 _NAME_CHARS_MAX = 63
 _NAME_ATTEMPTS = 8
 #: Kinds whose creator also tells their status: a node registers itself with its capacity.
@@ -41,13 +43,16 @@ def admit_create(write: Create, context: Context) -> Put:
     uid = context.ids.uid() if amended is None else str(obj["metadata"]["uid"])
     obj = metadata.with_identity(obj, key, uid, now, counts_generations=kind.counts_generations)
     request = Request(Operation.CREATE, kind, key, context)
+    spec_fields: Object | None = None
     if isinstance(kind, CustomKind):
         custom.check_creatable(context, kind)
         obj = custom.shaped(_without_status(obj, kind), kind)
+    elif kind is kinds.POD:
+        obj, spec_fields = _ALIKE.default(_with_first_status(obj, kind))
     else:
         obj = default(typed(_with_first_status(obj, kind)))
     if amended is None:  # what admission adds is nobody's
-        obj = owned_by_create(obj, kind, write.manager, now)
+        obj = owned_by_create(obj, kind, write.manager, now, spec_fields)
     obj = context.plugins.mutate(request, obj)
     if kind is kinds.POD:
         obj = with_gates_told(obj)
@@ -69,6 +74,8 @@ def admit_create(write: Create, context: Context) -> Put:
 def _find_problems(obj: Object, kind: Kind) -> list[Cause]:
     if isinstance(kind, CustomKind):
         return custom.find_problems(obj, kind)
+    if kind is kinds.POD:
+        return _ALIKE.find_problems(obj)
     return [*validate(obj), *(validate_definition(obj) if kind is custom.DEFINITION else ())]
 
 
@@ -107,7 +114,7 @@ def _check_namespace(kind: Kind, key: Key, context: Context) -> None:
     stored = context.lookup(Key(kinds.NAMESPACE.resource, "", key.namespace))
     if stored is None:
         raise refusals.not_found(kinds.NAMESPACE, key.namespace)
-    found = lens(stored, Namespace)
+    found = lens_kept(stored, Namespace)
     if found.metadata.is_deleting or found.status.phase == "Terminating":
         raise refusals.terminating(kind, key.name, key.namespace)
 

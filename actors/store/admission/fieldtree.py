@@ -10,17 +10,22 @@ from actors.api.schema import Field
 from actors.store.admission.fieldset import SERVER_METADATA, item_steps, member_field
 
 
-def fields_of_new(obj: Object, root: Field) -> Object:
-    """`encode_fields(flatten(obj, root, status=False))`: its status is not its creator's."""
+def fields_of_new(obj: Object, root: Field, spec: Object | None = None) -> Object:
+    """`encode_fields(flatten(obj, root, status=False))`: status is not its creator's. `spec`: its fields, if known."""
     tree: Object = {}
     for name in sorted(obj.keys() - {"apiVersion", "kind", "status"}):
-        below = builder_of(root.member(name)).build(obj[name])
+        below = spec if name == "spec" and spec is not None else fields_of(obj[name], root.member(name))
         if name == "metadata":
             below = {step: inner for step, inner in below.items() if step not in SERVER_METADATA}
             if not below:
                 continue
         tree["f:" + name] = below
     return tree
+
+
+def fields_of(value: Any, field: Field | None) -> Object:
+    """fieldsV1 below a value of this schema."""
+    return builder_of(field).build(value)
 
 
 def builder_of(field: Field | None) -> Builder:

@@ -88,11 +88,14 @@ def _entry(owner: Owner, api_version: str, time: str, fields: Object) -> Object:
     return {**entry, "subresource": owner.subresource} if owner.subresource else entry
 
 
-def owned_by_create(obj: Object, kind: Kind, manager: str, now: str) -> Object:
-    """All that the creator said is the creator's. What a client says about managedFields of a new object is dropped."""
+def owned_by_create(obj: Object, kind: Kind, manager: str, now: str, spec: Object | None = None) -> Object:
+    """All that the creator said is the creator's. What a client says about managedFields of a new object is dropped.
+
+    `spec`: fieldsV1 of the spec, where it is known.
+    """
     if not manager:
         return with_claims(obj, ())
-    fields = fields_of_new(obj, root_of(kind))
+    fields = fields_of_new(obj, root_of(kind), spec)
     entry = _entry(Owner(manager, UPDATE), obj["apiVersion"], now, fields)
     return _with_entries(obj, [entry] if fields else [])
 

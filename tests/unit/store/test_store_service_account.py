@@ -36,7 +36,7 @@ def test_every_container_gets_the_volume_of_the_default_account(desk: Desk) -> N
     containers = [{"name": "a", "image": "i"}, {"name": "b", "image": "i"}]
     spec = spec_of(desk, "p", containers=containers, initContainers=[{"name": "c", "image": "i"}])
     (volume,) = tokens(spec)
-    assert volume["name"].startswith("kube-api-access-") and len(volume["name"]) == len("kube-api-access-") + 5
+    assert volume["name"] == "kube-api-access-token"
     assert (spec["serviceAccountName"], spec["serviceAccount"]) == ("default", "default")
     for container in [*spec["containers"], *spec["initContainers"]]:
         assert container["volumeMounts"] == [{"name": volume["name"], "readOnly": True, "mountPath": FOLDER}]

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, ClassVar
 
-from actors.api.codec import Object, decode, lens
+from actors.api.codec import Object, decode, lens_kept
 from actors.api.key import Key
 from actors.api.kinds import NAMESPACE, POD
 from actors.api.meta import Resource
@@ -78,7 +78,7 @@ class PodSecurity(Plugin, frozen=True):
         stored, defaults = request.context.lookup(Key(NAMESPACE.resource, "", request.key.namespace)), self._defaults()
         if stored is None or (defaults.is_idle and _MARK not in stored.body):
             return  # as in most namespaces: nothing is read
-        policy, causes = read_policy(lens(stored, Resource).metadata.labels, defaults)
+        policy, causes = read_policy(lens_kept(stored, Resource).metadata.labels, defaults)
         if (policy.is_idle and not causes) or self._is_exempt(request, spec):
             return
         notes = request.context.notes.audit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from actors.api.codec import Object, lens
+from actors.api.codec import Object, lens_kept
 from actors.api.key import Key
 from actors.api.kinds import POD, PRIORITY_CLASS
 from actors.api.meta import Resource
@@ -55,7 +55,7 @@ def _class_of(name: str, request: Request) -> PriorityClass:
     stored = request.context.lookup(Key(PRIORITY_CLASS.resource, "", name))
     if stored is None:
         raise request.forbidden(f"no PriorityClass with name {name} was found")
-    return lens(stored, PriorityClass)
+    return lens_kept(stored, PriorityClass)
 
 
 def _check_agrees(spec: Object, found: PriorityClass, request: Request) -> None:
@@ -76,5 +76,5 @@ def _check_agrees(spec: Object, found: PriorityClass, request: Request) -> None:
 def _default_class(context: Context) -> PriorityClass | None:
     """The least worth where there are several."""
     marked = [stored for stored in context.scan(PRIORITY_CLASS.resource, "") if b'"globalDefault":true' in stored.body]
-    found = [it for stored in marked if (it := lens(stored, PriorityClass)).global_default]
+    found = [it for stored in marked if (it := lens_kept(stored, PriorityClass)).global_default]
     return min(found, key=lambda it: (it.value, it.metadata.name)) if found else None

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from actors.api.codec import Object, lens
+from actors.api.codec import Object, lens_kept
 from actors.api.key import Key
 from actors.api.kinds import POD, SERVICE_ACCOUNT
 from actors.api.meta import Resource
 from actors.api.pod import LocalReference
-from actors.store.admission.outcome import Context
 from actors.store.admission.plugin import Plugin, Request
 
 DEFAULT_ACCOUNT = "default"
@@ -22,6 +21,9 @@ TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 ROOT_CA_MAP = "kube-root-ca.crt"
 ENFORCE = "kubernetes.io/enforce-mountable-secrets"
 _VOLUME_PREFIX = "kube-api-access-"
+#: Kubernetes draws the end at random, which serves nobody: a pod's own volume of that prefix is taken. Pods of one
+#: template stay alike.
+_VOLUME = f"{_VOLUME_PREFIX}token"
 _TOKEN_SECONDS = 3607
 _MODE = 0o644
 _MIRROR = "kubernetes.io/config.mirror"
@@ -48,7 +50,7 @@ class ServiceAccount(Plugin, frozen=True):
         if not spec.get("imagePullSecrets") and account.image_pull_secrets:
             spec["imagePullSecrets"] = [{"name": ref.name} for ref in account.image_pull_secrets]
         if _wants_token(spec, account):
-            _mount_token(spec, request.context)
+            _mount_token(spec)
         return {**obj, "spec": spec}
 
     def validate(self, request: Request, obj: Object) -> None:
@@ -65,7 +67,7 @@ def _find(name: str, request: Request) -> Account:
     namespace = request.key.namespace
     stored = request.context.lookup(Key(SERVICE_ACCOUNT.resource, namespace, name))
     if stored is not None:
-        return lens(stored, Account)
+        return lens_kept(stored, Account)
     if name == DEFAULT_ACCOUNT:
         return Account()
     why = f'error looking up service account {namespace}/{name}: serviceaccount "{name}" not found'
@@ -80,11 +82,11 @@ def _wants_token(spec: Object, account: Account) -> bool:
     return True
 
 
-def _mount_token(spec: Object, context: Context) -> None:
+def _mount_token(spec: Object) -> None:
     """Into every container that has nothing at that path; a volume of the pod's own that is called so is taken."""
     volumes = spec.get("volumes") or []
     own = next((str(v["name"]) for v in volumes if str(v.get("name", "")).startswith(_VOLUME_PREFIX)), "")
-    name = own or f"{_VOLUME_PREFIX}{context.ids.suffix()}"
+    name = own or _VOLUME
     mount = {"name": name, "readOnly": True, "mountPath": TOKEN_PATH}
     needed = False
     for field in ("initContainers", "containers"):
