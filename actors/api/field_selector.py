@@ -102,6 +102,11 @@ def known_as(requirement: FieldRequirement, resource: str) -> FieldRequirement:
     return msgspec.structs.replace(requirement, path=path)
 
 
+def exact_fields(fields: tuple[FieldRequirement, ...]) -> tuple[tuple[str, str], ...]:
+    """(field, value) of those that are held to one value."""
+    return tuple((requirement.path, requirement.value) for requirement in fields if requirement.operator == "=")
+
+
 def exact_name(fields: tuple[FieldRequirement, ...]) -> str:
     """The one name that the selector lets through; "" where it may be any."""
     return next((field.value for field in fields if field.path == "metadata.name" and field.operator == "="), "")

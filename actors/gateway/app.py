@@ -16,7 +16,7 @@ from aiohttp import web
 
 from actors.admission.request import CONNECT
 from actors.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, Timeout
-from actors.api.field_selector import exact_name, parse_fields
+from actors.api.field_selector import exact_fields, exact_name, parse_fields
 from actors.api.kinds import BINDING, COMPONENT_STATUS, NODE_METRICS, POD_METRICS, Kind
 from actors.gateway import extras, own
 from actors.gateway.audit import Entry
@@ -83,6 +83,7 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
 }
 
 
+_SELECTING = frozenset({"list", "watch", "deletecollection"})
 _NOT_IN_PATHS = re.compile(r"^\.{1,2}$|[/%]")
 #: What takes as long as its client likes.
 _STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
@@ -127,19 +128,22 @@ class App:
         query = parse_query(raw_query)
         target = with_selected(parse_target(request.method, raw_path, flag_of(query, "watch")), query)
         certificate, now = peer_certificate(request), self.backend.clock()
-        user = await self.backend.access.admit(certificate, request.headers, target, now, entry, query)
+        user = await self.backend.access.admit(certificate, request.headers, target, now, entry)
         return Call(self.backend, request, target, query, user, audit=entry)
 
 
 def with_selected(target: Target, query: Query) -> Target:
-    """A role that names objects lets them be listed and watched by name (requestinfo.go)."""
-    if "fieldSelector" not in query or target.verb not in ("list", "watch") or target.name:
+    """A role that names objects lets them be listed and watched by name (requestinfo.go); nodes must say of which node
+    the pods are."""
+    if "fieldSelector" not in query or target.verb not in _SELECTING:
         return target
     try:
-        name = exact_name(parse_fields(text_of(query, "fieldSelector")))
+        terms = parse_fields(text_of(query, "fieldSelector"))
     except BadRequest:
         return target  # whoever may ask at all is told so
-    return target if _NOT_IN_PATHS.search(name) else msgspec.structs.replace(target, selected=name)
+    name = "" if target.name or target.verb == "deletecollection" else exact_name(terms)
+    selected = "" if _NOT_IN_PATHS.search(name) else name
+    return msgspec.structs.replace(target, selected=selected, fields=exact_fields(terms))
 
 
 def tell_audit(entry: Entry, response: web.StreamResponse | None) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
 from actors.api.codec import Object
 from actors.api.errors import BadRequest, Cause, Invalid
+from actors.api.field_selector import exact_fields, parse_fields
 from actors.api.kinds import Kind
 from actors.api.rbac import Attributes, Rule
-from actors.gateway.auth.authorize import selected_fields
 from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.user import User, node_of
 from actors.gateway.body import parse_value
@@ -104,7 +105,8 @@ def _selected(selector: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(selector, dict):
         return
     if isinstance(raw := selector.get("rawSelector"), str):
-        yield from selected_fields(raw)
+        with suppress(BadRequest):
+            yield from exact_fields(parse_fields(raw))
     for row in selector.get("requirements") or ():
         if isinstance(row, dict) and row.get("operator") == "In" and len(row.get("values") or ()) == 1:
             yield str(row.get("key", "")), str(row["values"][0])

@@ -23,7 +23,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     `verb` is RBAC's: get, list, watch, create, update, patch, delete, deletecollection. `rest`: of a proxied request,
     the path behind the subresource as it came. `is_old_watch`: the path says that it is a watch (`/api/v1/watch/pods`,
-    deprecated), the query need not. `selected`: of a list or watch, the one name that its field selector lets through.
+    deprecated), the query need not. `selected`: of a list or watch, the one name that its field selector lets through;
+    `fields`: the (field, value) pairs that it asks for.
     """
 
     verb: str
@@ -38,6 +39,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     rest: str = ""
     is_old_watch: bool = False
     selected: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
 
     @property
     def resource(self) -> str:

@@ -25,7 +25,6 @@ from actors.gateway.auth.service_accounts import ServiceAccountTokens
 from actors.gateway.auth.tokens import StaticTokens
 from actors.gateway.auth.user import NOBODY, User, account_user, user_of_info
 from actors.gateway.config import AuthenticationConfig
-from actors.gateway.options import Query
 from actors.gateway.target import Target
 from actors.store.port import StorePort
 
@@ -70,10 +69,9 @@ class Access:
         target: Target,
         now: Millis,
         entry: Entry | None = None,
-        query: Query | None = None,
     ) -> User:
         """Who it is from, once it is known that they may. Raises Unauthorized, Forbidden, BadRequest."""
-        asked, asking, user = attributes_of(target, query), User(""), None
+        asked, asking, user = attributes_of(target), User(""), None
         try:
             asking = await self.authenticator.authenticate(certificate, headers, now)
             user = await self._act_as(asking, headers, target)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from actors.api.errors import BadRequest, Forbidden
-from actors.api.field_selector import parse_fields
+from actors.api.errors import Forbidden
 from actors.api.rbac import Attributes
 from actors.gateway.auth.policy import Policy
 from actors.gateway.auth.user import User
-from actors.gateway.options import Query
 from actors.gateway.target import Target
 
 #: What a client without any credentials may ask: whether the server lives, and its version.
@@ -20,32 +16,8 @@ def is_open(target: Target) -> bool:
     return not target.plural and target.verb == "get" and bool(target.segments) and target.segments[0] in OPEN_PATHS
 
 
-#: Of these a field selector tells rules and nodes what is asked for (apiserver pkg/endpoints/request/requestinfo.go).
-_SELECTING = frozenset({"list", "watch", "deletecollection"})
-
-
-def attributes_of(target: Target, query: Query | None = None) -> Attributes:
-    """Of one namespace itself the namespace is its name, as kube-apiserver has it; a past pod's log is its log.
-
-    With the query, a list or watch of `metadata.name=x` asks for x, which rules may name.
-    """
-    asked = _attributes_of(target)
-    if not query or target.verb not in _SELECTING or "fieldSelector" not in query:
-        return asked
-    fields = selected_fields(query["fieldSelector"][0])
-    name = asked.name if target.verb == "deletecollection" else asked.name or dict(fields).get("metadata.name", "")
-    return msgspec.structs.replace(asked, fields=fields, name=name)
-
-
-def selected_fields(text: str) -> tuple[tuple[str, str], ...]:
-    """The fields that a field selector holds to one value; none of what is no selector: whoever reads it refuses it."""
-    try:
-        return tuple((term.path, term.value) for term in parse_fields(text) if term.operator == "=")
-    except BadRequest:
-        return ()
-
-
-def _attributes_of(target: Target) -> Attributes:
+def attributes_of(target: Target) -> Attributes:
+    """Of one namespace itself the namespace is its name, as kube-apiserver has it; a past pod's log is its log."""
     match target.segments:
         case ("raypod", "v1", "logs", namespace, pod):
             return Attributes(verb=target.verb, resource="pods", subresource="log", namespace=namespace, name=pod)
@@ -59,6 +31,7 @@ def _attributes_of(target: Target) -> Attributes:
         subresource=target.subresource,
         namespace=target.name if is_namespace else target.namespace,
         name=target.name or target.selected,
+        fields=target.fields,
     )
 
 

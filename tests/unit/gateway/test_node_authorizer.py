@@ -10,6 +10,7 @@ import pytest
 from actors.api.codec import Object, encode
 from actors.api.errors import ApiError
 from actors.api.key import Key, Stored
+from actors.gateway.app import with_selected
 from actors.gateway.auth.authorize import attributes_of, forbidden_message
 from actors.gateway.auth.nodes.authorizer import NodeAuthorizer
 from actors.gateway.auth.nodes.graph import make_graph
@@ -17,7 +18,7 @@ from actors.gateway.auth.nodes.tokens import NodeTokens
 from actors.gateway.auth.policy import Decision, Policy
 from actors.gateway.auth.user import User, node_of
 from actors.gateway.options import parse_query
-from actors.gateway.target import parse_target
+from actors.gateway.target import Target, parse_target
 from actors.reconcile.actions import Create, Patch
 from actors.store.local import LocalStore
 
@@ -54,9 +55,13 @@ def graph_of_two_nodes() -> Any:
 POLICY = Policy({}, nodes=NodeAuthorizer(graph_of_two_nodes()))
 
 
+def selecting(path: str, fields: str) -> Target:
+    return with_selected(parse_target("GET", path, False), parse_query(f"fieldSelector={fields}"))
+
+
 def decide(method: str, path: str, user: User = NODE, watch: bool = False) -> Decision:
     path, _, query = path.partition("?")
-    return POLICY.decide(user, attributes_of(parse_target(method, path, watch), parse_query(query)))
+    return POLICY.decide(user, attributes_of(with_selected(parse_target(method, path, watch), parse_query(query))))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +144,7 @@ def test_what_a_node_is_refused_and_why(method: str, path: str, why: str) -> Non
 
 
 def test_a_list_of_one_name_is_told_with_its_name_and_rbac_may_still_allow_what_the_graph_does_not() -> None:
-    asked = attributes_of(parse_target("GET", f"{IN_A}/secrets", False), parse_query("fieldSelector=metadata.name%3Dx"))
+    asked = attributes_of(selecting(f"{IN_A}/secrets", "metadata.name%3Dx"))
     assert forbidden_message(NODE, asked).startswith('secrets "x" is forbidden: User "system:node:n1" cannot list')
     assert decide("GET", f"{IN_A}/secrets/x", User("admin", ("system:masters",))).allowed
 
@@ -154,8 +159,7 @@ def test_selectors_of_others_do_not_multiply_what_is_kept() -> None:
     policy = Policy({})
     somebody = User("somebody")
     for at in range(50):
-        query = parse_query(f"fieldSelector=involvedObject.uid%3D{at}")
-        policy.decide(somebody, attributes_of(parse_target("GET", "/api/v1/events", False), query))
+        policy.decide(somebody, attributes_of(selecting("/api/v1/events", f"involvedObject.uid%3D{at}")))
     assert len(policy._answers) == 1
 
 
