@@ -126,6 +126,8 @@ class Container(Lens, frozen=True):
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
+    #: Of an ephemeral container: whose processes it is to see.
+    target_container_name: str = ""
 
 
 class Toleration(Lens, frozen=True):
@@ -156,6 +158,7 @@ class ReadinessGate(Lens, frozen=True):
 class PodSpec(Lens, frozen=True):
     containers: tuple[Container, ...] = ()
     init_containers: tuple[Container, ...] | None = None
+    ephemeral_containers: tuple[Container, ...] | None = None
     volumes: tuple[Volume, ...] | None = None
     node_name: str = ""
     node_selector: dict[str, str] | None = None
@@ -229,6 +232,7 @@ class PodStatus(Lens, frozen=True):
     conditions: tuple[Condition, ...] | None = None
     container_statuses: tuple[ContainerStatus, ...] | None = None
     init_container_statuses: tuple[ContainerStatus, ...] | None = None
+    ephemeral_container_statuses: tuple[ContainerStatus, ...] | None = None
     nominated_node_name: str = ""
 
 

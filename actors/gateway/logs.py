@@ -78,13 +78,15 @@ def choose_container(pod: Pod, wanted: str) -> str:
     """Raises BadRequest with kube-apiserver's sentences."""
     names = [c.name for c in pod.spec.containers]
     init = [c.name for c in pod.spec.init_containers or ()]
+    ephemeral = [c.name for c in pod.spec.ephemeral_containers or ()]
     name = pod.metadata.name
     wanted = wanted or pod.metadata.annotation(DEFAULT_CONTAINER) or (names[0] if len(names) == 1 else "")
     if not wanted:
         also = f" or one of the init containers: [{' '.join(init)}]" if init else ""
+        also += f" or one of the ephemeral containers: [{' '.join(ephemeral)}]" if ephemeral else ""
         choice = f"choose one of: [{' '.join(names)}]{also}"
         raise BadRequest(f"a container name must be specified for pod {name}, {choice}")
-    if wanted not in names + init:
+    if wanted not in names + init + ephemeral:
         raise BadRequest(f"container {wanted[:253]} is not valid for pod {name}")
     return wanted
 
@@ -94,8 +96,9 @@ def check_started(pod: Pod, container: str, previous: bool) -> None:
     where = f'container "{container}" in pod "{pod.metadata.name}"'
     if not pod.spec.node_name:
         raise BadRequest(f"{where} is waiting to start: the pod is not assigned to a node yet")
-    statuses = (*(pod.status.container_statuses or ()), *(pod.status.init_container_statuses or ()))
-    status = next((s for s in statuses if s.name == container), None)
+    told = pod.status
+    lists = (told.container_statuses, told.init_container_statuses, told.ephemeral_container_statuses)
+    status = next((s for statuses in lists for s in statuses or () if s.name == container), None)
     if previous and (status is None or status.last_state.terminated is None):
         raise BadRequest(f"previous terminated {where} not found")
     if not previous and not pod.is_finished and not _has_started(status):

@@ -27,6 +27,8 @@ IMAGE_NAME_LABEL = "raypod.io/image"
 IMAGE_LABEL = "raypod.io/image-id"
 CONTAINER_ID_PREFIX = "raypod://"
 EXIT_CODE_UNKNOWN = 137
+#: Of a pod's status.
+STATUS_LISTS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 _UNKNOWN_END = {
     "exitCode": EXIT_CODE_UNKNOWN,
     "reason": "ContainerStatusUnknown",
@@ -100,8 +102,7 @@ def shown_attempts(record: PodRecord, name: str) -> tuple[Attempt | None, Attemp
 
 def find_status(status: dict[str, Any], name: str) -> dict[str, Any] | None:
     """The entry of container `name` in a stored pod status, whichever list it is in."""
-    lists = ("containerStatuses", "initContainerStatuses")
-    return next((entry for key in lists for entry in status.get(key) or () if entry.get("name") == name), None)
+    return next((entry for key in STATUS_LISTS for entry in status.get(key) or () if entry.get("name") == name), None)
 
 
 def _digest(*parts: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from actors.api.codec import decode
 from actors.api.key import Key, Stored
 from actors.api.pod import Container, Pod
-from actors.nodelet.record import all_containers
+from actors.nodelet.record import every_container
 
 _KINDS = {"configmaps": "configmap", "secrets": "secret"}
 
@@ -54,7 +54,7 @@ def contents_of(resource: str, obj: Mapping[str, Any]) -> dict[str, bytes]:
 def config_keys(pod: Pod) -> tuple[Key, ...]:
     """Every config map and secret that the pod names, sorted."""
     names: set[tuple[str, str]] = set()
-    for container in all_containers(pod):
+    for container in every_container(pod):
         names.update(_of_container(container))
     names.update(_of_volumes(pod))
     names.update(("secrets", ref.name) for ref in pod.spec.image_pull_secrets or ())

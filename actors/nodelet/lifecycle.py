@@ -15,7 +15,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.pod import Container, Pod
 from actors.nodelet.attempts import Attempt, AttemptState, latest_attempt
-from actors.nodelet.record import PodRecord, init_containers, is_sidecar, main_containers
+from actors.nodelet.record import PodRecord, ephemeral_containers, init_containers, is_sidecar, main_containers
 
 
 class Stage(StrEnum):
@@ -76,7 +76,10 @@ def is_outdated(container: Container, attempt: Attempt) -> bool:
 
 
 def restart_policy_of(pod: Pod, container: Container) -> str:
-    """Sidecars always; other init containers until they succeed, unless the pod's policy is Never."""
+    """Sidecars always; other init containers until they succeed, unless the pod's policy is Never; ephemeral ones
+    never."""
+    if container in ephemeral_containers(pod):
+        return "Never"
     if container in main_containers(pod) or is_sidecar(container):
         return container.restart_policy or pod.spec.restart_policy
     return "Never" if pod.spec.restart_policy == "Never" else "OnFailure"

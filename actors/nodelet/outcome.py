@@ -30,7 +30,7 @@ from actors.nodelet.operations import (
     StopSandbox,
     UnpublishVolumes,
 )
-from actors.nodelet.record import PodRecord, Refusal, Retry, all_containers
+from actors.nodelet.record import PodRecord, Refusal, Retry, every_container
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
 from actors.plugins.runtime.port import ContainerState, ContainerStatus, Sandbox, SandboxState
@@ -204,7 +204,7 @@ def _absorb_removal(record: PodRecord, sandbox_id: str) -> None:
 def _forget_stale(record: PodRecord, name: str) -> None:
     """Before its next run config is fetched again, and so is an image whose policy is Always."""
     record.config_stale = True
-    for container in all_containers(record.pod) if record.pod else ():
+    for container in every_container(record.pod) if record.pod else ():
         if container.name == name and pull_policy_of(container) == "Always":
             record.images.pop(container.image, None)
 

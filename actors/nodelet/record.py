@@ -137,10 +137,21 @@ def init_containers(pod: Pod) -> tuple[Container, ...]:
     return pod.spec.init_containers or ()
 
 
+def ephemeral_containers(pod: Pod) -> tuple[Container, ...]:
+    """Added to a pod that runs, for a look inside: started once, never again, and of no account for its phase."""
+    return pod.spec.ephemeral_containers or ()
+
+
 def all_containers(pod: Pod) -> Iterator[Container]:
-    """In the order in which they start."""
+    """Those that the pod is made of, in the order in which they start."""
     yield from init_containers(pod)
     yield from main_containers(pod)
+
+
+def every_container(pod: Pod) -> Iterator[Container]:
+    """The ephemeral ones, too."""
+    yield from all_containers(pod)
+    yield from ephemeral_containers(pod)
 
 
 def is_sidecar(container: Container) -> bool:

@@ -30,7 +30,7 @@ from actors.nodelet.record import PodRecord, main_containers
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
 from actors.plugins.network.port import PortMapping
-from actors.plugins.runtime.port import ContainerSpec, Mount, Resources, SandboxSpec, Security
+from actors.plugins.runtime.port import ContainerSpec, ContainerState, Mount, Resources, SandboxSpec, Security
 
 #: Kubernetes' limit for a host name (RFC 1123 label).
 HOSTNAME_LENGTH_MAX = 63
@@ -91,6 +91,7 @@ def derive_container_spec(
     return ContainerSpec(
         id=derive_container_id(record.uid, container.name, attempt),
         sandbox_id=sandbox.spec.id,
+        target_id=find_target_id(record, container),
         name=container.name,
         attempt=attempt,
         image=image.id,
@@ -111,6 +112,17 @@ def derive_container_spec(
         tty=container.tty,
         labels=_labels(record, container, image, backoff_ms),
     )
+
+
+def find_target_id(record: PodRecord, container: Container) -> str:
+    """The container whose processes an ephemeral one is to see; "" for none. Raises ConfigMissing (as the kubelet's
+    getTargetID) while that one does not run."""
+    if not container.target_container_name:
+        return ""
+    attempts = record.attempts(container.target_container_name)
+    if not attempts or attempts[-1].state is not ContainerState.RUNNING:
+        raise ConfigMissing(f"unable to find target container {container.target_container_name}")
+    return attempts[-1].spec.id
 
 
 def derive_hostname(pod: Pod, node: NodeView) -> str:

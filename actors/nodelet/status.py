@@ -26,6 +26,8 @@ from actors.nodelet.record import (
     TERMINAL_PHASES,
     PodRecord,
     all_containers,
+    ephemeral_containers,
+    every_container,
     init_containers,
     is_sidecar,
     main_containers,
@@ -41,7 +43,7 @@ JSON = dict[str, Any]
 def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, stop: Stop | None, now: Millis) -> JSON:
     """The whole status. Its terminal phases come only when nothing of the pod runs any more."""
     ended = stop is not None and stage in (Stage.CLEANING, Stage.GONE)
-    statuses = {c.name: _container_status(record, pod, c, node, ended, now) for c in all_containers(pod)}
+    statuses = {c.name: _container_status(record, pod, c, node, ended, now) for c in every_container(pod)}
     phase = _derive_phase(record, pod, statuses, stop, ended)
     addresses = _addresses(record, pod, node)
     status: JSON = {
@@ -59,6 +61,8 @@ def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, sto
         status |= {"podIP": addresses[0], "podIPs": [{"ip": address} for address in addresses]}
     if init_containers(pod) and record.refusal is None:
         status["initContainerStatuses"] = [statuses[c.name] for c in init_containers(pod)]
+    if ephemeral_containers(pod) and record.refusal is None:
+        status["ephemeralContainerStatuses"] = [_unready(statuses[c.name]) for c in ephemeral_containers(pod)]
     if ended and stop is not None and stop.fails:
         status |= {"reason": stop.reason, "message": shorten(stop.message)}
     return status
@@ -138,6 +142,11 @@ def _container_status(
         return status | {"state": state, "lastState": {"terminated": _terminated(attempt)}}
     ready = attempt.exit_code == 0 and container in init_containers(pod) and not is_sidecar(container)
     return status | {"ready": ready, "state": {"terminated": _terminated(attempt)}}
+
+
+def _unready(status: JSON) -> JSON:
+    """Of an ephemeral container nobody asks whether it is ready."""
+    return {key: value for key, value in status.items() if key != "started"} | {"ready": False}
 
 
 def _not_started(record: PodRecord, pod: Pod, container: Container, node: NodeView, ended: bool, now: Millis) -> JSON:

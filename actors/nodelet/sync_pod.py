@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from actors.api.clock import Millis
+from actors.api.codec import decode
 from actors.api.pod import Container, Pod
 from actors.nodelet.admission import device_ids
 from actors.nodelet.attempts import Attempt, AttemptState, latest_attempt
@@ -43,10 +44,19 @@ from actors.nodelet.operations import (
     StopSandbox,
 )
 from actors.nodelet.outcome import Said
-from actors.nodelet.record import PodRecord, all_containers, init_containers, is_sidecar, main_containers
+from actors.nodelet.record import (
+    PodRecord,
+    all_containers,
+    ephemeral_containers,
+    every_container,
+    init_containers,
+    is_sidecar,
+    main_containers,
+)
 from actors.nodelet.service_tokens import renew_ms, token_requests
 from actors.nodelet.spec import NodeView, derive_container_spec, derive_sandbox_spec
 from actors.nodelet.termination import Stop, deadline_ms, derive_end, plan_cleanup, plan_stop
+from actors.nodelet.unsupported import refused_ephemeral_fields
 from actors.nodelet.volumes import volume_requests
 
 #: Attempts of a container that are kept: the latest and the one before it (for `lastState`).
@@ -126,7 +136,7 @@ def _plan_tokens(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> It
 
 
 def _plan_images(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
-    needed: dict[str, Container] = {c.image: c for c in all_containers(pod) if _needs_image(record, pod, c)}
+    needed: dict[str, Container] = {c.image: c for c in every_container(pod) if _needs_image(record, pod, c)}
     for reference, container in needed.items():
         if reference not in record.images:
             yield from _plan_image(record, pod, reference, pull_policy_of(container))
@@ -157,7 +167,7 @@ def _plan_devices(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> I
     """Also for containers without any, when the node has some: what they get then is that they see none."""
     if not node.facts.devices:
         return
-    for container in all_containers(pod):
+    for container in every_container(pod):
         if container.name not in record.devices and _needs_image(record, pod, container):
             ids = device_ids(pod, container.name)
             yield AllocateDevices(pod_uid=record.uid, container=container.name, device_ids=ids)
@@ -201,6 +211,22 @@ def _plan_containers(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -
             yield from _plan_container(record, pod, container, node, now)
     for container in main_containers(pod):
         yield from _plan_container(record, pod, container, node, now)
+
+
+def _plan_ephemerals(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """As soon as there is a sandbox, whatever the others do; each is run once."""
+    if record.ready_sandbox is None or (pod.spec.volumes and record.volumes is None):
+        return
+    for container in ephemeral_containers(pod):
+        attempt = latest_attempt(record, container.name)
+        if attempt is None or attempt.state in (AttemptState.CREATED, AttemptState.VOID):
+            fields = refused_ephemeral_fields(decode(record.stored), container.name) if record.stored else []
+            if fields:
+                message = f"raypod does not support {', '.join(fields)}"
+                failure = Failure(reason="CreateContainerConfigError", message=message)
+                yield Blocked(f"create/{container.name}", failure)
+                continue
+            yield from _plan_container(record, pod, container, node, now)
 
 
 def _plan_container(record: PodRecord, pod: Pod, container: Container, node: NodeView, now: Millis) -> Iterator[Step]:
@@ -284,6 +310,7 @@ _PLANS: tuple[Callable[[PodRecord, Pod, NodeView, Millis], Iterator[Step]], ...]
     _plan_devices,
     _plan_volumes,
     _plan_containers,
+    _plan_ephemerals,
     _plan_old_attempts,
     _plan_deadline,
 )

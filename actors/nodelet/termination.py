@@ -12,6 +12,7 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.api.pod import Pod
+from actors.nodelet.attempts import STATUS_LISTS
 from actors.nodelet.lifecycle import Stage, completed_ms, is_completed
 from actors.nodelet.operations import Operation, RemoveSandbox, StopContainer, StopSandbox, UnpublishVolumes
 from actors.nodelet.record import TERMINAL_PHASES, PodRecord, init_containers, is_sidecar
@@ -94,8 +95,7 @@ def is_reported(record: PodRecord) -> bool:
     """Does the store know how the pod ended, with the exit code of each container that ran?"""
     if record.status.get("phase") not in TERMINAL_PHASES:
         return False
-    lists = ("containerStatuses", "initContainerStatuses")
-    entries = (entry for key in lists for entry in record.status.get(key) or ())
+    entries = (entry for key in STATUS_LISTS for entry in record.status.get(key) or ())
     return not any("running" in (entry.get("state") or {}) for entry in entries)
 
 

@@ -6,7 +6,7 @@ runs, and one Event names the fields. Pure; works on the pod as JSON, for lenses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 JSON = dict[str, Any]
@@ -45,7 +45,7 @@ REFUSED_MOUNT: dict[str, Callable[[Any], bool]] = {
     "mountPropagation": lambda value: value not in (None, "None"),
     "recursiveReadOnly": lambda value: value not in (None, "Disabled"),
 }
-REPORTED_POD: dict[str, Callable[[Any], bool]] = {"ephemeralContainers": _is_set, "subdomain": _is_set}
+REPORTED_POD: dict[str, Callable[[Any], bool]] = {"subdomain": _is_set}
 REPORTED_CONTAINER: dict[str, Callable[[Any], bool]] = {
     "livenessProbe": _is_set,
     "readinessProbe": _is_set,
@@ -60,6 +60,14 @@ def refused_fields(pod: JSON) -> list[str]:
     return sorted(_refused(pod.get("spec") or {}))
 
 
+def refused_ephemeral_fields(pod: JSON, name: str) -> list[str]:
+    """The paths of the fields without which this ephemeral container must not run; the pod does."""
+    spec = pod.get("spec") or {}
+    found = [c for c in spec.get("ephemeralContainers") or () if c.get("name") == name]
+    named = [("spec.ephemeralContainers", container) for container in found]
+    return sorted(_refused_of(spec, named))
+
+
 def reported_fields(pod: JSON) -> list[str]:
     """The paths of the fields that the pod runs without."""
     spec = pod.get("spec") or {}
@@ -72,16 +80,20 @@ def reported_fields(pod: JSON) -> list[str]:
 def _refused(spec: JSON) -> Iterator[str]:
     yield from _select(spec, REFUSED_POD, "spec")
     yield from _select(spec.get("securityContext") or {}, REFUSED_SECURITY, "spec.securityContext")
+    yield from _refused_of(spec, _containers(spec))
+    for index, volume in enumerate(spec.get("volumes") or ()):
+        yield from _volume(volume, f"spec.volumes[{index}]")
+
+
+def _refused_of(spec: JSON, containers: Iterable[tuple[str, JSON]]) -> Iterator[str]:
     written = {volume.get("name") for volume in spec.get("volumes") or () if _WRITTEN & volume.keys()}
-    for path, container in _containers(spec):
+    for path, container in containers:
         yield from _select(container, REFUSED_CONTAINER, path)
         yield from _select(container.get("securityContext") or {}, REFUSED_SECURITY, f"{path}.securityContext")
         for index, mount in enumerate(container.get("volumeMounts") or ()):
             yield from _select(mount, REFUSED_MOUNT, f"{path}.volumeMounts[{index}]")
             if mount.get("subPath") and mount.get("name") not in written:
                 yield f"{path}.volumeMounts[{index}].subPath"
-    for index, volume in enumerate(spec.get("volumes") or ()):
-        yield from _volume(volume, f"spec.volumes[{index}]")
 
 
 def _volume(volume: JSON, path: str) -> Iterator[str]:

@@ -324,6 +324,30 @@ class RuntimeSuite:
         status = await subject.runtime.container_status(running)
         assert status.state is ContainerState.RUNNING
 
+    async def test_a_container_in_the_pid_namespace_of_another(
+        self, subject: Subject, running: str, spec_of: Callable[..., ContainerSpec]
+    ) -> None:
+        """It ends with that one; and by itself without it."""
+        guest = spec_of(Script(run_ms=FOREVER), target_id=running)
+        other = spec_of(Script(run_ms=FOREVER), target_id=running)
+        for spec in (guest, other):
+            assert (await _run(subject.runtime, spec)).state is ContainerState.RUNNING
+        await subject.runtime.stop_container(other.id, 5_000)
+        assert (await subject.runtime.container_status(running)).state is ContainerState.RUNNING
+        await subject.runtime.stop_container(running, 0)
+        ended = await wait_exit(subject.runtime, guest.id)
+        assert ended.exit_code == 137
+
+    async def test_a_target_that_does_not_run(
+        self, subject: Subject, running: str, spec_of: Callable[..., ContainerSpec]
+    ) -> None:
+        guest = await subject.runtime.create_container(spec_of(Script(), target_id=running))
+        await subject.runtime.stop_container(running, 0)
+        with pytest.raises(PluginError) as caught:
+            await subject.runtime.start_container(guest.spec.id)
+        assert (caught.value.reason, caught.value.retryable) == ("RunContainerError", True)
+        assert (await subject.runtime.container_status(guest.spec.id)).state is ContainerState.CREATED
+
     async def test_exec_output_is_bounded(self, subject: Subject, running: str) -> None:
         spec = ExecSpec(container_id=running, command=subject.command(Script(stdout=("x" * 50,) * 20)))
         result = await subject.runtime.exec_sync(spec, 20_000, output_bytes_max=100)

@@ -150,7 +150,8 @@ def _detail(operation: Operation) -> str:
 
 
 def _told(status: dict[str, Any]) -> str:
-    entries = [*status.get("initContainerStatuses", ()), *status["containerStatuses"]]
+    lists = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+    entries = [entry for name in lists for entry in status.get(name, ())]
     states = ", ".join(f"{entry['name']} {_state(entry)}" for entry in entries)
     true = " ".join(entry["type"] for entry in status["conditions"] if entry["status"] == "True")
     return f"{status['phase']} [{states}] {true}"
@@ -195,6 +196,31 @@ def play_loop() -> Conversation:
     return talk
 
 
-@pytest.mark.parametrize(("name", "play"), [("staged", play_staged), ("crash_loop", play_loop)])
+def play_debug() -> Conversation:
+    """Added while an init container still runs; the target's start is waited for; neither is started again."""
+    talk = Conversation(
+        {
+            "nodeName": "n1",
+            "terminationGracePeriodSeconds": 30,
+            "restartPolicy": "Never",
+            "initContainers": [container("prepare")],
+            "containers": [container("main")],
+        }
+    )
+    talk.bind("bound")
+    talk.pod["spec"]["ephemeralContainers"] = [
+        container("look"),
+        container("trace", targetContainerName="main"),
+        container("odd", securityContext={"procMount": "Unmasked"}),
+    ]
+    talk.bind("three ephemeral containers are added")
+    talk.exit("look", 3, 500)
+    talk.exit("prepare", 0, 1_500)
+    talk.wait(10_000)
+    talk.exit("main", 0, 500)
+    return talk
+
+
+@pytest.mark.parametrize(("name", "play"), [("staged", play_staged), ("crash_loop", play_loop), ("debug", play_debug)])
 def test_transcript(name: str, play: Any, golden: Any) -> None:
     golden.check(Path(__file__).parent / "nodelet" / f"{name}.txt", "\n".join(play().lines) + "\n")

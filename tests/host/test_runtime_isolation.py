@@ -46,6 +46,31 @@ async def test_containers_of_a_sandbox_share_its_network_ipc_and_shm(rig: Rig) -
     assert not set(other.splitlines()) & set(first.splitlines())
 
 
+async def test_a_container_in_anothers_pid_namespace_sees_its_processes_and_leaves_none(rig: Rig) -> None:
+    """Its own file system, the other's processes; the launcher itself stays where it is."""
+    sandbox = await rig.sandbox()
+    target = await rig.run("/bin/sleep", "4321.5", sandbox=sandbox)
+    script = "tr '\\0' ' ' < /proc/1/cmdline; setsid sleep 4322.5 & ls /root/mine 2>&1; exit 3"
+    code, output = await rig.shell(f"touch /root/mine; {script}", sandbox=sandbox, target_id=target.spec.id)
+    assert (code, output.splitlines()[:1]) == (3, ["/bin/sleep 4321.5 /root/mine"]), output
+    assert not _pids_of("sleep 4322.5"), "what it leaves behind would be the target's"
+    code, output = await rig.shell("echo $$", sandbox=sandbox)
+    assert (code, output) == (0, "1\n")
+    assert (await rig.runtime.container_status(target.spec.id)).state == "RUNNING"
+
+
+def _pids_of(command: str) -> list[str]:
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            words = Path(f"/proc/{name}/cmdline").read_bytes() if name.isdecimal() else b""
+        except OSError:
+            continue
+        if words.replace(b"\0", b" ").decode(errors="replace").strip() == command:
+            found.append(name)
+    return found
+
+
 async def test_a_sandbox_on_the_host_shares_what_it_asks_for(rig: Rig) -> None:
     sandbox = await rig.sandbox(host_network=True, host_pid=True, host_ipc=True)
     _, output = await rig.shell("for k in net pid ipc uts mnt; do readlink /proc/self/ns/$k; done", sandbox=sandbox)

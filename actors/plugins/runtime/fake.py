@@ -152,6 +152,10 @@ class FakeRuntime:
         status = self._find("start_container", container_id)
         if status.state is not ContainerState.CREATED:
             return status
+        target = self.machine.containers.get(status.spec.target_id)
+        if status.spec.target_id and (target is None or target.state is not ContainerState.RUNNING):
+            words = f"the target container {status.spec.target_id!r} does not run"
+            raise runtime_error("start_container", "RunContainerError", words)
         script = self._scripts(status.spec)
         if script.start_error:
             self._fail_start(status, script.start_error)
@@ -325,6 +329,9 @@ class FakeRuntime:
         raise runtime_error("start_container", "RunContainerError", message, retryable=False)
 
     def _finish(self, status: ContainerStatus, exit_code: int) -> None:
+        """And those that are in its PID namespace."""
+        if self.machine.containers[status.spec.id].state is ContainerState.EXITED:
+            return
         script = self._scripts(status.spec)
         for viewer in self.machine.attached.pop(status.spec.id, ()):
             viewer.end(exit_code)
@@ -339,6 +346,9 @@ class FakeRuntime:
                 finished_at_ms=self._clock(),
             )
         )
+        for guest in self._of_sandbox(status.spec.sandbox_id):
+            if guest.spec.target_id == status.spec.id and guest.state is ContainerState.RUNNING:
+                self._finish(guest, 137)
 
     def _publish(self, status: ContainerStatus) -> None:
         self.machine.containers[status.spec.id] = status

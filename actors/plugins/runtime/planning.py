@@ -119,6 +119,7 @@ def plan_container(
         },
         "namespaces": {kind: layout.namespace(sandbox.id, kind) for kind in derive_namespaces(sandbox)},
         "host_pid": sandbox.host_pid,
+        "target": spec.target_id,
         "log": {
             "path": spec.log_path,
             "size_bytes_max": spec.log_size_bytes_max,

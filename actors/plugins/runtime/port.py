@@ -86,7 +86,8 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     `env`, `working_dir` and `security` lie over the image's. `log_path`: CRI log format, rotated beside itself as
     `<log_path>.<n>`, n growing, never renamed again (`launcher.log_file.list_rotated` lists them, the oldest first).
     `stdin`: it has an input that `attach` may write to, which with `stdin_once` ends with the first who does. `tty`:
-    its streams are a terminal.
+    its streams are a terminal. `target_id`: the running container whose PID namespace it enters, and with whose end it
+    ends; "": it has one of its own, or the host's.
     """
 
     id: str
@@ -109,6 +110,7 @@ class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True):
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False
+    target_id: str = ""
     labels: dict[str, str] = {}
 
 

@@ -121,7 +121,7 @@ class Containers:
             "log": plan["log"],
             "stop_signal": plan["stop_signal"],
             "termination_file": plan["termination_file"],
-            "host_pid": plan["host_pid"],
+            "host_pid": plan["host_pid"] or bool(plan["target"]),
             "user": (prepared.user.uid, prepared.user.gid, prepared.user.groups, prepared.user.home),
             "stdin_once": plan["stdin_once"],
             "tty": plan["tty"],
@@ -196,7 +196,21 @@ class Containers:
                 raise Refused("RunContainerError", f"the plan of container {container.id!r} is lost: remove it")
             prepared = prepare(plan, self._shared.layout)
         staging = self._shared.layout.staging
-        return launch(prepared, self._shared.cgroups, staging, self._last_capability, self._permitted)
+        try:
+            target = self._find_target(prepared.plan)
+        except Refused:
+            container.prepared = prepared
+            raise
+        return launch(prepared, self._shared.cgroups, staging, self._last_capability, self._permitted, target)
+
+    def _find_target(self, plan: Plan) -> int:
+        """The pidfd of the container whose PID namespace this one enters; -1 for none. Raises Refused."""
+        if not plan.get("target"):
+            return -1
+        target = self.by_id.get(plan["target"])
+        if target is None or not target.running or target.pidfd < 0:
+            raise Refused("RunContainerError", f"the target container {plan['target']!r} does not run", retryable=True)
+        return target.pidfd
 
     def exec(self, container_id: str, argv: list[str], fds: dict[str, int]) -> None:
         """Begin a further process in it; the rest is told on `fds["control"]`. See `execution`."""

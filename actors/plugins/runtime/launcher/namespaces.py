@@ -38,10 +38,22 @@ def make_namespaces(directory: str, kinds: list[str], hostname: str) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
             sys.mount(f"/proc/self/ns/{kind}", path, "", _MS_BIND, "")
     finally:
-        _return(ways_back)
+        leave(ways_back)
 
 
-def _return(ways_back: list[tuple[int, int]]) -> None:
+def enter_pid(pidfd: int) -> list[tuple[int, int]]:
+    """For the next children, until `leave`."""
+    way_back = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sys.setns(pidfd, sys.CLONE_NEWPID)
+    except BaseException:
+        os.close(way_back)
+        raise
+    return [(way_back, sys.CLONE_NEWPID)]
+
+
+def leave(ways_back: list[tuple[int, int]]) -> None:
+    """Back to where we were, or the end of this process."""
     try:
         for fd, flag in ways_back:
             sys.setns(fd, flag)

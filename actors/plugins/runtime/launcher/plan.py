@@ -57,6 +57,8 @@ if TYPE_CHECKING:
         #: The sandbox's namespace files by kind (net, ipc, uts), without those shared with the host.
         namespaces: dict[str, str]
         host_pid: bool
+        #: The container whose PID namespace it enters; "" for none.
+        target: str
         log: Log
         termination_file: str
         stop_signal: int
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
         log: Log
         stop_signal: int
         termination_file: str
+        #: It is not alone in its PID namespace: what it leaves behind does not end with it.
         host_pid: bool
         #: Whom its processes run as, looked up once: (uid, gid, groups, home).
         user: tuple[int, int, list[int], str]

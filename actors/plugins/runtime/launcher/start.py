@@ -126,8 +126,11 @@ def _hide(layer: str, path: str) -> None:
     os.setxattr(place, "trusted.overlay.opaque", b"y")
 
 
-def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: int, permitted: int) -> Started:
-    """Clone the container's process. It waits for `go` before it executes anything of the image's."""
+def launch(
+    prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: int, permitted: int, target: int = -1
+) -> Started:
+    """Clone the container's process. It waits for `go` before it executes anything of the image's. `target`: a pidfd of
+    whom it shares a PID namespace with."""
     plan = prepared.plan
     opened: list[int] = []
     try:
@@ -144,10 +147,14 @@ def launch(prepared: Prepared, cgroups: Cgroups, staging: str, last_capability: 
         launch_.last_capability, launch_.permitted = last_capability, permitted
         unified = cgroups.open_unified(plan["id"])
         opened += [unified] if unified >= 0 else []
-        flags = sys.CLONE_NEWNS | (0 if plan["host_pid"] else sys.CLONE_NEWPID)
-        started.pid, started.pidfd = sys.clone3(flags, unified)
-        if started.pid == 0:
-            child.run(launch_)
+        flags = sys.CLONE_NEWNS | (0 if plan["host_pid"] or target >= 0 else sys.CLONE_NEWPID)
+        way_back = namespaces.enter_pid(target) if target >= 0 else []
+        try:
+            started.pid, started.pidfd = sys.clone3(flags, unified)
+            if started.pid == 0:
+                child.run(launch_)
+        finally:
+            namespaces.leave(way_back)
         return started
     finally:
         for fd in opened:
