@@ -62,17 +62,22 @@ def select_page(log: Log, selection: Selection, limit: int = 0, cursor: str = ""
 
 def _candidates(log: Log, matcher: Matcher, undone: dict[Key, Stored | None], after: Key | None) -> Sequence[Key]:
     """Sorted keys among which all matches are."""
-    if matcher.node is None and not (len(matcher.resources) == 1 and matcher.namespace and matcher.name):
-        resources = sorted(set(matcher.resources)) or log.resources()
-        shelves = [log.keys(resource, matcher.namespace, after) for resource in resources]
-        keys = shelves[0] if len(shelves) == 1 else [key for shelf in shelves for key in shelf]
-        gone = [key for key in undone if log.find(key) is None and (after is None or key > after)]
-        return sorted([*keys, *gone]) if gone else keys
     if matcher.node is not None:
-        keys = log.keys_on_node(matcher.node)
+        keys = {*log.keys_on_node(matcher.node), *undone}
+    elif len(matcher.resources) == 1 and matcher.namespace and matcher.name:
+        keys = {Key(matcher.resources[0], matcher.namespace, matcher.name)}
     else:
-        keys = [Key(matcher.resources[0], matcher.namespace, matcher.name)]
-    return sorted(key for key in {*keys, *undone} if after is None or key > after)
+        return _on_shelves(log, matcher, undone, after)
+    return sorted(key for key in keys if after is None or key > after)
+
+
+def _on_shelves(log: Log, matcher: Matcher, undone: dict[Key, Stored | None], after: Key | None) -> Sequence[Key]:
+    """Those that are there, as they lie there, with those that are there no more."""
+    resources = sorted(set(matcher.resources)) or log.resources()
+    shelves = [log.keys(resource, matcher.namespace, after) for resource in resources]
+    keys = shelves[0] if len(shelves) == 1 else [key for shelf in shelves for key in shelf]
+    gone = [key for key in undone if log.find(key) is None and (after is None or key > after)]
+    return sorted([*keys, *gone]) if gone else keys
 
 
 def _count_after(last: Key, matcher: Matcher, keys: Sequence[Key], undone: dict[Key, Stored | None]) -> int:
