@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import itertools
 import logging
 import secrets
 import socket
 import ssl
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,8 +59,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def new_id() -> str:
-    return f"gateway-{secrets.token_hex(16)}"
+def make_ids() -> Callable[[], str]:
+    """No two alike, in order: the store keeps a commit's answer by it, beside the one before. (Not made when a module
+    is loaded: workers are forked off a process that has loaded it.)"""
+    prefix, numbers = f"gateway-{secrets.token_hex(16)}", itertools.count()
+    return lambda: f"{prefix}-{next(numbers):012}"
 
 
 def open_trail(config: GatewayConfig, number: int = 0) -> tuple[RotatingLog | None, Trail | None]:
@@ -100,7 +105,7 @@ class Gateway:
             nodes,
             cluster,
             now_ms,
-            new_id,
+            make_ids(),
             fanout,
             self.access,
             trail,

@@ -9,20 +9,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-
-import msgspec
 
 from actors.api.errors import ApiError, InternalError
 from actors.store import wire
 from actors.store.backend.port import Backend
 from actors.store.bootstrap import bootstrap_writes
+from actors.store.commits import submit_blob
 from actors.store.config import StoreConfig
-from actors.store.draft import Request
 from actors.store.engine import Engine
 from actors.store.ids import RandomIds
-from actors.store.line.listener import Listener
+from actors.store.line.listener import Direct, Listener
 from actors.store.local import read_clock
 from actors.store.sealing.backend import open_sealed
 from actors.store.server import StoreServer
@@ -46,7 +45,8 @@ class StoreActor:
         self._path = path
         self._server = StoreServer(engine, read_clock)
         self._line = line
-        self._listener = Listener(self._call, self._server.followers)
+        direct: dict[str, Direct] = {"commit": partial(submit_blob, self._server), "revision": self._tell_revision}
+        self._listener = Listener(self._call, direct, self._server.followers)
 
     async def run(self) -> None:
         """Listen, and do housekeeping, for ever: old history, expired Events."""
@@ -65,19 +65,14 @@ class StoreActor:
         answer: bytes = await getattr(self, method)(blob)
         return answer
 
+    def _tell_revision(self, _: bytes, answer: Callable[[bytes], None]) -> None:
+        answer(wire.encode_result(self._server.engine.revision))
+
     async def commit(self, blob: bytes) -> bytes:
         """tuple[Request, ...] -> tuple[Committed, ...]: the commits of many callers in one blob."""
-        return await _answered(self._commit(blob))
-
-    async def _commit(self, blob: bytes) -> object:
-        return await asyncio.gather(*map(self._commit_one, wire.split_requests(blob)))
-
-    async def _commit_one(self, blob: bytes) -> wire.Committed:
-        try:
-            request = wire.decode_call(blob, Request)
-            return wire.Committed(tuple(await self._server.commit(*msgspec.structs.astuple(request))))
-        except ApiError as error:
-            return wire.Committed(error=error.to_status())
+        told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        submit_blob(self._server, blob, lambda answer: told.set_result(answer) if not told.done() else None)
+        return await told
 
     async def get(self, blob: bytes) -> bytes:
         """tuple[GetCall, ...] -> tuple[Found, ...]: the gets of many callers in one blob."""

@@ -6,10 +6,8 @@ A commit is acknowledged after its batch is durable, and only then shown, so nob
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from actors.api.clock import Millis
 from actors.api.errors import Unavailable
@@ -18,6 +16,7 @@ from actors.store.backend.port import BackendError
 from actors.store.engine import Engine, Request
 from actors.store.followers import Followers
 from actors.store.news import News
+from actors.store.work_thread import WorkThread
 
 _LOG = logging.getLogger(__name__)
 #: Of large requests together; planning more at once would keep readers and small commits waiting.
@@ -25,12 +24,21 @@ _GROUP_WRITES_MAX = 500
 _RELOAD_WAIT_SECONDS = 0.5
 
 
-class _Waiting:
-    """A request and where its caller waits."""
+#: What became of a request: its replies, or that nobody knows.
+Tell = Callable[[list[Reply] | Unavailable], None]
 
-    def __init__(self, request: Request) -> None:
+
+class _Waiting:
+    """A request and its caller, who is told once."""
+
+    def __init__(self, request: Request, tell: Tell) -> None:
         self.request = request
-        self.replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+        self._tell: Tell | None = tell
+
+    def tell(self, outcome: list[Reply] | Unavailable) -> None:
+        tell, self._tell = self._tell, None
+        if tell is not None:
+            tell(outcome)
 
 
 class GroupWriter:
@@ -43,18 +51,34 @@ class GroupWriter:
         self._news = news
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="raypod-store-write")
+        self._thread = WorkThread("raypod-store-write")
         self._closed = False
 
     async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "", user: str = "") -> list[Reply]:
         """Raises Unavailable when the disk does not take it; nobody knows then, repeating with the key is safe."""
+        replies: asyncio.Future[list[Reply]] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: list[Reply] | Unavailable) -> None:
+            if replies.done():
+                return
+            if isinstance(outcome, Unavailable):
+                replies.set_exception(outcome)
+            else:
+                replies.set_result(outcome)
+
+        self.submit(Request(tuple(writes), idempotency_key, user), tell)
+        return await replies
+
+    def submit(self, request: Request, tell: Tell) -> None:
+        """As `commit`. `tell`, which raises nothing, is called when followers have been told, before anything else
+        runs in this loop: what it sends can travel with what they are sent."""
+        waiting = _Waiting(request, tell)
         if self._closed:
-            raise Unavailable("the store is shutting down")
-        waiting = _Waiting(Request(tuple(writes), idempotency_key, user))
+            waiting.tell(Unavailable("the store is shutting down"))
+            return
         self._waiting.append(waiting)
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_groups(), name="store-writer")
-        return await waiting.replies
 
     async def _write_groups(self) -> None:
         """Until nobody waits. The next group collects while this one is being written."""
@@ -80,7 +104,7 @@ class GroupWriter:
         try:
             plan = self._engine.plan([waiting.request for waiting in group], self._clock())
             if plan.batch.records:
-                await self._run(self._engine.write, plan)
+                await self._thread.run(self._engine.write, plan)
             topics = self._engine.show(plan)
             self._followers.tell()
             self._news.tell(topics)
@@ -93,17 +117,13 @@ class GroupWriter:
             raise
         else:
             for waiting, replies in zip(group, plan.replies, strict=True):
-                if not waiting.replies.done():
-                    waiting.replies.set_result(list(replies))
-
-    async def _run(self, function: Callable[..., object], *args: object) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, functools.partial(function, *args))
+                waiting.tell(list(replies))
 
     async def _reload(self) -> None:
         """Whether the failed batch is durable, only the disk knows."""
         while not self._closed:
             try:
-                await self._run(self._engine.reload)
+                await self._thread.run(self._engine.reload)
             except BackendError as error:
                 _LOG.error("the store cannot read its log: %s", error)
                 await asyncio.sleep(_RELOAD_WAIT_SECONDS)
@@ -116,7 +136,7 @@ class GroupWriter:
         """Drop what retention no longer asks for, in steps between which commits go on."""
         while (compaction := self._engine.plan_compaction(self._clock())) is not None:
             try:
-                await self._run(self._engine.backend.compact, compaction)
+                await self._thread.run(self._engine.backend.compact, compaction)
             except BackendError as error:
                 _LOG.error("history was not compacted: %s", error)
                 return
@@ -129,10 +149,9 @@ class GroupWriter:
         self._closed = True
         if self._writer is not None:
             await asyncio.wait([self._writer])
-        self._thread.shutdown(wait=True)
+        self._thread.close()
 
 
-def _fail(group: list[_Waiting], error: Exception) -> None:
+def _fail(group: list[_Waiting], error: Unavailable) -> None:
     for waiting in group:
-        if not waiting.replies.done():
-            waiting.replies.set_exception(error)
+        waiting.tell(error)

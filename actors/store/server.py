@@ -14,10 +14,10 @@ from actors.api.errors import ApiError
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.reconcile.watch import Selection, WatchBatch
-from actors.store.engine import Engine
+from actors.store.engine import Engine, Request
 from actors.store.expiry import plan_expiry
 from actors.store.followers import Followers
-from actors.store.group import GroupWriter
+from actors.store.group import GroupWriter, Tell
 from actors.store.history import select_history
 from actors.store.news import News
 from actors.store.port import History, Page
@@ -43,6 +43,10 @@ class StoreServer:
 
     async def commit(self, writes: Sequence[StoreWrite], idempotency_key: str = "", user: str = "") -> list[Reply]:
         return await self._writer.commit(writes, idempotency_key, user)
+
+    def submit(self, request: Request, tell: Tell) -> None:
+        """As `commit`, for one who is called back."""
+        self._writer.submit(request, tell)
 
     async def get(self, key: Key, revision: int = 0) -> Stored:
         return self._engine.get(key, revision)

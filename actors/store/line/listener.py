@@ -1,6 +1,7 @@
 """The store's end of the line: takes calls, answers each when it is done, and pushes to followers what is committed.
 
-A follower that does not read is cut off, not buffered for without end: it comes back and goes on where it was.
+What is said in one turn of the loop goes out together: a commit's answer and what it has changed wake their reader
+once. A follower that does not read is cut off, not buffered for without end: it comes back and goes on where it was.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,13 +25,15 @@ _PUSHED_BYTES_MAX = 256 << 20
 
 #: A method's name and its blob to its answer; errors of the store are in the answer.
 Answer = Callable[[str, bytes], Awaitable[bytes]]
+#: The same, for methods that need no task of their own: calls back with the answer, at once or later; raises nothing.
+Direct = Callable[[bytes, Callable[[bytes], None]], None]
 
 
 class Listener:
     """Used within one event loop."""
 
-    def __init__(self, answer: Answer, followers: Followers) -> None:
-        self._answer = answer
+    def __init__(self, answer: Answer, direct: Mapping[str, Direct], followers: Followers) -> None:
+        self._answer, self._direct = answer, direct
         self._followers = followers
         self._listener: asyncio.Server | None = None
         self._lines: set[_Line] = set()
@@ -41,10 +45,13 @@ class Listener:
         try:  # A socket's path may have 108 bytes: it is bound through a descriptor of its folder.
             place = f"/proc/self/fd/{folder}/{path.name}"
             make = asyncio.get_running_loop().create_unix_server
-            self._listener = await make(lambda: _Line(self._answer, self._followers, self._lines), place, backlog=256)
+            self._listener = await make(self._make_line, place, backlog=256)
         finally:
             os.close(folder)
         path.chmod(0o600)
+
+    def _make_line(self) -> _Line:
+        return _Line(self._answer, self._direct, self._followers, self._lines)
 
     def close(self) -> None:
         if self._listener is not None:
@@ -56,8 +63,9 @@ class Listener:
 class _Line(asyncio.Protocol):
     """One caller."""
 
-    def __init__(self, answer: Answer, followers: Followers, lines: set[_Line]) -> None:
-        self._answer, self._followers, self._lines = answer, followers, lines
+    def __init__(self, answer: Answer, direct: Mapping[str, Direct], followers: Followers, lines: set[_Line]) -> None:
+        self._answer, self._direct, self._followers, self._lines = answer, direct, followers, lines
+        self._said: list[bytes] = []
         self._splitter = Splitter()
         self._calls: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
@@ -86,6 +94,10 @@ class _Line(asyncio.Protocol):
             self.abort()
 
     def _begin(self, call: int, method: str, blob: bytes) -> None:
+        direct = self._direct.get(method)
+        if direct is not None:
+            direct(blob, partial(self._send, call, ANSWERED))
+            return
         task = asyncio.get_running_loop().create_task(self._carry_out(call, method, blob))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
@@ -116,8 +128,16 @@ class _Line(asyncio.Protocol):
             self.abort()
 
     def _send(self, call: int, what: int, blob: bytes) -> None:
+        if self._transport is None:
+            return
+        if not self._said:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._said.append(frame(call, what, blob))
+
+    def _flush(self) -> None:
+        said, self._said = self._said, []
         if self._transport is not None:
-            self._transport.write(frame(call, what, blob))
+            self._transport.write(said[0] if len(said) == 1 else b"".join(said))
 
     def abort(self) -> None:
         if self._transport is not None:
