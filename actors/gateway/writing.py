@@ -77,6 +77,7 @@ async def update_object(call: Call, kind: Kind) -> web.StreamResponse:
     write = Update(
         key=key_of(kind, call.target),
         object=in_own_terms(obj, kind),
+        api_version=kind.api_version if kind.stored_as else "",
         subresource=subresource,
         dry_run=options.dry_run,
         manager=call.manager,

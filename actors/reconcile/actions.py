@@ -63,11 +63,15 @@ class Create(Write, frozen=True):
 
 
 class Update(Write, frozen=True):
-    """Replace. `object.metadata.resourceVersion`, when set, must be the current one (else Conflict)."""
+    """Replace. `object.metadata.resourceVersion`, when set, must be the current one (else Conflict).
+
+    `api_version`: of the view that it was written for, "" is the stored kind's; `object` is in the stored form.
+    """
 
     key: Key
     object: Object
     subresource: str = ""
+    api_version: str = ""
 
 
 class Patch(Write, frozen=True):

@@ -16,6 +16,7 @@ from actors.api.validation import kinds, workloads
 from actors.api.validation.causes import Causes
 from actors.api.validation.certificates import validate_signing_request
 from actors.api.validation.events import validate_event
+from actors.api.validation.job_status import validate_job_status
 from actors.api.validation.jobs import validate_cron_job, validate_job
 from actors.api.validation.limits import validate_limit_range, validate_resource_quota
 from actors.api.validation.metadata import validate_metadata
@@ -82,6 +83,7 @@ def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
 
 #: Ways in that have rules of their own.
 _OF_SUBRESOURCE: dict[tuple[str, str, str], Callable[[Object, Object], Causes]] = {
+    ("batch/v1", "Job", "status"): validate_job_status,
     ("v1", "Pod", "ephemeralcontainers"): validate_ephemeral_update,
     ("v1", "Pod", "resize"): validate_resize,
 }

@@ -26,6 +26,15 @@ def wrong(path: str, value: Any, rule: str) -> Cause:
     return Cause(path, f"Invalid value: {shown(value)}: {rule}", "FieldValueInvalid")
 
 
+def amiss(path: str, rule: str) -> Cause:
+    """Of a value that is not shown."""
+    return Cause(path, f"Invalid value: {rule}", "FieldValueInvalid")
+
+
+def too_long(path: str, bytes_max: int) -> Cause:
+    return Cause(path, f"Too long: may not be more than {bytes_max} bytes", "FieldValueTooLong")
+
+
 def unsupported(path: str, value: Any, supported: Sequence[str]) -> Cause:
     choices = ", ".join(f'"{choice}"' for choice in supported)
     return Cause(

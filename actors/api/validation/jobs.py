@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from actors.api.codec import Object
 from actors.api.validation.causes import (
     Causes,
+    amiss,
     dicts_of,
     duplicate,
     forbidden,
     is_int,
     required,
+    too_long,
     too_many,
     unsupported,
     wrong,
 )
+from actors.api.validation.indexes import count_indexes
 from actors.api.validation.metadata import validate_label, validate_labels, validate_qualified
 from actors.api.validation.pod import validate_pod_spec
 from actors.api.validation.relations import JUDGE
@@ -31,9 +33,8 @@ _MANAGER_CHARS_MAX = 63
 _CRON_JOB_NAME_CHARS_MAX = 52
 _PREFIXES = ("batch.kubernetes.io/", "")
 _IMMUTABLE = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
-#: Of a template, what a suspended Job that has not started may still be told.
+#: Of a template, what a suspended Job may still be told, beside node affinity and its containers' resources.
 _SCHEDULING = ("nodeSelector", "tolerations", "schedulingGates")
-_INTERVALS = re.compile(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$")
 
 
 def validate_job(job: Object, old: Object | None) -> Causes:
@@ -97,7 +98,7 @@ def _manager(name: str, path: str) -> Causes:
     else:
         yield from validate_qualified(path, name)
     if len(name) > _MANAGER_CHARS_MAX:
-        yield wrong(path, name, f"may not be more than {_MANAGER_CHARS_MAX} bytes")
+        yield too_long(path, _MANAGER_CHARS_MAX)
 
 
 def _indexes(spec: Object, path: str) -> Causes:
@@ -146,9 +147,9 @@ def _failure_policy(spec: Object, policy: Object, path: str) -> Causes:
         if rule.get("action") == "FailIndex" and spec.get("backoffLimitPerIndex") is None:
             yield wrong(f"{at}.action", "FailIndex", "requires the backoffLimitPerIndex to be set")
         if codes is not None and conditions:
-            yield wrong(at, rule, "specifying both OnExitCodes and OnPodConditions is not supported")
+            yield amiss(at, "specifying both OnExitCodes and OnPodConditions is not supported")
         elif codes is None and not conditions:
-            yield wrong(at, rule, "specifying one of OnExitCodes and OnPodConditions is required")
+            yield amiss(at, "specifying one of OnExitCodes and OnPodConditions is required")
         if codes is not None:
             yield from _exit_codes(codes, names, f"{at}.onExitCodes")
         if len(conditions) > _RULES_MAX:
@@ -208,54 +209,37 @@ def _success_rule(rule: Object, total: int, path: str) -> Causes:
             yield wrong(at, count, f"must be less than or equal to {named} ({what})")
 
 
-def count_indexes(text: str, total: int) -> int:
-    """How many indexes `1,3-5` names, in order and below `total`. Raises ValueError."""
-    if not text:
-        return 0
-    if not _INTERVALS.match(text):
-        raise ValueError(f"cannot convert string to integer for index: {text!r}")
-    found, last = 0, -1
-    for part in text.split(","):
-        first, _, end = part.partition("-")
-        low, high = int(first), int(end or first)
-        if max(low, high) >= total:
-            raise ValueError(f"too large index: {str(max(low, high))!r}")
-        if low <= last or (end and high <= low):
-            raise ValueError(
-                f"non-increasing order, previous: {max(last, low)}, current: {high if low > last else low}"
-            )
-        found, last = found + high - low + 1, high
-    return found
-
-
 def _changes(spec: Object, before: Object, old: Object) -> Causes:
     for name in _IMMUTABLE:
         if spec.get(name) != before.get(name):
             yield wrong(f"spec.{name}", spec.get(name), "field is immutable")
-    if spec.get("completions") != before.get("completions") and not _is_elastic(spec, before):
-        yield wrong("spec.completions", spec.get("completions"), "field is immutable")
-    started = (old.get("status") or {}).get("startTime")
+    yield from _completions(spec, before)
     new, known = spec.get("template") or {}, before.get("template") or {}
-    if before.get("suspend") and not started:
+    if before.get("suspend") and not (old.get("status") or {}).get("active"):
         new, known = _fixed(new), _fixed(known)
     if new != known:
         yield wrong("spec.template", spec.get("template"), "field is immutable")
 
 
-def _is_elastic(spec: Object, before: Object) -> bool:
-    """An Indexed Job grows and shrinks as long as completions and parallelism stay the same number."""
-    return spec.get("completionMode") == "Indexed" and (
-        spec.get("completions") is not None
-        and before.get("completions") is not None
-        and spec.get("completions") == spec.get("parallelism")
-    )
+def _completions(spec: Object, before: Object) -> Causes:
+    """An Indexed Job grows and shrinks as long as completions and parallelism stay the same number (KEP-3715)."""
+    count = spec.get("completions")
+    if count == before.get("completions"):
+        return
+    if spec.get("completionMode") != "Indexed":
+        yield wrong("spec.completions", count, "field is immutable")
+    elif count is not None and count != spec.get("parallelism"):
+        yield wrong("spec.completions", count, "can only be modified in tandem with spec.parallelism")
 
 
 def _fixed(template: Object) -> Object:
-    """A template without its scheduling directives."""
+    """A template without what may change while the Job is suspended and no pod of it runs: where its pods go, and what
+    they ask for (KEP-2926, KEP-5440)."""
     pod = {name: value for name, value in (template.get("spec") or {}).items() if name not in _SCHEDULING}
     affinity = {k: v for k, v in (pod.pop("affinity", None) or {}).items() if k != "nodeAffinity"}
     metadata = {k: v for k, v in (template.get("metadata") or {}).items() if k not in ("labels", "annotations")}
+    for kind in ("containers", "initContainers"):
+        pod[kind] = [{k: v for k, v in each.items() if k != "resources"} for each in dicts_of(pod.get(kind))]
     return {**template, "metadata": metadata, "spec": {**pod, "affinity": affinity}}
 
 

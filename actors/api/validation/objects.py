@@ -6,8 +6,7 @@ import re
 from typing import Any
 
 from actors.api.codec import Object
-from actors.api.errors import Cause
-from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, unsupported, wrong
+from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, too_long, unsupported, wrong
 from actors.api.validation.formats import CONFIG_KEY_RULE
 from actors.api.validation.kinds import validate_secret_type
 
@@ -28,7 +27,7 @@ def validate_files(obj: Object, old: Object | None) -> Causes:
         yield wrong(f"data[{key}]", key, "duplicate of key present in binaryData")
     if total > _DATA_BYTES_MAX:
         path = "data" if is_secret else ""
-        yield Cause(path, f"Too long: may not be more than {_DATA_BYTES_MAX} bytes", "FieldValueTooLong")
+        yield too_long(path, _DATA_BYTES_MAX)
     if is_secret:
         yield from validate_secret_type(obj)
     if old is not None and old.get("immutable"):

@@ -34,7 +34,7 @@ from actors.store.admission.outcome import Context, Outcome, Put
 from actors.store.admission.ownership import APPLY, Claim, Owner, read_claims, with_claims
 from actors.store.admission.pruning import pruned
 from actors.store.admission.subresource import scaled
-from actors.store.admission.update import check_subresource, decode_as, finish_update
+from actors.store.admission.update import check_subresource, check_view, decode_as, finish_update
 
 #: The object itself and those of its parts that can be applied.
 _APPLIED = frozenset({"", "status", "scale", "ephemeralcontainers", "resize"})
@@ -101,6 +101,7 @@ def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind
         claim = mine
     position = claims.index(mine) if mine is not None else len(others)
     merged = with_claims(merged, [*others[:position], claim, *others[position:]])
+    check_view(merged, live, kind.view(write.api_version))
     return finish_update(merged, stored, live, kind, write.subresource, "", context)
 
 

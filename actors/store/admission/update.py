@@ -18,6 +18,7 @@ from actors.api.kinds import Kind
 from actors.api.patch import apply_json, apply_merge
 from actors.api.strategic_patch import apply_strategic
 from actors.api.validation import invalid, typed, validate
+from actors.api.validation.events import check_event_change
 from actors.reconcile.actions import Amended, Create, Patch, PatchType, Update
 from actors.store.admission import custom, metadata, policies, refusals
 from actors.store.admission.create import admit_create
@@ -28,6 +29,7 @@ from actors.store.admission.pod import bound, find_frozen_fields
 from actors.store.admission.services.linked import linked
 from actors.store.admission.subresource import SERVED, changed_part, scale_of, with_replicas
 
+_EVENTS = "events.k8s.io"
 #: Kinds whose PUT makes what is not there (their strategies' AllowCreateOnUpdate).
 _MADE_BY_UPDATE = frozenset(
     {
@@ -72,7 +74,15 @@ def admit_update(write: Update, context: Context) -> Outcome:
     if is_conditional and metadata.read_meta(given).resource_version in ("", "0"):
         cause = Cause("metadata.resourceVersion", "Invalid value: 0: must be specified for an update")
         raise invalid(decode(stored), (cause,))
-    return finish_update(given, stored, decode_as(stored, kind), kind, write.subresource, write.manager, context)
+    old = decode_as(stored, kind)
+    check_view(given, old, kind.view(write.api_version))
+    return finish_update(given, stored, old, kind, write.subresource, write.manager, context)
+
+
+def check_view(given: Object, old: Object, view: Kind) -> None:
+    """What only one version of a kind wants of a change. Raises Invalid."""
+    if view.group == _EVENTS:
+        check_event_change(given, old, view)
 
 
 def _made_by_update(write: Update, kind: Kind, context: Context) -> Outcome:
@@ -101,6 +111,7 @@ def admit_patch(write: Patch, context: Context) -> Outcome:
         return _finish_scale(_patched(scale_of(old, kind), write), stored, kind, write.manager, context)
     view = kind.view(write.api_version)
     patched = metadata.check_type(to_stored(_patched(to_view(old, view), write, kind.is_custom), view), kind, old)
+    check_view(patched, old, view)
     return finish_update(patched, stored, old, kind, write.subresource, write.manager, context)
 
 

@@ -60,3 +60,18 @@ def test_an_event_is_where_what_it_is_about_is(api: Api) -> None:
         assert refused.causes["involvedObject.namespace"].endswith("does not match event.namespace")
     node = _core(api, metadata={"name": f"node-{api.namespace}"}, involvedObject={"kind": "Node", "name": "n1"})
     api.post("/api/v1/namespaces/default/events", node).ok()
+
+
+def test_by_the_new_group_only_the_series_of_an_event_grows(api: Api) -> None:
+    path = NEW.format(api.namespace)
+    made = api.post(path, _new(api)).ok()
+    made["eventTime"] = AT.replace("001Z", "001000Z")  # as some clients write the same time
+    made["deprecatedSource"] = {}
+    again = api.put(f"{path}/e", {**made, "series": {"count": 2, "lastObservedTime": AT}}).ok()
+    refused = api.put(f"{path}/e", {**again, "note": "other", "type": "Warning", "reportingInstance": "me-2"})
+    assert refused.refused(422, "Invalid") and set(refused.causes) == {"message", "type", "reportingInstance"}
+    assert all(told.endswith("field is immutable") for told in refused.causes.values())
+    assert set(api.patch("merge", f"{path}/e", {"regarding": {"name": "q"}}).causes) == {"involvedObject"}
+    applied = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": "applied"}
+    assert set(api.patch("apply", f"{path}/e", applied, fieldManager="me", force=True).causes) == {"message"}
+    assert api.patch("merge", f"{CORE}/e", {"message": "the old group lets it change"}).ok()

@@ -9,7 +9,7 @@ import pytest
 
 from actors.api.defaulting import default
 from actors.api.validation import validate
-from actors.api.validation.jobs import count_indexes
+from actors.api.validation.indexes import count_indexes
 
 RULE = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 2]}}
 
@@ -76,7 +76,18 @@ def test_bad_jobs(obj: dict[str, Any], found: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "count"),
-    [("", 0), ("0", 1), ("0-4", 5), ("0,2-4", 4), ("5", None), ("1-1", None), ("2,1", None), ("a", None)],
+    [
+        ("", 0),
+        ("0", 1),
+        ("0-4", 5),
+        ("0,2-4", 4),
+        ("5", None),
+        ("1-1", None),
+        ("2,1", None),
+        ("a", None),
+        ("0-1-2", None),
+        ("1-", None),
+    ],
 )
 def test_indexes(text: str, count: int | None) -> None:
     if count is not None:
@@ -114,7 +125,11 @@ def test_a_suspended_job_may_be_told_where_to_run() -> None:
     new["spec"]["template"]["spec"]["nodeSelector"] = {"a": "b"}
     new["spec"]["template"]["metadata"]["annotations"] = {"a": "b"}
     assert fields(new, old) == []
-    assert fields(new, {**old, "status": {"startTime": "2026-11-23T10:00:00Z"}}) == ["spec.template"]
+    assert fields(new, {**old, "status": {"startTime": "2026-11-23T10:00:00Z"}}) == []
+    assert fields(new, {**old, "status": {"active": 1}}) == ["spec.template"]
+    new["spec"]["template"]["spec"]["containers"][0]["resources"] = {"limits": {"cpu": "2"}}
+    assert fields(new, old) == []
+    assert fields(new, job()) != []
     new["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
     assert fields(new, old) == ["spec.template"]
 
