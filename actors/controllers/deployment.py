@@ -24,6 +24,7 @@ from actors.controllers.deployment_status import deployment_key, report
 from actors.controllers.pods import adopt, owner_reference
 from actors.controllers.rollout import (
     DESIRED,
+    MAX,
     Sizes,
     plan_recreate,
     plan_resize,
@@ -37,8 +38,7 @@ from actors.reconcile.view import View
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
-_MAX = "deployment.kubernetes.io/max-replicas"
-_NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, _MAX)
+_NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MAX)
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
@@ -51,11 +51,14 @@ def deployment_of_pod(key: Key, pod: Resource, view: View) -> Iterable[Key]:
 
 @controller(Deployment, watches={ReplicaSet: owner, Pod: deployment_of_pod})
 def reconcile(deployment: Deployment, view: View, now: Millis) -> Iterable[Action]:
+    adopted = [] if deployment.metadata.is_deleting else [*_adopt(deployment, view)]
+    if adopted:  # one of them may be of the present template: what is to be made is known once they are ours
+        yield from adopted
+        return
     sets = sorted(view.owned_by(deployment, ReplicaSet), key=lambda rs: (rs.metadata.created_ms, rs.metadata.name))
     new = next((rs for rs in sets if is_same_version(rs, deployment)), None)
     old = [rs for rs in sets if rs is not new]
     if not deployment.metadata.is_deleting:
-        yield from _adopt(deployment, view)
         if new is None and not deployment.spec.paused:
             yield from _create(deployment, sets, view)
         yield from _scale(deployment, new, old, view)
@@ -140,7 +143,7 @@ def _new_set(deployment: Deployment, name: str, sets: Sequence[ReplicaSet]) -> O
 def _annotations(deployment: Deployment) -> dict[str, str]:
     copied = {k: v for k, v in (deployment.metadata.annotations or {}).items() if k not in _NOT_COPIED}
     desired = deployment.spec.replicas
-    return copied | {DESIRED: str(desired), _MAX: str(desired + read_bounds(deployment).surge)}
+    return copied | {DESIRED: str(desired), MAX: str(desired + read_bounds(deployment).surge)}
 
 
 def revision_of(obj: Resource) -> int:
@@ -157,7 +160,7 @@ def _scale(deployment: Deployment, new: ReplicaSet | None, old: Sequence[Replica
     sizes = _plan_sizes(deployment, new, old, view)
     for rs in sets:
         size = sizes.get(rs.metadata.name, rs.spec.replicas)
-        marks = {key: value for key, value in _annotations(deployment).items() if key in (DESIRED, _MAX)}
+        marks = {key: value for key, value in _annotations(deployment).items() if key in (DESIRED, MAX)}
         if size != rs.spec.replicas or (size and rs.metadata.annotation(DESIRED) != marks[DESIRED]):
             patch = {"spec": {"replicas": size}, "metadata": {"annotations": marks}}
             yield Patch(key=_key(rs), patch=patch, revision=rs.metadata.revision, uid=rs.metadata.uid)

@@ -13,6 +13,8 @@ import msgspec
 from actors.api.workloads import Deployment, ReplicaSet, RollingUpdate
 
 DESIRED = "deployment.kubernetes.io/desired-replicas"
+#: How many pods all sets were allowed together when this one was last sized.
+MAX = "deployment.kubernetes.io/max-replicas"
 Sizes = dict[str, int]
 
 
@@ -78,20 +80,41 @@ def plan_recreate(deployment: Deployment, new: ReplicaSet | None, old: Sequence[
 
 
 def plan_resize(deployment: Deployment, sets: Sequence[ReplicaSet]) -> Sizes:
-    """After `spec.replicas` has changed amid a rollout: each set keeps its share (largest first, rest to the first).
+    """After `spec.replicas` has changed amid a rollout: each set keeps its share of all that is allowed, rounded, the
+    largest first; what rounding leaves over is the first's (deployment_util.go: GetReplicaSetProportion).
 
     `sets` are those with pods; one alone takes everything.
     """
     if not sets:
         return {}
-    target = deployment.spec.replicas + (read_bounds(deployment).surge if len(sets) > 1 else 0)
-    if deployment.spec.replicas == 0:
-        target = 0
-    total = sum(rs.spec.replicas for rs in sets)
-    ranked = sorted(sets, key=lambda rs: (-rs.spec.replicas, rs.metadata.created_ms, rs.metadata.name))
-    sizes = {rs.metadata.name: rs.spec.replicas * target // max(total, 1) for rs in ranked}
-    sizes[ranked[0].metadata.name] += target - sum(sizes.values())
-    return {rs.metadata.name: sizes[rs.metadata.name] for rs in sets if sizes[rs.metadata.name] != rs.spec.replicas}
+    if len(sets) == 1 or deployment.spec.replicas == 0:
+        return _changed(sets, {rs.metadata.name: deployment.spec.replicas for rs in sets})
+    allowed = deployment.spec.replicas + read_bounds(deployment).surge
+    missing = allowed - sum(rs.spec.replicas for rs in sets)
+    age = -1 if missing > 0 else 1  # when growing the newer of two of one size goes first
+    ranked = sorted(sets, key=lambda rs: (-rs.spec.replicas, age * rs.metadata.created_ms, rs.metadata.name))
+    sizes: Sizes = {}
+    left = missing
+    for rs in ranked:
+        wanted = _rounded(rs.spec.replicas * allowed, _allowed_before(deployment, rs)) - rs.spec.replicas
+        part = min(wanted, left) if missing > 0 else max(wanted, left)
+        sizes[rs.metadata.name] = rs.spec.replicas + part
+        left -= part
+    first = ranked[0].metadata.name
+    return _changed(sets, sizes | {first: max(sizes[first] + left, 0)})
+
+
+def _allowed_before(deployment: Deployment, rs: ReplicaSet) -> int:
+    text = rs.metadata.annotation(MAX) or ""
+    return int(text) if text.isascii() and text.isdigit() and int(text) else max(deployment.status.replicas, 1)
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def _changed(sets: Sequence[ReplicaSet], sizes: Sizes) -> Sizes:
+    return {name: sizes[name] for rs in sets if sizes[name := rs.metadata.name] != rs.spec.replicas}
 
 
 def was_resized(deployment: Deployment, sets: Sequence[ReplicaSet]) -> bool:
