@@ -96,6 +96,29 @@ class Deployment(Resource, frozen=True):
     status: DeploymentStatus = DeploymentStatus()
 
 
+class ExitCodes(Lens, frozen=True):
+    operator: str = "In"
+    values: tuple[int, ...] = ()
+    container_name: str | None = None
+
+
+class PodConditionPattern(Lens, frozen=True):
+    type: str
+    status: str = "True"
+
+
+class PodFailureRule(Lens, frozen=True):
+    """`action`: FailJob, Ignore, Count, FailIndex; of what asks for it one is given."""
+
+    action: str = "Count"
+    on_exit_codes: ExitCodes | None = None
+    on_pod_conditions: tuple[PodConditionPattern, ...] | None = None
+
+
+class PodFailurePolicy(Lens, frozen=True):
+    rules: tuple[PodFailureRule, ...] = ()
+
+
 class JobSpec(Lens, frozen=True):
     template: PodTemplate = PodTemplate()
     selector: LabelSelector | None = None
@@ -108,6 +131,8 @@ class JobSpec(Lens, frozen=True):
     suspend: bool = False
     manual_selector: bool = False
     pod_replacement_policy: str = "TerminatingOrFailed"
+    pod_failure_policy: PodFailurePolicy | None = None
+    managed_by: str | None = None
 
 
 class UncountedTerminatedPods(Lens, frozen=True):

@@ -12,13 +12,17 @@ from typing import Any, NamedTuple
 from actors.api.clock import Millis, format_time, parse_time
 from actors.api.key import Key
 from actors.api.kinds import JOB, POD
+from actors.api.meta import controller_of
 from actors.api.pod import Pod
+from actors.api.selector import LabelMatcher, from_selector
 from actors.api.workloads import Job
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job_ends import bring_down, note_ends
+from actors.controllers.job_failures import why_failed
 from actors.controllers.job_pods import count_restarts, plan_pods
-from actors.controllers.job_tally import Tally, is_over, is_tracked, release, status_of, tally
-from actors.controllers.pods import is_ready, pod_key
+from actors.controllers.job_tally import FINALIZER, Tally, is_over, is_tracked, release, status_of, tally
+from actors.controllers.pods import adopt, is_ready, pod_key
+from actors.controllers.pods import release as let_go
 from actors.reconcile.actions import Action, Create, Delete, Emit, Patch, Propagation, RequeueAfter
 from actors.reconcile.backoff import Backoff
 from actors.reconcile.conditions import condition, differs, find_condition, is_true, with_conditions
@@ -26,6 +30,8 @@ from actors.reconcile.controller import Controller, controller, owner
 from actors.reconcile.view import View
 
 _BURST = 500
+_UID_LABEL = "batch.kubernetes.io/controller-uid"
+_OURSELVES = "kubernetes.io/job-controller"
 _TERMINAL = {"SuccessCriteriaMet": "Complete", "FailureTarget": "Failed"}
 
 
@@ -38,12 +44,17 @@ class Verdict(NamedTuple):
 
 
 def job(config: ControllersConfig) -> Controller[Job]:
-    @controller(Job, watches={Pod: owner})
+    @controller(Job, watches={Pod: interested})
     def reconcile(job: Job, view: View, now: Millis) -> Iterable[Action]:
         if job.metadata.is_deleting:
             return
         if is_over(job):
             yield from _expire(job, now)
+            return
+        if job.spec.managed_by not in (None, _OURSELVES):
+            return
+        if claims := [*_claim(job, view)]:  # counted once they are ours, or no longer
+            yield from claims
             return
         pods = view.owned_by(job, Pod)
         count = tally(job, pods)
@@ -62,8 +73,31 @@ def job(config: ControllersConfig) -> Controller[Job]:
     return reconcile
 
 
+def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
+    """Its controller; of an orphan, the Job whose label it bears."""
+    if controller_of(pod.metadata):
+        return owner(key, pod, view)
+    found = view.with_uid(pod.metadata.label(_UID_LABEL) or "")
+    return (found,) if found is not None and found.resource == JOB.resource else ()
+
+
+def _claim(job: Job, view: View) -> Iterable[Action]:
+    """Takes in orphans that the selector matches, lets go of own pods that it no longer matches."""
+    matcher = from_selector(job.spec.selector) if job.spec.selector is not None else LabelMatcher()
+    if matcher.is_empty:
+        return
+    for pod in view.owned_by(job, Pod):
+        if not matcher.matches(pod.metadata.labels) and not pod.metadata.is_deleting:
+            yield let_go(pod_key(pod), pod, job, FINALIZER)
+    for pod in view.orphans(Pod, job.metadata.namespace):
+        if matcher.matches(pod.metadata.labels) and not pod.metadata.is_deleting:
+            yield adopt(pod_key(pod), pod, job, FINALIZER)
+
+
 def _judge(job: Job, count: Tally, now: Millis) -> Verdict | None:
     spec, limit = job.spec, job.spec.backoff_limit
+    if said := why_failed(job, count.failures):
+        return Verdict("FailureTarget", "PodFailurePolicy", said)
     restarts = count_restarts(count.active) if spec.template.spec.get("restartPolicy") == "OnFailure" else 0
     if count.failed_total > limit or restarts >= max(limit, 1):
         return Verdict("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit")

@@ -20,6 +20,7 @@ from actors.api.meta import controller_of
 from actors.api.pod import Pod
 from actors.api.workloads import Job
 from actors.controllers.indexes import format_indexes, parse_indexes
+from actors.controllers.job_failures import IGNORE, action_for
 from actors.controllers.pods import is_gone, pod_key
 from actors.reconcile.actions import Action, Patch
 from actors.reconcile.conditions import is_true
@@ -41,6 +42,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     uncounted_failed: tuple[str, ...]
     completed: frozenset[int]
     releasable: tuple[Pod, ...]
+    failures: tuple[Pod, ...]  # ended without success, with their finalizer
     held: int  # ended pods that still have their finalizer
 
     @property
@@ -67,12 +69,15 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
     succeeded = _List(listed.succeeded, tracked)
     failed = _List(listed.failed, tracked)
     wins = [pod for pod in ended if is_success(pod)]
-    failed.add(pod for pod in ended if not is_success(pod) and pod.metadata.uid not in succeeded.known)
+    ignored = [pod for pod in ended if not is_success(pod) and action_for(job, pod) == IGNORE]
+    lost = [pod for pod in ended if not is_success(pod) and pod not in ignored]
+    failed.add(pod for pod in lost if pod.metadata.uid not in succeeded.known)
     now_completed = completed | ({index_of(pod) for pod in wins} - {-1}) if indexed else frozenset()
     if not indexed:
         succeeded.add(pod for pod in wins if pod.metadata.uid not in failed.known)
     releasable = [p for p in ended if p.metadata.uid in (*succeeded.known, *failed.known)]
     releasable += [p for p in wins if indexed and (index_of(p) in completed or index_of(p) == -1)]
+    releasable += [pod for pod in ignored if pod not in releasable]
     return Tally(
         active=tuple(pod for pod in pods if is_active_of(job, pod)),
         terminating=sum(p.metadata.is_deleting and not p.is_finished and not is_gone(p) for p in pods),
@@ -82,6 +87,7 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
         uncounted_failed=tuple(failed.uids),
         completed=frozenset(now_completed),
         releasable=tuple(releasable),
+        failures=tuple(lost),
         held=len(ended),
     )
 

@@ -114,19 +114,23 @@ def disrupt(pod: Pod, reason: str, message: str, now: Millis, phase: str = "") -
     )
 
 
-def adopt(key: Key, obj: Resource, owner: Resource) -> Patch:
-    """Makes `owner` the controller of an object that has none. Refused when the object has changed meanwhile."""
+def adopt(key: Key, obj: Resource, owner: Resource, finalizer: str = "") -> Patch:
+    """Makes `owner` the controller of an object that has none, and has it bear the owner's `finalizer`. Refused when
+    the object has changed meanwhile."""
     refs = [msgspec.to_builtins(ref) for ref in obj.metadata.owner_references or ()]
-    refs.append(owner_reference(owner))
-    return _patch_owners(key, obj, refs)
+    borne = [name for name in obj.metadata.finalizers or () if name != finalizer]
+    return _patch_owners(key, obj, [*refs, owner_reference(owner)], [*borne, finalizer] if finalizer else None)
 
 
-def release(key: Key, obj: Resource, owner: Resource) -> Patch:
-    """Lets go of an object that the selector of `owner` no longer matches."""
+def release(key: Key, obj: Resource, owner: Resource, finalizer: str = "") -> Patch:
+    """Lets go of an object that the selector of `owner` no longer matches, and takes the owner's `finalizer` off."""
     kept: list[OwnerReference] = [r for r in obj.metadata.owner_references or () if r.uid != owner.metadata.uid]
-    return _patch_owners(key, obj, [msgspec.to_builtins(ref) for ref in kept])
+    borne = [name for name in obj.metadata.finalizers or () if name != finalizer]
+    return _patch_owners(key, obj, [msgspec.to_builtins(ref) for ref in kept], borne if finalizer else None)
 
 
-def _patch_owners(key: Key, obj: Resource, refs: list[Any]) -> Patch:
-    patch = {"metadata": {"ownerReferences": refs or None}}
-    return Patch(key=key, patch=patch, revision=obj.metadata.revision, uid=obj.metadata.uid)
+def _patch_owners(key: Key, obj: Resource, refs: list[Any], finalizers: list[str] | None) -> Patch:
+    metadata: dict[str, Any] = {"ownerReferences": refs or None}
+    if finalizers is not None:
+        metadata["finalizers"] = finalizers or None
+    return Patch(key=key, patch={"metadata": metadata}, revision=obj.metadata.revision, uid=obj.metadata.uid)

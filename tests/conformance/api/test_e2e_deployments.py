@@ -98,13 +98,17 @@ def test_a_rollout_is_overtaken_by_the_next(work: Workloads) -> None:
     path = make(work, obj)
     first = work.until(path, "progress", lambda d: d["status"].get("updatedReplicas") == 1)
     assert first["metadata"]["annotations"][REVISION] == "1"
-    assert work.get(path).ok()["status"].get("availableReplicas") == 1, "the old pod stays while the new one is not ready"
+    assert work.get(path).ok()["status"].get("availableReplicas") == 1, (
+        "the old pod stays while the new one is not ready"
+    )
     work.change(path, lambda d: d["spec"]["template"]["spec"]["containers"][0].update(image=AGNHOST))
     done = work.until(path, "complete", is_complete)
     assert done["metadata"]["annotations"][REVISION] == "2"
     old = sets_of(work, done)[1]
     assert [rs["spec"]["replicas"] for rs in old] == [0, 0]
-    eventually("none is left", lambda: all(rs["status"]["replicas"] == 0 for rs in sets_of(work, work.get(path).ok())[1]))
+    eventually(
+        "none is left", lambda: all(rs["status"]["replicas"] == 0 for rs in sets_of(work, work.get(path).ok())[1])
+    )
 
 
 def test_scaling_amid_a_rollout_is_shared_out(work: Workloads) -> None:
@@ -145,7 +149,9 @@ def test_the_lifecycle(work: Workloads) -> None:
     every = "/apis/apps/v1/deployments"
     revision = work.get(every, labelSelector="test-deployment-static=true").revision
     path = make(work, deployment("test-deployment", 2, labels))
-    watch = work.watch(work.apps("deployments"), 60, labelSelector="test-deployment-static=true", resourceVersion=revision)
+    watch = work.watch(
+        work.apps("deployments"), 60, labelSelector="test-deployment-static=true", resourceVersion=revision
+    )
 
     def upto(test: Any) -> Json:
         while True:

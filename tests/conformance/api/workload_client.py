@@ -77,6 +77,10 @@ class Workloads(Api):
             return []
         return eventually(f"{count} ready pods of {selector or 'all'}", probe)
 
+    def running_now(self) -> list[Json]:
+        """Those in phase Running or Pending."""
+        return [pod for pod in self.items("pods") if pod["status"]["phase"] in ("Running", "Pending")]
+
     def until(self, path: str, what: str, test: Callable[[Json], Any], seconds: float = 20) -> Json:
         """The object, once `test` holds of it."""
 
