@@ -51,6 +51,8 @@ def _parse(text: bytes, body: Body) -> Any:
     try:
         return _JSON.decode(text)
     except msgspec.DecodeError as error:
+        if body is Body.APPLY:  # flow style may be YAML alone: a comma before a bracket
+            return _parse_yaml(text)
         raise BadRequest(f"the request body is not JSON: {error}") from error
 
 

@@ -38,13 +38,21 @@ NONE = Repeats()
 
 def find_repeats(text: bytes, body: Body) -> Repeats:
     """Of a body that has been parsed before, so that it is neither malformed nor too deep."""
-    if body is Body.YAML or (body is Body.APPLY and text.lstrip()[:1] != b"{"):
+    if body is Body.YAML or (body is Body.APPLY and not _is_json(text)):
         lines = [f"line {line}: key {json.dumps(key)} already set in map" for line, key in _in_yaml(text)]
         return Repeats(tuple(lines[:_SHOWN_MAX]), is_yaml=True)
     if body in _JSON_BODIES and not _has_none(text):
         found = dict.fromkeys(_in_pairs(json.loads(text, object_pairs_hook=_Pairs), ""))
         return Repeats(tuple(f'duplicate field "{path}"' for path in found)[:_SHOWN_MAX])
     return NONE
+
+
+def _is_json(text: bytes) -> bool:
+    """Not only YAML in flow style."""
+    try:
+        return text.lstrip()[:1] == b"{" and _JSON.decode(text) is not None
+    except msgspec.MsgspecError:
+        return False
 
 
 def _has_none(text: bytes) -> bool:

@@ -65,9 +65,11 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
 
 
 def _wanted_paths(wanted: Object, kind: Kind, subresource: str) -> frozenset[Path]:
-    if "status" not in kind.subresources:
-        return frozenset(flatten(wanted, root_of(kind)))
-    return frozenset(flatten(wanted, root_of(kind), status=subresource == "status"))
+    """Entries of maps and lists, not these themselves: who applies a label says nothing of labels (typed ToFieldSet)."""
+    status = subresource == "status" if "status" in kind.subresources else None
+    paths = frozenset(flatten(wanted, root_of(kind), status=status))
+    above = {path[:end] for path in paths for end in range(1, len(path))}
+    return frozenset(path for path in paths if path not in above or not path[-1].startswith("f:"))
 
 
 def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Put:

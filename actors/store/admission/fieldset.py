@@ -143,19 +143,15 @@ def _compact(value: Any) -> str:
 
 
 def encode_fields(paths: Iterable[Path]) -> Object:
-    """fieldsV1. A path that others go on from is marked by "."."""
+    """fieldsV1, in Kubernetes' order. A path that others go on from is marked by ".", before them."""
     root: Object = {}
     wanted = sorted(paths)
+    inner = {path[:end] for path in wanted for end in range(1, len(path))}
     for path in wanted:
         at = root
         for step in path:
             at = at.setdefault(step, {})
-    inner = {path[:end] for path in wanted for end in range(1, len(path))}
-    for path in wanted:
         if path in inner:
-            at = root
-            for step in path:
-                at = at[step]
             at["."] = {}
     return root
 

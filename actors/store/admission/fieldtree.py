@@ -52,13 +52,10 @@ class Builder:
             return self._of_list(value)
         if self._is_atomic:
             return {}
-        tree = self._of_members(value)
-        if self._is_map:
-            tree["."] = {}
-        return tree
+        return self._of_members(value, {".": {}} if self._is_map else {})
 
-    def _of_members(self, value: Object) -> Object:
-        tree: Object = {}
+    def _of_members(self, value: Object, tree: Object) -> Object:
+        """`tree`, with the members in it."""
         for name in sorted(value):
             step, builder = self._members.get(name) or self._learn(name)
             item = value[name]
@@ -78,14 +75,14 @@ class Builder:
             return {}
         if self._element is None:
             self._element = builder_of(self._field.item)
-        element, tree = self._element, dict[str, Any]()
+        element: Builder = self._element
+        tree: Object = {".": {}}
         for step, item in sorted(zip(steps, value, strict=True), key=_step_of):
             below = tree.setdefault(step, {})
-            if isinstance(item, dict) and not element._is_atomic:
-                below |= element._of_members(item)
-                if below:
-                    below["."] = {}
-        return {**tree, ".": {}}
+            if isinstance(item, dict) and item and not element._is_atomic:
+                below.setdefault(".", {})
+                element._of_members(item, below)
+        return tree
 
 
 _ANY = Builder(None)
