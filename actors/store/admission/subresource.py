@@ -22,7 +22,8 @@ from actors.store.admission.pod import with_ephemeral_containers, with_resources
 #: Those that are written through the store; the others (log, exec) are the nodelet's.
 SERVED = frozenset({"status", "scale", "binding", "finalize", "approval", "ephemeralcontainers", "resize"})
 _LABELS, _ANNOTATIONS = "labels", "annotations"
-#: What a write of status may change in metadata too: as much as the kind's status strategy leaves alone in Kubernetes.
+#: What a write of status (or of an approval) may change in metadata too: what the kind's strategy leaves alone in
+#: Kubernetes. Of definitions and requests for certificates, that is what controllers and Kubernetes' tests do.
 _TOLD_WITH_STATUS = {
     "pods": (_LABELS, _ANNOTATIONS),
     "nodes": (_LABELS, _ANNOTATIONS),
@@ -37,6 +38,12 @@ _TOLD_WITH_STATUS = {
     "daemonsets.apps": (_LABELS, _ANNOTATIONS),
     "jobs.batch": (_LABELS, _ANNOTATIONS),
     "cronjobs.batch": (_LABELS, _ANNOTATIONS),
+    "resourcequotas": (_LABELS, _ANNOTATIONS),
+    "ingresses.networking.k8s.io": (_LABELS, _ANNOTATIONS),
+    "poddisruptionbudgets.policy": (_LABELS, _ANNOTATIONS),
+    "horizontalpodautoscalers.autoscaling": (_LABELS, _ANNOTATIONS),
+    "certificatesigningrequests.certificates.k8s.io": (_LABELS, _ANNOTATIONS),
+    "customresourcedefinitions.apiextensions.k8s.io": (_LABELS, _ANNOTATIONS),
 }
 #: What of a pod's spec (the old, the new one) its own ways in may change.
 _OF_PODS: dict[str, Callable[[Object, Object], Object]] = {
@@ -52,7 +59,7 @@ def changed_part(old: Object, new: Object, kind: Kind, subresource: str) -> Obje
     if subresource == "status":
         return _with_status(old, new, kind)
     if subresource == "approval":
-        return _with_managers(_with_conditions(old, new), new)
+        return _with_metadata(_with_conditions(old, new), new, kind)
     if subresource == "finalize":
         return _with_managers(_with_finalizers(old, new), new)
     if subresource in _OF_PODS:
@@ -72,9 +79,12 @@ def _with_conditions(obj: Object, source: Object) -> Object:
 
 
 def _with_status(old: Object, new: Object, kind: Kind) -> Object:
-    changed = _with_managers(old | {"status": new.get("status", {})}, new)
-    if "approval" in kind.subresources:
-        changed = _with_verdict(changed, old)
+    changed = _with_metadata(old | {"status": new.get("status", {})}, new, kind)
+    return _with_verdict(changed, old) if "approval" in kind.subresources else changed
+
+
+def _with_metadata(part: Object, new: Object, kind: Kind) -> Object:
+    changed = _with_managers(part, new)
     for name in _TOLD_WITH_STATUS.get(kind.resource, ()):
         changed["metadata"].pop(name, None)
         if name in new["metadata"]:

@@ -37,7 +37,11 @@ def _data(what: str) -> Any:
     def decide(request: Json) -> Json:
         obj = request["object"] or request["oldObject"]
         if (obj.get("data") or {}).get("webhook-e2e-test") == "webhook-disallow":
-            return _deny(f"the {what} contains unwanted key and value" if what == "configmap" else f"the {what} contains unwanted data")
+            return _deny(
+                f"the {what} contains unwanted key and value"
+                if what == "configmap"
+                else f"the {what} contains unwanted data"
+            )
         return {}
 
     return decide
@@ -85,7 +89,9 @@ _PATHS = {
 def _handle(method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
     review = json.loads(body)
     response = {"uid": review["request"]["uid"], "allowed": True, **_PATHS[path.partition("?")[0]](review["request"])}
-    return 200, json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}).encode()
+    return 200, json.dumps(
+        {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
+    ).encode()
 
 
 class Webhooks:
@@ -94,7 +100,9 @@ class Webhooks:
     def __init__(self, api: Api, server: RemoteServer, authority: Authority) -> None:
         self.api, self.server, self.authority = api, server, authority
 
-    def hook(self, name: str, path: str, resources: str, operations: str = "CREATE", group: str = "", **more: Any) -> Json:
+    def hook(
+        self, name: str, path: str, resources: str, operations: str = "CREATE", group: str = "", **more: Any
+    ) -> Json:
         rule = {
             "operations": operations.split(),
             "apiGroups": [group],

@@ -195,3 +195,22 @@ ROWS = {
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_kind_supports_its_api_operations(api: Api, kind: str) -> None:
     walk(api, ROWS[kind])
+
+
+_CHANGED = {"metadata": {"annotations": {"patchedstatus": "true"}}}
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_write_of_status_may_change_metadata_where_kubernetes_lets_it(api: Api, kept: bool) -> None:
+    """ingress.go patches both; what flow schemas say of themselves is apart from their metadata."""
+    row = ROWS["Ingress" if kept else "FlowSchema"]
+    path = row.path.format(api.namespace)
+    made = api.post(path, {**row.template, "metadata": {"name": f"status-{api.namespace}"}}).ok()
+    one = f"{path}/{made['metadata']['name']}/status"
+    balancer = {"status": {"loadBalancer": {"ingress": [{"ip": "169.1.1.1"}]}}} if kept else {}
+    patched = api.patch("merge", one, {**_CHANGED, **balancer}).ok()
+    assert ("patchedstatus" in patched["metadata"].get("annotations", {})) == kept
+    if kept:
+        assert patched["status"]["loadBalancer"]["ingress"] == [{"ip": "169.1.1.1"}]
+        patched["status"]["loadBalancer"]["ingress"] = [{"ip": "169.1.1.2"}]
+        assert api.put(one, patched).ok()["status"] == patched["status"]

@@ -145,7 +145,11 @@ _FINALIZER = """
 
 
 def test_custom_objects_of_several_versions(api: Api) -> None:
-    spec = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "properties": {"cronSpec": _CRON, "ports": _PORT_SCHEMA}}
+    spec = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"cronSpec": _CRON, "ports": _PORT_SCHEMA},
+    }
     crd = create(api, definition(api, {"type": "object", "properties": {"spec": spec}}, ("v1beta1", "v1beta2")))
     path = {version: f"{collection(crd, version=version)}/mytest" for version in ("v1beta1", "v1beta2")}
     whole = _noxu(crd, "v1beta1", _X, _FINALIZER, _SPEC)

@@ -40,7 +40,10 @@ def _bind(api: Api, path: str, policy: str, **spec: Any) -> None:
 
 
 def _workload(api: Api, resource: str, name: str, replicas: int) -> tuple[str, Json]:
-    template = {"metadata": {"labels": {"app": "nginx"}}, "spec": {"containers": [{"name": "nginx", "image": "nginx:latest"}]}}
+    template = {
+        "metadata": {"labels": {"app": "nginx"}},
+        "spec": {"containers": [{"name": "nginx", "image": "nginx:latest"}]},
+    }
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "nginx"}}, "template": template}
     path = f"/apis/apps/v1/namespaces/{api.namespace}/{resource}"
     return path, {"metadata": {"name": name, "labels": {"app": "nginx"}}, "spec": spec}
@@ -129,7 +132,11 @@ def test_a_deployment_is_mutated(api: Api, patch_type: str) -> None:
     apply = 'Object{metadata: Object.metadata{annotations: {"mutated-by": "admission-policy"}}}'
     value = '{"mutated-by": "admission-policy"}'
     json_patch = f'[JSONPatch{{op: "add", path: "/metadata/annotations", value: {value}}}]'
-    how = {"applyConfiguration": {"expression": apply}} if patch_type != "JSONPatch" else {"jsonPatch": {"expression": json_patch}}
+    how = (
+        {"applyConfiguration": {"expression": apply}}
+        if patch_type != "JSONPatch"
+        else {"jsonPatch": {"expression": json_patch}}
+    )
     mutations = [{"patchType": patch_type, **how}]
     policy = _policy(api, _MUTATING, "policy", mutations=mutations, reinvocationPolicy="Never")
     _bind(api, _MUTATING, policy)

@@ -26,7 +26,10 @@ def hooks(api: Api, authority: Authority) -> Iterator[Webhooks]:
 
 
 def _pod(name: str, container: str, **labels: str) -> Json:
-    return {"metadata": {"name": name, "labels": labels}, "spec": {"containers": [{"name": container, "image": "pause"}]}}
+    return {
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{"name": container, "image": "pause"}]},
+    }
 
 
 def _started(name: str = "to-be-mutated") -> Json:
@@ -100,8 +103,14 @@ def test_webhook_configurations_are_neither_mutated_nor_kept(api: Api, hooks: We
     both = "validatingwebhookconfigurations mutatingwebhookconfigurations"
     group = "admissionregistration.k8s.io"
     everywhere = {"namespaceSelector": {}, "objectSelector": {"matchLabels": {"dummy": api.namespace}}}
-    hooks.register("validating", hooks.hook("deny-webhook-configuration-deletions.k8s.io", "/always-deny", both, "DELETE", group, **everywhere))
-    hooks.register("mutating", hooks.hook("add-label-to-webhook-configurations.k8s.io", "/add-label", both, "*", group, **everywhere))
+    hooks.register(
+        "validating",
+        hooks.hook("deny-webhook-configuration-deletions.k8s.io", "/always-deny", both, "DELETE", group, **everywhere),
+    )
+    hooks.register(
+        "mutating",
+        hooks.hook("add-label-to-webhook-configurations.k8s.io", "/add-label", both, "*", group, **everywhere),
+    )
     for kind in ("validating", "mutating"):
         hook = hooks.hook("dummy.k8s.io", "/always-deny", "invalid")
         metadata = {"name": f"dummy-{kind}-{api.namespace}", "labels": {"dummy": api.namespace}}
@@ -111,7 +120,9 @@ def test_webhook_configurations_are_neither_mutated_nor_kept(api: Api, hooks: We
 
 
 def test_mutations_come_in_order(api: Api, hooks: Webhooks) -> None:
-    stages = [hooks.hook(f"adding-configmap-data-stage-{at}.k8s.io", "/mutating-configmaps", "configmaps") for at in (1, 2)]
+    stages = [
+        hooks.hook(f"adding-configmap-data-stage-{at}.k8s.io", "/mutating-configmaps", "configmaps") for at in (1, 2)
+    ]
     hooks.register("mutating", *stages)
     made = api.post("configmaps", _started()).ok()
     assert made["data"] == {"mutation-start": "yes", "mutation-stage-1": "yes", "mutation-stage-2": "yes"}
@@ -144,7 +155,10 @@ def test_custom_resources_are_mutated_when_another_version_is_stored(api: Api, h
     objects = {version: collection(crd, api.namespace, version) for version in ("v1", "v2")}
     api.post(objects["v1"], custom(crd, "cr-1", data={"mutation-start": "yes"})).ok()
     at = "/spec/versions/{}/storage"
-    change = [{"op": "replace", "path": at.format(0), "value": False}, {"op": "replace", "path": at.format(1), "value": True}]
+    change = [
+        {"op": "replace", "path": at.format(0), "value": False},
+        {"op": "replace", "path": at.format(1), "value": True},
+    ]
     api.patch("json", f"{CRDS}/{crd['metadata']['name']}", change).ok()
     patched = api.patch("merge", f"{objects['v1']}/cr-1", {"dummy": "test"}).ok()
     assert patched["data"] == {"mutation-start": "yes", "mutation-stage-1": "yes", "mutation-stage-2": "yes"}
@@ -161,9 +175,14 @@ def test_definitions_are_denied(api: Api, hooks: Webhooks) -> None:
     assert "the crd contains unwanted label" in api.post(CRDS, crd).json["message"]
 
 
-@pytest.mark.parametrize(("timeout", "policy", "fails"), [(1, "Fail", True), (1, "Ignore", False), (10, "Fail", False), (None, "Fail", False)])
+@pytest.mark.parametrize(
+    ("timeout", "policy", "fails"),
+    [(1, "Fail", True), (1, "Ignore", False), (10, "Fail", False), (None, "Fail", False)],
+)
 def test_a_timeout_is_honoured(api: Api, hooks: Webhooks, timeout: int | None, policy: str, fails: bool) -> None:
-    slow = hooks.hook("slow.k8s.io", "/always-allow-delay-5s", "configmaps", failurePolicy=policy, timeoutSeconds=timeout)
+    slow = hooks.hook(
+        "slow.k8s.io", "/always-allow-delay-5s", "configmaps", failurePolicy=policy, timeoutSeconds=timeout
+    )
     if timeout is None:
         del slow["timeoutSeconds"]
     slow["objectSelector"] = {"matchLabels": {"slow": "yes"}}
