@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -26,6 +27,22 @@ def test_a_commit_is_synced_before_it_is_acknowledged(tmp_path: Path) -> None:
     assert backend._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert not backend._db.in_transaction
     backend.close()
+
+
+def test_commits_write_over_a_log_of_its_full_size_and_survive_a_crash(tmp_path: Path) -> None:
+    """What SQLite finds behind the last commit, zeros or an older round, is not read."""
+    engine = Engine(SqliteBackend(str(tmp_path / "log.db")), SeededIds(1))
+    size = (tmp_path / "log.db-wal").stat().st_size
+    engine.commit(bootstrap_writes(), NOW)
+    assert (tmp_path / "log.db-wal").stat().st_size == size >= 4000 * 4096
+    crashed = tmp_path / "crashed"
+    crashed.mkdir()
+    for name in ("log.db", "log.db-wal"):
+        shutil.copy(tmp_path / name, crashed / name)
+    found = SqliteBackend(str(crashed / "log.db"))
+    assert found.load() == engine.backend.load()
+    found.close()
+    engine.backend.close()
 
 
 def test_there_is_one_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
