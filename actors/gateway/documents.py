@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from asyncio import to_thread
 from collections.abc import Callable
 from email.utils import formatdate
@@ -24,7 +25,8 @@ from actors.gateway.compression import accepts_gzip
 from actors.gateway.health import ENDPOINTS, read_health
 from actors.gateway.media import DISCOVERY_FORMS, PLAIN_FORMS, Form
 from actors.gateway.openapi import is_custom
-from actors.gateway.openapi.gnostic import encode_v2
+from actors.gateway.openapi.gnostic_v2 import encode_v2
+from actors.gateway.openapi.gnostic_v3 import encode_v3
 from actors.gateway.options import text_of
 from actors.gateway.render import encode, yaml_bytes
 from actors.gateway.served import STATIC, Served
@@ -33,9 +35,10 @@ from actors.gateway.token_requests import read_jwks, read_openid_configuration
 _NOT_FOUND = "the server could not find the requested resource"
 _GZIP_BYTES_MIN = 16 * 1024
 _KEEP_SECONDS = 365 * 24 * 3600
-#: How kubectl asks for version 2, and how it is answered.
-_V2_ASKED = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+#: How OpenAPI is asked for in protobuf, in an older and a newer way, and how it is answered.
+_PROTOBUF = re.compile(r"application/com\.github\.proto-openapi\.spec\.v[23][@.]v1\.0\+protobuf")
 _V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_V3_TYPE = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf"
 
 
 class Document:
@@ -63,6 +66,10 @@ def _v2_protobuf(served: Served) -> bytes:
 
 def _v3(path: str, served: Served) -> Document:
     return _document(openapi.v3_document, path, served if is_custom(path, served) else STATIC)
+
+
+def _v3_protobuf(path: str, served: Served) -> bytes:
+    return encode_v3(openapi.v3_document(path, served))
 
 
 def _v3_root(served: Served) -> dict[str, Any]:
@@ -96,7 +103,7 @@ async def read_document(call: Call) -> web.StreamResponse:
             return _plain(call, _document(discovery.resource_list, "", version))
         case ("apis", group, version):
             return _plain(call, _document(discovery.resource_list, group, version, served))
-        case ("openapi", "v2") if _V2_ASKED in call.request.headers.get("Accept", ""):
+        case ("openapi", "v2") if _wants_protobuf(call):
             return _send(call, await to_thread(_document, _v2_protobuf, served), Form.JSON, _V2_TYPE)
         case ("openid", "v1", "jwks"):
             return read_jwks(call)
@@ -107,7 +114,7 @@ async def read_document(call: Call) -> web.StreamResponse:
         case ("openapi", "v3"):
             return _plain(call, await to_thread(_document, _v3_root, served))
         case ("openapi", "v3", *rest):
-            return _v3_document(call, "/".join(rest), await to_thread(_v3, "/".join(rest), served))
+            return await _v3_document(call, "/".join(rest), served)
     raise NotFound(_NOT_FOUND)
 
 
@@ -150,12 +157,23 @@ def _plain(call: Call, document: Document) -> web.StreamResponse:
     return _send(call, document, call.form(PLAIN_FORMS))
 
 
-def _v3_document(call: Call, path: str, document: Document) -> web.StreamResponse:
-    """Under its own hash it is good for ever; another hash leads to that."""
+def _wants_protobuf(call: Call) -> bool:
+    """Whether it is what the client would rather have."""
+    wanted = call.request.headers.get("Accept", "").split(",")[0].partition(";")[0].strip()
+    return _PROTOBUF.fullmatch(wanted) is not None
+
+
+async def _v3_document(call: Call, path: str, served: Served) -> web.StreamResponse:
+    """Under its own hash it is good for ever; another hash leads to that. In protobuf it goes by the same hash."""
+    document = await to_thread(_v3, path, served)
     asked = text_of(call.query, "hash")
     if asked and asked != document.etag:
         return web.Response(status=301, headers={"Location": f"/openapi/v3/{quote(path)}?hash={document.etag}"})
-    response = _plain(call, document)
+    if _wants_protobuf(call):
+        of = served if is_custom(path, served) else STATIC
+        response = _send(call, await to_thread(_document, _v3_protobuf, path, of), Form.JSON, _V3_TYPE)
+    else:
+        response = _plain(call, document)
     if asked:
         response.headers["Cache-Control"] = "public, immutable"
         response.headers["Expires"] = formatdate(call.now / 1000 + _KEEP_SECONDS, usegmt=True)

@@ -13,7 +13,8 @@ from actors.api.errors import NotFound
 from actors.api.kinds import KINDS
 from actors.api.schema import definition_name
 from actors.gateway import discovery, openapi
-from actors.gateway.openapi.gnostic import encode_v2
+from actors.gateway.openapi.gnostic_v2 import encode_v2
+from actors.gateway.openapi.gnostic_v3 import encode_v3
 from actors.gateway.served import kind_at
 
 
@@ -122,6 +123,25 @@ def test_the_protobuf_form_has_every_definition_and_path() -> None:
         assert [row[1].decode() for row in rows] == list(document[name])
     pod = dict(_fields(parts[9]))[1]
     assert b"io.k8s." in pod
+
+
+def test_the_protobuf_form_of_version_3_is_the_same_document() -> None:
+    document = openapi.v3_document("apis/apps/v1")
+    parts = dict(_fields(encode_v3(document)))
+    assert parts[1] == b"3.0.0"
+    paths = {row[1].decode(): row[2] for at, item in _fields(parts[4]) if at == 1 for row in [dict(_fields(item))]}
+    assert list(paths) == list(document["paths"])
+    scale = dict(_fields(paths["/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"]))
+    assert dict(_fields(scale[4]))[5] == b"readAppsV1NamespacedDeploymentScale"
+    listed = dict(_fields(parts[5]))[1]
+    schemas = {row[1].decode(): row[2] for _, item in _fields(listed) for row in [dict(_fields(item))]}
+    assert list(schemas) == list(document["components"]["schemas"])
+    (schema,) = [content for at, content in _fields(schemas["io.k8s.api.apps.v1.DeploymentSpec"]) if at == 1]
+    fields = dict(_fields(schema))
+    assert fields[25] == b"object" and fields[34].startswith(b"DeploymentSpec is the specification")
+    properties = {row[1].decode(): row[2] for _, item in _fields(fields[31]) for row in [dict(_fields(item))]}
+    of_all = [content for at, content in _fields(dict(_fields(properties["template"]))[1]) if at == 26]
+    assert dict(_fields(dict(_fields(of_all[0]))[2])) == {1: b"#/components/schemas/io.k8s.api.core.v1.PodTemplateSpec"}
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, bytes]]:
