@@ -221,6 +221,8 @@ class Call:
         return reply
 
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
+        if "pretty" in self.query and content_type == JSON_TYPE and flag_of(self.query, "pretty"):
+            body = msgspec.json.format(body, indent=2)
         response = web.Response(body=self.versioned(body), status=code, headers={"Content-Type": content_type})
         response.headers["Cache-Control"] = "no-cache, private"
         self._warn(response)

@@ -80,7 +80,7 @@ def choose_form(accept: str, offered: frozenset[Form]) -> Chosen:
 def body_type(content_type: str, allowed: frozenset[Body]) -> Body:
     """A missing Content-Type means JSON. Raises UnsupportedMediaType."""
     media = _parse(content_type)[0] if content_type else Body.JSON.value
-    if media in ("application/octet-stream", "text/plain", "*/*") and Body.JSON in allowed:
+    if media in ("application/octet-stream", "*/*") and Body.JSON in allowed:
         return Body.JSON
     found = next((body for body in allowed if body.value == media), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""Names, labels, annotations and owner references (apimachinery pkg/api/validation)."""
+"""Names, labels, annotations, finalizers and owner references (apimachinery pkg/api/validation)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.api.codec import Object
 from actors.api.errors import Cause
+from actors.api.kinds import Kind, kind_for
 from actors.api.validation.causes import Causes, dicts_of, required, wrong
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -29,6 +30,15 @@ _LABEL_VALUE_RULE = (
     "and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation "
     "is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
 )
+_QUALIFIED_RULE = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+    "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+#: What Kubernetes' kinds may have without a domain in front. Custom resources, and the groups that other servers than
+#: kube-apiserver's core serve, may have any word.
+_PLAIN_FINALIZERS = frozenset({"kubernetes", "orphan", "foregroundDeletion"})
+_BESIDE_CORE = frozenset({"apiextensions.k8s.io", "apiregistration.k8s.io"})
 #: Kinds whose name is a DNS label, not a subdomain.
 _LABEL_NAMED = frozenset({"Namespace", "Service"})
 #: Kinds whose name may be anything that a path can hold.
@@ -51,12 +61,41 @@ def validate_metadata(obj: Object) -> Causes:
         yield from validate_name("metadata.name", name, label=obj.get("kind") in _LABEL_NAMED)
     yield from validate_labels(metadata.get("labels"), "metadata.labels")
     yield from _annotations(metadata.get("annotations"))
-    for i, reference in enumerate(dicts_of(metadata.get("ownerReferences"))):
+    yield from _owners(dicts_of(metadata.get("ownerReferences")))
+    if metadata.get("finalizers"):
+        yield from _finalizers(
+            metadata["finalizers"], built_in=kind_for(obj.get("apiVersion", ""), obj.get("kind", ""))
+        )
+
+
+def _owners(references: list[Object]) -> Causes:
+    controller = ""
+    for i, reference in enumerate(references):
+        path = f"metadata.ownerReferences[{i}]"
         for field in ("apiVersion", "kind", "name", "uid"):
             if not reference.get(field):
-                yield required(f"metadata.ownerReferences[{i}].{field}")
-    if sum(reference.get("controller") is True for reference in dicts_of(metadata.get("ownerReferences"))) > 1:
-        yield wrong("metadata.ownerReferences", "", "Only one reference can have Controller set to true")
+                yield required(f"{path}.{field}")
+        if (reference.get("apiVersion"), reference.get("kind")) == ("v1", "Event"):
+            yield wrong(path, reference, "v1, Kind=Event is disallowed from being an owner")
+        if reference.get("controller") is not True:
+            continue
+        if controller:
+            rule = 'Only one reference can have Controller set to true. Found "true" in references for'
+            yield wrong("metadata.ownerReferences", references, f"{rule} {controller} and {reference.get('name')}")
+        controller = str(reference.get("name"))
+
+
+def _finalizers(names: Any, built_in: Kind | None) -> Causes:
+    texts = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    for name in texts:
+        yield from validate_qualified("metadata.finalizers", name)
+    if "orphan" in texts and "foregroundDeletion" in texts:
+        rule = "finalizer orphan and foregroundDeletion cannot be both set"
+        yield wrong("metadata.finalizers", texts, rule)
+    for i, name in enumerate(texts if built_in is not None and built_in.group not in _BESIDE_CORE else ()):
+        if "/" not in name and name not in _PLAIN_FINALIZERS:
+            rule = "name is neither a standard finalizer name nor is it fully qualified"
+            yield wrong(f"metadata.finalizers[{i}]", name, rule)
 
 
 def _path_segment(path: str, name: Any) -> Causes:
@@ -88,8 +127,9 @@ def validate_qualified(path: str, key: str) -> Causes:
     if slash and (len(prefix) > 253 or not _SUBDOMAIN.match(prefix)):
         yield wrong(path, key, f"prefix part {_SUBDOMAIN_RULE}")
     if len(name) > 63 or not _QUALIFIED.match(name):
-        rule = "must be alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-        yield wrong(path, key, "name part " + ("must be no more than 63 characters" if len(name) > 63 else rule))
+        yield wrong(
+            path, key, "name part " + ("must be no more than 63 characters" if len(name) > 63 else _QUALIFIED_RULE)
+        )
 
 
 def validate_labels(labels: Any, path: str) -> Causes:

@@ -6,7 +6,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import ValidationError, convert
+
 from actors.api.codec import Object
+from actors.api.errors import BadRequest
+from actors.api.meta import LabelSelector
+from actors.api.selector import from_selector
 from actors.api.validation.causes import Causes, forbidden, is_int, required, unsupported, wrong
 from actors.api.validation.metadata import validate_labels
 from actors.api.validation.pod import validate_pod_spec
@@ -18,12 +23,22 @@ def _selector(selector: Any, template: Object, path: str, kind: str = "deploymen
         yield required(path)
         return
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        yield wrong(path, "{}", f"empty selector is invalid for {kind}")
+        yield wrong(path, {}, f"empty selector is invalid for {kind}")
         return
     yield from validate_labels(selector.get("matchLabels"), f"{path}.matchLabels")
     labels = (template.get("metadata") or {}).get("labels") or {}
+    if not _selects(selector, labels):
+        yield wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
+
+
+def _selects(selector: Object, labels: Object) -> bool:
+    """An expression that cannot be read is told of beside this."""
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        yield wrong("spec.template.metadata.labels", str(labels), "`selector` does not match template `labels`")
+        return False
+    try:
+        return not selector.get("matchExpressions") or from_selector(convert(selector, LabelSelector)).matches(labels)
+    except (BadRequest, ValidationError):
+        return True
 
 
 def validate_replicated(obj: Object, old: Object | None) -> Causes:
@@ -36,7 +51,7 @@ def validate_replicated(obj: Object, old: Object | None) -> Causes:
     yield from _selector(spec.get("selector"), template, "spec.selector")
     yield from _template(template, ("Always",))
     if old is not None and spec.get("selector") != (old.get("spec") or {}).get("selector"):
-        yield wrong("spec.selector", str(spec.get("selector")), "field is immutable")
+        yield wrong("spec.selector", spec.get("selector"), "field is immutable")
 
 
 def _template(template: Object, restart_policies: Sequence[str]) -> Causes:
@@ -119,7 +134,7 @@ def validate_replication_controller(controller: Object, old: Object | None) -> C
     template, selector = spec.get("template") or {}, spec.get("selector") or {}
     labels = (template.get("metadata") or {}).get("labels") or {}
     if any(labels.get(key) != value for key, value in selector.items()):
-        yield wrong("spec.template.metadata.labels", str(labels), "`selector` does not match template `labels`")
+        yield wrong("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
     yield from _template(template, ("Always",))
 
 

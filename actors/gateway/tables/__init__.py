@@ -47,6 +47,7 @@ PRINTERS: dict[str, Printer] = {
     "persistentvolumeclaims": storage.CLAIMS,
     "podtemplates": workloads.TEMPLATES,
     "replicationcontrollers": workloads.CONTROLLERS,
+    "customresourcedefinitions.apiextensions.k8s.io": policy.DEFINITIONS,
     "apiservices.apiregistration.k8s.io": policy.API_SERVICES,
     "controllerrevisions.apps": workloads.REVISIONS,
     "daemonsets.apps": workloads.DAEMON_SETS,

@@ -16,6 +16,7 @@ BUDGETS = printer(
     AGED,
 )
 LIMIT_RANGES = printer(CREATED_AT)
+DEFINITIONS = printer(CREATED_AT)
 
 
 def _amounts(limits: bool) -> Callable[[Object], str]:

@@ -104,3 +104,11 @@ def test_a_request_may_name_its_time(api: Api) -> None:
         assert api.get("/version", timeout=text).code == 200, text
     late = api.get(MAPS, timeout="100ms", resourceVersion="999999").refused(504, "Timeout")
     assert "did not complete within" in late["message"]
+
+
+def test_answers_are_indented_for_those_who_read_them(api: Api) -> None:
+    api.make("a")
+    bare, pretty = api.get(f"{MAPS}/a"), api.get(f"{MAPS}/a?pretty=true")
+    assert b"\n" not in bare.body and b'\n  "metadata": {' in pretty.body
+    assert pretty.json == bare.json == api.get(f"{MAPS}/a?pretty=false").json
+    assert api.get(f"{MAPS}/a?pretty=false").body == bare.body

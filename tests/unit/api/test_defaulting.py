@@ -121,3 +121,20 @@ def test_a_template_leaves_some_defaults_to_its_pods():
         80,
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "obj", "path"),
+    [
+        ("v1", "Service", {"spec": {}}, "status.loadBalancer"),
+        ("networking.k8s.io/v1", "Ingress", {"spec": {}}, "status.loadBalancer"),
+        ("batch/v1", "CronJob", {"spec": {}}, "spec.jobTemplate.metadata"),
+        ("v1", "Event", {"involvedObject": {}}, "source"),
+    ],
+)
+def test_sections_that_go_servers_always_send(api_version, kind, obj, path):
+    """Clients read on in them (`service.status.load_balancer.ingress`) without asking whether they are there."""
+    found = default({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a"}, **obj})
+    for name in path.split("."):
+        found = found[name]
+    assert found == {}

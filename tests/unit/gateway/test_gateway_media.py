@@ -68,6 +68,9 @@ def test_bodies() -> None:
     assert body_type("application/octet-stream", OBJECT_BODIES) is Body.JSON
     assert body_type("application/vnd.kubernetes.protobuf", OBJECT_BODIES) is Body.PROTOBUF
     assert body_type("application/apply-patch+yaml", PATCH_BODIES) is Body.APPLY
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "application/merge-patch+json"):
+        with pytest.raises(UnsupportedMediaType):
+            body_type(content_type, OBJECT_BODIES)
     for content_type in ("", "application/json", "text/html"):
         with pytest.raises(UnsupportedMediaType):
             body_type(content_type, PATCH_BODIES)

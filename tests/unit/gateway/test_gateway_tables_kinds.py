@@ -104,6 +104,7 @@ ROWS: list[tuple[str, dict[str, Any], list[Any]]] = [
     ("resourcequotas", {"status": {"hard": {"pods": "9", "limits.cpu": "2", "cpu": "1"}, "used": {"cpu": "500m"}}},
      ["x", "cpu: 500m/1, pods: 0/9", "limits.cpu: 0/2", "60m"]),
     ("limitranges", {}, ["x", CREATED]),
+    ("customresourcedefinitions.apiextensions.k8s.io", {}, ["x", CREATED]),
     ("roles.rbac.authorization.k8s.io", {}, ["x", CREATED]),
     ("rolebindings.rbac.authorization.k8s.io", BINDING, ["x", "ClusterRole/view", "60m", "ann, bob", "dev", "ns/sa"]),
     ("certificatesigningrequests.certificates.k8s.io",
