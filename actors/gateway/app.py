@@ -99,6 +99,19 @@ class App:
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests += 1
+        meter = self.backend.meter
+        if meter is None:
+            return await self._answer(request)
+        code = 0
+        meter.begin(request)
+        try:
+            response = await self._answer(request)
+            code = response.status
+            return response
+        finally:
+            meter.end(request, code)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         trail = self.backend.trail
         if trail is None:
             return await compressed(request, await self._serve(request, None))
@@ -127,9 +140,15 @@ class App:
         raw_path, _, raw_query = request.raw_path.partition("?")
         query = parse_query(raw_query)
         target = with_selected(parse_target(request.method, raw_path, flag_of(query, "watch")), query)
+        meter = self.backend.meter
+        if meter is not None:
+            meter.asks(request, target)
         certificate, now = peer_certificate(request), self.backend.clock()
         user = await self.backend.access.admit(certificate, request.headers, target, now, entry)
-        return Call(self.backend, request, target, query, user, audit=entry)
+        call = Call(self.backend, request, target, query, user, audit=entry)
+        if meter is not None:
+            meter.may(call)
+        return call
 
 
 def with_selected(target: Target, query: Query) -> Target:

@@ -159,6 +159,7 @@ class Entry:
         self._target: Target | None = None
         self._asking = self._user = User("")
         self.body = b""
+        self._named: dict[str, str] = {}
         self.annotations: dict[str, str] = {}
 
     @property
@@ -170,6 +171,16 @@ class Entry:
         self._asking, self._user, self._target = asking, user, target
         self._rule = self._trail.policy.rule_for(asking, asked)
         self._write(RECEIVED)
+
+    def about(self, obj: Mapping[str, Any]) -> None:
+        """The object that the body is: who it says that it is completes what the path tells (apiserver pkg/audit:
+        LogRequestObject)."""
+        metadata = obj.get("metadata") or {}
+        self._named = {
+            name: metadata[name]
+            for name in ("namespace", "name", "uid", "resourceVersion")
+            if isinstance(metadata.get(name), str) and metadata[name]
+        }
 
     def within(self, target: Target, asked: Attributes) -> Entry:
         """Of one request that came inside this one."""
@@ -214,7 +225,9 @@ class Entry:
         if self._user != self._asking:
             found["impersonatedUser"] = self._user.to_info()
         found |= {"sourceIPs": list(facts.source_ips), "userAgent": facts.user_agent[:_URI_CHARS_MAX]}
-        return {**found, "objectRef": _object_ref(target)} if target is not None and target.plural else found
+        if target is None or not target.plural:
+            return found
+        return {**found, "objectRef": {**self._named, **_object_ref(target)}}
 
     def _contents(self, stage: str, answer: bytes) -> dict[str, Any]:
         if self._target is None or not self._target.plural:
@@ -235,7 +248,7 @@ def _status(code: int, message: str, reason: str) -> dict[str, Any]:
 
 
 def _object_ref(target: Target) -> dict[str, str]:
-    named = {"resource": target.plural, "namespace": target.namespace, "name": target.name}
+    named = {"resource": target.plural, "namespace": target.namespace, "name": target.name or target.selected}
     named |= {"apiGroup": target.group, "apiVersion": target.version, "subresource": target.subresource}
     return {name: value for name, value in named.items() if value}
 

@@ -40,6 +40,7 @@ from actors.store.port import StorePort
 
 if TYPE_CHECKING:
     from actors.gateway.aggregation.aggregator import Aggregator
+    from actors.gateway.telemetry.requests import RequestMeter
 
 JSON_TYPE, YAML_TYPE, TEXT_TYPE = "application/json", "application/yaml", "text/plain; charset=utf-8"
 
@@ -64,6 +65,7 @@ class Backend:
     remote: RemoteClient | None = None
     aggregator: Aggregator | None = None
     flow: FlowControl | None = None
+    meter: RequestMeter | None = None
 
     @cached_property
     def views(self) -> Views:
@@ -244,7 +246,7 @@ class Call:
         if self.granted is not None:
             stream.response.headers.update(self.granted.headers)
             if self.target.verb == "watch":
-                self.granted.leave()
+                self.granted.leave(is_watch=True)
         return stream
 
     def _open_stream(self, content_type: str) -> Stream:

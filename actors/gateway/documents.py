@@ -30,6 +30,7 @@ from actors.gateway.openapi.gnostic_v3 import encode_v3
 from actors.gateway.options import text_of
 from actors.gateway.render import encode, yaml_bytes
 from actors.gateway.served import STATIC, Served
+from actors.gateway.telemetry.page import read_page
 from actors.gateway.token_requests import read_jwks, read_openid_configuration
 
 _NOT_FOUND = "the server could not find the requested resource"
@@ -93,6 +94,8 @@ async def read_document(call: Call) -> web.StreamResponse:
             return call.answer_value(discovery.VERSION)
         case (endpoint, *rest) if endpoint in ENDPOINTS:
             return await read_health(call, endpoint, rest)
+        case ("metrics",):
+            return read_page(call)
         case ("api",):
             return _discover(call, _document(discovery.api_versions, ""), served, core=True)
         case ("apis",):
@@ -134,6 +137,7 @@ def _paths(served: Served) -> list[str]:
         "/apis",
         "/healthz",
         "/livez",
+        "/metrics",
         "/openapi/v2",
         "/openapi/v3",
         "/openid/v1/jwks",

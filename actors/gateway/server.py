@@ -41,6 +41,7 @@ from actors.gateway.kubeconfig import server_url, write_kubeconfig
 from actors.gateway.pki import pki_at
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.sharing import is_free_or_ours, locked
+from actors.gateway.telemetry.requests import RequestMeter
 from actors.remote.client import RemoteClient
 from actors.store.fanout import WatchFanout
 from actors.store.port import StorePort
@@ -113,6 +114,7 @@ class Gateway:
             self._remote,
             self._aggregator,
             self._flow,
+            RequestMeter(),
         )
         self.app = App(backend)
         self.port = config.port

@@ -144,6 +144,8 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     body = call.body_type(OBJECT_BODIES)
     text = await call.read_body()
     obj = identify(parse_value(text, body), kind)
+    if call.audit is not None:
+        call.audit.about(obj)
     admitted = admit_object(obj, kind, options.validation, _repeats(text, body, options))
     call.warnings += admitted.warnings
     read: Object = admitted.value

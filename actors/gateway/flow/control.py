@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 
 import msgspec
 
@@ -19,10 +20,12 @@ from actors.api.key import Key, Stored
 from actors.api.rbac import Attributes
 from actors.gateway.auth.user import User
 from actors.gateway.config import FlowConfig
+from actors.gateway.flow.meter import CANCELLED, NO_SEATS, QUEUE_FULL, TIME_OUT, FlowMeter, who_of
 from actors.gateway.flow.objects import plan_defaults, plan_status
 from actors.gateway.flow.queues import Pool, Ticket
 from actors.gateway.flow.rate import RateLimits
-from actors.gateway.flow.schemas import LEVELS, SCHEMAS, Classifier, FlowSchema, PriorityLevel
+from actors.gateway.flow.schemas import LEVELS, SCHEMAS, Classifier, Flow, FlowSchema, PriorityLevel
+from actors.gateway.telemetry.series import Counter, Histogram
 from actors.reconcile.watch import EventType, Selection
 from actors.store.port import StorePort
 
@@ -37,17 +40,38 @@ _SIZES_MAX = 10_000
 
 
 class Pass:
-    """A request's, until `leave`. `headers` of its answer name the objects by which it was classified."""
+    """A request's, until `leave`. `headers` of its answer name the objects by which it was classified; `waited`: for
+    how many seconds it waited for its seats."""
 
-    __slots__ = ("_control", "_ticket", "headers", "started")
+    __slots__ = ("_arrived", "_control", "_is_counted", "_ticket", "_who", "headers", "started", "waited")
 
-    def __init__(self, control: FlowControl, headers: Mapping[str, str], ticket: Ticket) -> None:
-        self._control, self.headers, self._ticket = control, headers, ticket
+    def __init__(self, control: FlowControl, flow: Flow, ticket: Ticket) -> None:
+        self._control, self.headers, self._ticket = control, flow.headers, ticket
+        self._who, self._arrived, self.waited = who_of(flow), perf_counter(), 0.0
         self.started: asyncio.Future[None] | None = None
+        self._is_counted = ticket.is_running
+        if ticket.is_running:
+            control.meter.began(self._who, ticket.seats, 0)
+        else:
+            control.meter.queued(self._who, 1)
 
-    def leave(self) -> None:
-        """Its seats are the next one's. A second call does nothing."""
+    def begin(self) -> None:
+        """It has waited, and may."""
+        self._is_counted, self.waited = True, perf_counter() - self._arrived
+        self._control.meter.queued(self._who, -1)
+        self._control.meter.began(self._who, self._ticket.seats, self.waited)
+
+    def leave(self, *, is_watch: bool = False, refused: str = CANCELLED) -> None:
+        """Its seats are the next one's; `refused`: why it never had any. A second call does nothing."""
+        if self._ticket.is_over:
+            return
         self._control.finish(self._ticket)
+        taken, meter = perf_counter() - self._arrived, self._control.meter
+        if self._is_counted:
+            meter.ended(self._who, self._ticket.seats, taken - self.waited, is_watch=is_watch)
+        else:
+            meter.queued(self._who, -1)
+            meter.refused(self._who, refused, taken)
 
 
 class FlowControl:
@@ -55,7 +79,7 @@ class FlowControl:
 
     def __init__(self, store: StorePort, config: FlowConfig, clock: Callable[[], Millis]) -> None:
         self._store, self._config, self._clock = store, config, clock
-        self._pool = Pool(config.seats)
+        self._pool, self.meter = Pool(config.seats), FlowMeter()
         self._rates = RateLimits(config.client_requests_per_second, config.client_burst)
         self._objects: dict[Key, FlowSchema | PriorityLevel] = {}
         self._stored: dict[Key, Stored] = {}
@@ -85,11 +109,12 @@ class FlowControl:
             return None
         ticket = level.arrive(flow.key, seats)
         if ticket is None:
+            self.meter.refused(who_of(flow), QUEUE_FULL if level.queues else NO_SEATS)
             raise TooManyRequests(_BUSY, retry_after_seconds=1)
         if not ticket.is_running:
             self._begin(level.next_runs())
         self._watch_turn()
-        found = Pass(self, flow.headers, ticket)
+        found = Pass(self, flow, ticket)
         if not ticket.is_running:
             found.started = self._passes[ticket] = asyncio.get_running_loop().create_future()
         return found
@@ -101,7 +126,12 @@ class FlowControl:
             async with asyncio.timeout(self._config.queue_seconds):
                 await granted.started
         except TimeoutError:
+            granted.leave(refused=TIME_OUT)
             raise TooManyRequests(_BUSY, retry_after_seconds=1) from None
+        granted.begin()
+
+    def series(self) -> Iterator[Counter | Histogram]:
+        return self.meter.series(self._pool.levels.values())
 
     def finish(self, ticket: Ticket) -> None:
         self._passes.pop(ticket, None)

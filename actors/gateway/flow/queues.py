@@ -136,10 +136,10 @@ class Level:
         if ticket.is_wide:
             if self._pool.is_turn_taken and self.queues:
                 return False
-            return self._wide + ticket.seats <= max(ticket.seats, self._room() // 2) and used <= self._room()
-        return used <= self.nominal or used <= self._room()
+            return self._wide + ticket.seats <= max(ticket.seats, self.room() // 2) and used <= self.room()
+        return used <= self.nominal or used <= self.room()
 
-    def _room(self) -> int:
+    def room(self) -> int:
         """The seats that it may have now: its own, and what others lend."""
         return max(
             self.nominal, min(self.nominal + self.borrowed_max, self._pool.seats - self._pool.kept_by_others(self))

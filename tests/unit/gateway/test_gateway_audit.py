@@ -60,6 +60,25 @@ def test_metadata_keeps_who_what_and_how_it_ended_and_no_content() -> None:
     ]
 
 
+def test_the_object_that_is_sent_says_more_of_itself_than_the_path() -> None:
+    of, lines = trail()
+    made = entry(of)
+    made.about({"metadata": {"name": "s", "namespace": "elsewhere", "uid": "u", "resourceVersion": "7", "labels": {}}})
+    made.completed(201, SECRET)
+    assert lines[0]["objectRef"] == {
+        "resource": "secrets",
+        "namespace": "x",
+        "apiVersion": "v1",
+        "name": "s",
+        "uid": "u",
+        "resourceVersion": "7",
+    }
+    odd = entry(of)
+    odd.about({"metadata": {"name": 7, "uid": ""}})
+    odd.completed(422)
+    assert lines[1]["objectRef"] == {"resource": "secrets", "namespace": "x", "apiVersion": "v1"}
+
+
 def test_levels_keep_more_only_where_a_rule_asks_for_it(tmp_path: Path) -> None:
     rules = [
         {"level": "None", "users": ["robot"]},
