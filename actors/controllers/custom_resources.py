@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from actors.api.clock import Millis
+from actors.api.clock import Millis, format_time
 from actors.api.crd.definition import CLEANUP_FINALIZER, RESOURCE, CustomResourceDefinition
+from actors.api.crd.names import Stage, stage_of, staged
 from actors.api.key import Key
 from actors.api.meta import Resource
 from actors.reconcile.actions import Action, Delete, Patch, Propagation
@@ -37,10 +38,14 @@ def reconcile(definition: CustomResourceDefinition, view: View, now: Millis) -> 
             yield Patch(key=key, patch={}, uid=meta.uid)  # admission looks at the names again
         return
     left = view.of_resource(meta.name)
+    stage = Stage.UNDER_WAY if left else Stage.DONE
+    if stage_of(definition.conditions) != stage:
+        status = {"conditions": staged(definition.conditions, stage, format_time(now))}
+        yield Patch(key=key, patch={"status": status}, subresource="status", uid=meta.uid, revision=meta.revision)
     for at in left:
         obj = view.at(at)
         if obj is not None and not obj.metadata.is_deleting:
             yield Delete(key=at, uid=obj.metadata.uid, propagation=Propagation.BACKGROUND)
-    if not left and CLEANUP_FINALIZER in (meta.finalizers or ()):
+    if stage_of(definition.conditions) == Stage.DONE and CLEANUP_FINALIZER in (meta.finalizers or ()):
         kept = [name for name in meta.finalizers or () if name != CLEANUP_FINALIZER]
         yield Patch(key=key, patch={"metadata": {"finalizers": kept or None}}, uid=meta.uid, revision=meta.revision)

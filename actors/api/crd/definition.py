@@ -103,15 +103,23 @@ class Definition(Lens, frozen=True):
         return next((version.name for version in self.spec.versions if version.storage), "")
 
 
+class Told(Lens, frozen=True):
+    conditions: tuple[Object, ...] | None = None
+
+
 class CustomResourceDefinition(Resource, frozen=True):
     """What controllers see of a definition: little, so that a schema never hides it from them."""
 
-    status: Status | None = None
+    status: Told | None = None
+
+    @property
+    def conditions(self) -> tuple[Object, ...]:
+        """As they are: anybody may write there, and some leave the type out."""
+        return (self.status.conditions if self.status else None) or ()
 
     @property
     def names_are_accepted(self) -> bool:
-        conditions = (self.status.conditions if self.status else None) or ()
-        return all(known.status == "True" for known in conditions if known.type == "NamesAccepted")
+        return all(known.get("status") == "True" for known in self.conditions if known.get("type") == "NamesAccepted")
 
 
 def read_definition(obj: Object) -> Definition:

@@ -6,6 +6,7 @@ What kube-apiserver's naming and establishing controllers do later is done here 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from enum import StrEnum
 
 import msgspec
 
@@ -45,15 +46,38 @@ def settle(obj: Object, definition: Definition, others: Iterable[Definition], no
     return {**obj, "status": status}
 
 
+class Stage(StrEnum):
+    """Of the end of a definition: its objects go first. The values are the reasons of the condition Terminating."""
+
+    PENDING = "InstanceDeletionPending"
+    UNDER_WAY = "InstanceDeletionInProgress"
+    DONE = "InstanceDeletionCompleted"
+
+
+_STAGES = {
+    Stage.PENDING: ("True", "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"),
+    Stage.UNDER_WAY: ("True", "CustomResource deletion is in progress"),
+    Stage.DONE: ("False", "removed all instances"),
+}
+
+
 def terminating(obj: Object, now: str) -> Object:
-    """A definition that is being deleted, with its objects to go first."""
-    status = dict(obj.get("status") or {})
-    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
-    wanted = {"Terminating": ("True", "InstanceDeletionPending", message)}
-    known = status.get("conditions") or []
+    """A definition that is being deleted."""
+    status = obj.get("status") or {}
+    return {**obj, "status": {**status, "conditions": staged(status.get("conditions") or (), Stage.PENDING, now)}}
+
+
+def stage_of(conditions: Iterable[Object]) -> str:
+    return next((str(known.get("reason")) for known in conditions if known.get("type") == "Terminating"), "")
+
+
+def staged(conditions: Iterable[Object], stage: Stage, now: str) -> list[Object]:
+    """The conditions of a definition that has come this far on its way out."""
+    known = list(conditions)
     kept = [condition for condition in known if condition.get("type") != "Terminating"]
-    status["conditions"] = [*kept, *_conditions([item for item in known if item not in kept], wanted, now)]
-    return {**obj, "status": status}
+    status, message = _STAGES[stage]
+    wanted = {"Terminating": (status, stage.value, message)}
+    return [*kept, *_conditions([item for item in known if item not in kept], wanted, now)]
 
 
 def _taken(others: Iterable[Definition]) -> dict[str, set[str]]:

@@ -51,7 +51,9 @@ def test_a_definition_goes_after_its_objects(rig: Rig) -> None:
     rig.delete(Key(RESOURCE, "", WIDGETS))
     rig.settle()
     assert [obj["metadata"]["name"] for obj in rig.list(WIDGETS)] == ["held"]
-    assert len(rig.list(RESOURCE)) == 1
+    (going,) = rig.list(RESOURCE)
+    (told,) = [known for known in going["status"]["conditions"] if known["type"] == "Terminating"]
+    assert (told["status"], told["reason"]) == ("True", "InstanceDeletionInProgress")
     rig.patch(Key(WIDGETS, "default", "held"), {"metadata": {"finalizers": None}})
     rig.settle()
     assert rig.list(WIDGETS) == [] and rig.list(RESOURCE) == []
