@@ -28,12 +28,13 @@ from actors.gateway.compression import compressed
 from actors.gateway.connecting import CONNECTIONS, connection_options
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
+from actors.gateway.evicting import create_eviction
 from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
 from actors.gateway.media import PLAIN_FORMS
 from actors.gateway.metrics import read_metrics
 from actors.gateway.options import Query, flag_of, parse_query, text_of, timeout_of
-from actors.gateway.pods import bind_pod, create_binding, create_eviction
+from actors.gateway.pods import bind_pod, create_binding
 from actors.gateway.proxy.serve import serve_proxy
 from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode

@@ -112,7 +112,8 @@ async def read_options(call: Call, kind: Kind) -> DeleteOptions:
     return options
 
 
-def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
+def delete_of(key: Key, options: DeleteOptions, manager: str, revision: int = 0) -> Delete:
+    """`revision`, when given, is the precondition in place of the one that is asked for."""
     wanted = options.preconditions or Preconditions()
     policy = Propagation(options.propagation_policy) if options.propagation_policy else None
     if policy is None and options.orphan_dependents is not None:
@@ -122,7 +123,7 @@ def delete_of(key: Key, options: DeleteOptions, manager: str) -> Delete:
     return Delete(
         key=key,
         uid=wanted.uid or "",
-        revision=revision_of(wanted.resource_version or ""),
+        revision=revision or revision_of(wanted.resource_version or ""),
         grace_period_seconds=options.grace_period_seconds,
         propagation=policy,
         dry_run="All" in (options.dry_run or ()),

@@ -1,22 +1,19 @@
-"""A pod's subresources that are POSTed: `binding` puts it on a node, `eviction` asks for its end politely."""
+"""Bindings: how a pod gets its node."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
 from actors.api.codec import Object
-from actors.api.errors import BadRequest, Cause, Invalid
+from actors.api.errors import Cause, Invalid
 from actors.api.key import Key
 from actors.api.kinds import BINDING, POD, Kind
 from actors.gateway.call import Call
-from actors.gateway.deleting import delete_of, parse_options
 from actors.gateway.options import WriteOptions, parse_write
-from actors.gateway.reading import key_of
 from actors.gateway.writing import read_object
 from actors.reconcile.actions import Patch
 
-_EVICTION = Kind("policy", "v1", "Eviction", "evictions")
-_SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+SUCCESS = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
 async def create_binding(call: Call) -> web.StreamResponse:
@@ -59,17 +56,4 @@ async def _bind(call: Call, obj: Object, name: str, options: WriteOptions) -> we
         manager=call.manager,
     )
     await call.commit_one(write)
-    return call.answer_value({**_SUCCESS, "code": 201}, 201)
-
-
-async def create_eviction(call: Call) -> web.StreamResponse:
-    """There are no disruption budgets to hold it up: it deletes the pod with its grace period."""
-    options = parse_write(call.query)
-    obj = await read_object(call, _EVICTION, options)
-    name = obj["metadata"].get("name") or call.target.name
-    if name != call.target.name:
-        raise BadRequest("name in URL does not match name in Eviction object")
-    obj = await call.admitted(obj)
-    asked = parse_options(obj.get("deleteOptions"), call.query)
-    await call.commit_one(delete_of(key_of(POD, call.target), asked, call.manager))
-    return call.answer_value({**_SUCCESS, "code": 201}, 201)
+    return call.answer_value({**SUCCESS, "code": 201}, 201)

@@ -16,6 +16,8 @@ from actors.api.clock import Millis
 from actors.api.codec import lens
 from actors.api.crd.definition import RESOURCE as DEFINITIONS
 from actors.api.crd.definition import CustomResourceDefinition
+from actors.api.disruption import RESOURCE as BUDGETS
+from actors.api.disruption import PodDisruptionBudget
 from actors.api.key import Key, Stored
 from actors.api.meta import ObjectMeta, Resource, controller_of
 from actors.api.node import Lease, Node
@@ -25,12 +27,14 @@ from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import (
     BootstrapToken,
+    ControllerRevision,
     Deployment,
     Job,
     Namespace,
     ReplicaSet,
     ReplicationController,
     RootCaMap,
+    StatefulSet,
 )
 from actors.reconcile.events import Event
 from actors.reconcile.revisions import Revisions
@@ -47,7 +51,10 @@ RESOURCES: dict[type[Resource], str] = {
     ReplicaSet: kinds.REPLICA_SET.resource,
     ReplicationController: "replicationcontrollers",
     Deployment: kinds.DEPLOYMENT.resource,
+    StatefulSet: "statefulsets.apps",
+    ControllerRevision: "controllerrevisions.apps",
     Job: kinds.JOB.resource,
+    PodDisruptionBudget: BUDGETS,
     Event: kinds.EVENT.resource,
     CustomResourceDefinition: DEFINITIONS,
     ClusterRole: kinds.CLUSTER_ROLE.resource,
