@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from actors.admission.feed import ConfigurationFeed
 from actors.admission.passage import Steps, passage_of, places_of
+from actors.admission.patience import Patience
 from actors.admission.request import NOT_ASKED, Origin, Place, Request
 from actors.admission.rules import is_exempt
 from actors.admission.shapes import OwnShapes, Shapes
@@ -36,9 +38,11 @@ class Chain:
         validating: Sequence[ValidatingStep] = (),
         shapes: Shapes | None = None,
         terms: Terms | None = None,
+        patience: Patience | None = None,
     ) -> None:
+        """`patience`: of a caller who has other things to do than to wait; None: each is waited for."""
         self._store = store
-        self._terms = terms
+        self._terms, self._patience = terms, patience
         self.mutating = tuple(mutating)
         self.validating = tuple(validating)
         self.shapes = shapes or OwnShapes()
@@ -49,6 +53,8 @@ class Chain:
 
     async def stop(self) -> None:
         await self.feed.stop()
+        if self._patience is not None:
+            await self._patience.stop()
 
     @property
     def is_idle(self) -> bool:
@@ -86,8 +92,12 @@ class Chain:
         gate = asyncio.Semaphore(_TOGETHER_MAX)
 
         async def one(position: int, write: StoreWrite, origin: Origin) -> Reply:
+            step_key = f"{key}/{position}" if key else ""
+            if self._patience is not None:
+                carry_out = partial(self._past_steps, write, origin, step_key)
+                return await self._patience.reply(_key_of(write), write, carry_out)
             async with gate:
-                return await self._past_steps(write, origin, f"{key}/{position}" if key else "")
+                return await self._past_steps(write, origin, step_key)
 
         return list(await asyncio.gather(*(one(position, *pair) for position, pair in enumerate(asked))))
 

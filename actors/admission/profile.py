@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from actors.admission.chain import Chain
+from actors.admission.patience import Patience
 from actors.admission.policies.evaluation import Authority, control_plane
 from actors.admission.policies.invocations import World
 from actors.admission.policies.mutating import MutatingPolicies
@@ -20,7 +21,12 @@ from actors.remote.conversion import Converter
 from actors.store.port import StorePort
 
 
-def make_chain(store: StorePort, client: RemoteClient, authority: Authority = control_plane) -> Chain:
+def make_chain(
+    store: StorePort,
+    client: RemoteClient,
+    authority: Authority = control_plane,
+    patience: Patience | None = None,
+) -> Chain:
     """The chain over `store`; `start` it. Webhooks are called through `client`, which is the caller's to close;
     `authority` answers the policies that ask who may do what."""
     converter = Converter(client)
@@ -32,17 +38,19 @@ def make_chain(store: StorePort, client: RemoteClient, authority: Authority = co
         validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes, authority)),
         shapes=shapes,
         terms=Terms(store, converter),
+        patience=patience,
     )
 
 
 @asynccontextmanager
-async def admitted(store: StorePort, user_name: str) -> AsyncIterator[StorePort]:
-    """The store for a part of the control plane whose writes admission sees as it sees users'."""
+async def admitted(store: StorePort, user_name: str, *groups: str) -> AsyncIterator[StorePort]:
+    """The store for a part of the control plane whose writes admission sees as it sees users'. A write about which
+    somebody is asked who does not answer in a moment is answered Timeout: its outcome is not known yet (`patience`)."""
     client = RemoteClient(store)
-    chain = make_chain(store, client)
+    chain = make_chain(store, client, patience=Patience())
     chain.start()
     try:
-        yield AdmittedStore(store, chain, {"username": user_name, "groups": ["system:authenticated"]})
+        yield AdmittedStore(store, chain, {"username": user_name, "groups": [*groups, "system:authenticated"]})
     finally:
         await chain.stop()
         await client.close()

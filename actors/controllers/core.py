@@ -23,6 +23,8 @@ from actors.reconcile.workqueue import WorkQueue
 #: Refusals that only say "your view is old": the watch will bring the news.
 _STALE_CREATE = frozenset({"AlreadyExists"})
 _STALE_CHANGE = frozenset({"Conflict", "NotFound"})
+#: What became of the write is not known yet, for somebody is still asked about it: it is asked for again.
+_UNKNOWN = "Timeout"
 
 
 class Task(NamedTuple):
@@ -105,7 +107,7 @@ class ControllersCore:
             else:
                 failed[task] = None
                 self._complain(task, write, reply.error, now)
-                if isinstance(write, Create) and reply.error.get("reason") not in _STALE_CREATE:
+                if isinstance(write, Create) and reply.error.get("reason") not in (*_STALE_CREATE, _UNKNOWN):
                     self._refused[task] = str(reply.error.get("message", ""))
         for task in dict.fromkeys(decided.task for decided in self._in_flight):
             if task in failed:
@@ -169,7 +171,7 @@ class ControllersCore:
 
     def _complain(self, task: Task, write: StoreWrite, error: dict[str, Any], now: Millis) -> None:
         stale = _STALE_CREATE if isinstance(write, Create) else _STALE_CHANGE
-        if error.get("reason") not in stale:
+        if error.get("reason") not in (*stale, _UNKNOWN):
             verb = "Create" if isinstance(write, Create) else "Delete" if isinstance(write, Delete) else "Update"
             what = {"Create": "creating", "Delete": "deleting", "Update": "updating"}[verb]
             self._warn(task, f"Failed{verb}", f"Error {what}: {error.get('message', 'unknown')}", now)

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import ray
 
+from actors.admission.profile import admitted
 from actors.api.clock import Millis
 from actors.api.errors import ApiError, Unavailable
 from actors.api.images import ImageRequest
@@ -120,7 +121,8 @@ class NodeletActor:
             _LOG.info("node %s: adopted %d pods", self._name, len(self._core.records))
             async with asyncio.TaskGroup() as group:
                 beside = [group.create_task(work) for work in self._beside(executor, plugins)]
-                await run_core(executor, self._store, read_clock, self._stop, self._nudge)
+                async with admitted(self._store, f"system:node:{self._name}", "system:nodes") as store:
+                    await run_core(executor, store, read_clock, self._stop, self._nudge)
                 for task in beside:
                     task.cancel()
         finally:

@@ -6,7 +6,7 @@ assumption is taken back. All state comes back with a relist.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -20,6 +20,7 @@ from actors.reconcile.actions import Emit, Patch, Reply, StoreWrite
 from actors.reconcile.events import EventRecorder
 from actors.reconcile.revisions import Revisions
 from actors.reconcile.watch import EventType, Selection, WatchBatch
+from actors.reconcile.workqueue import WorkQueue
 from actors.scheduler.cache import Cache
 from actors.scheduler.config import SchedulerConfig
 from actors.scheduler.cycle import Failure, Outcome, Placement, schedule
@@ -33,6 +34,8 @@ from actors.scheduler.shape import Pending, Pod, Shapes
 T = TypeVar("T")
 
 _NODES, _PODS = kinds.NODE.resource, kinds.POD.resource
+#: What became of a bind is not known yet: a webhook is still asked about it (actors/admission/patience.py).
+_UNKNOWN = "Timeout"
 
 
 class SchedulerCore:
@@ -45,6 +48,8 @@ class SchedulerCore:
         self._events = EventRecorder(self._config.scheduler_name)
         self._reports = Reports(self._events, self._config.reason_refresh_ms)
         self._binds: list[Placement] = []
+        self._unsure: dict[Key, Placement] = {}
+        self._asked_again: WorkQueue[Key] = WorkQueue(self._config.backoff)
         self._statuses: list[Patch] = []
         self._changes = Change(0)
 
@@ -61,8 +66,11 @@ class SchedulerCore:
 
     def relist(self, items: Sequence[Stored], revision: int, now: Millis) -> None:
         for placement in self._binds:
-            self._cache.release(placement.pod.key)
-            self._queue.unhold(placement.pod.key)
+            if placement.pod.key not in self._unsure:
+                self._cache.release(placement.pod.key)
+                self._queue.unhold(placement.pod.key)
+        for key in self._unsure:
+            self._asked_again.add(key, now)
         for write in self._statuses:
             self._reports.retry(write, now)
         self._binds, self._statuses = [], []
@@ -86,7 +94,7 @@ class SchedulerCore:
         self._assume(outcome)
         for failure in outcome.failures:
             self._park(failure, now, progress=group_of(failure.pods[0]) in progressing)
-        self._binds = list(outcome.placements)
+        self._binds = [*outcome.placements, *self._ask_again(now)]
         self._statuses = self._reports.flush(now, most)
         return [*map(_bind, self._binds), *self._statuses, *self._events.flush(now)]
 
@@ -104,7 +112,7 @@ class SchedulerCore:
         self._wake(now)
 
     def wake_at(self) -> Millis | None:
-        times = (self._queue.next_at(), self._reports.next_at(), self._events.next_at())
+        times = (self._queue.next_at(), self._asked_again.next_at(), self._reports.next_at(), self._events.next_at())
         return min((at for at in times if at is not None), default=None)
 
     # -- what is seen
@@ -149,7 +157,15 @@ class SchedulerCore:
         self._changes |= self._cache.put_pod(key, pod)
         self._forget(key)
 
+    def _ask_again(self, now: Millis) -> Iterator[Placement]:
+        """The very binds of which it is not known what became: their pods keep their places until it is."""
+        while (key := self._asked_again.pop(now)) is not None:
+            if (placement := self._unsure.get(key)) is not None:
+                yield placement
+
     def _forget(self, key: Key) -> None:
+        self._unsure.pop(key, None)
+        self._asked_again.forget(key)
         self._queue.remove(key)
         self._reports.forget(key)
 
@@ -168,6 +184,12 @@ class SchedulerCore:
 
     def _bound(self, placement: Placement, reply: Reply, now: Millis) -> None:
         pod = placement.pod
+        if reply.error is not None and reply.error.get("reason") == _UNKNOWN and self._cache.is_assumed(pod.key):
+            self._unsure[pod.key] = placement
+            self._asked_again.fail(pod.key, now)
+            return
+        self._unsure.pop(pod.key, None)
+        self._asked_again.forget(pod.key)
         if reply.stored is not None:
             self._notice(reply.stored, reply.removed)
             self._tell_scheduled(placement, now)

@@ -7,7 +7,7 @@ import pytest
 from corerig import Rig, finish, node, pod
 
 from actors.api.key import Key
-from actors.reconcile.actions import Patch
+from actors.reconcile.actions import Patch, Reply
 from actors.reconcile.watch import WatchBatch
 from actors.scheduler.core import SchedulerCore
 
@@ -234,3 +234,28 @@ def test_many_equal_pods_wake_and_wait_together(rig: Rig) -> None:
     rig.patch(Key("nodes", "", "n"), {"status": {"allocatable": {"cpu": "2"}}}, "status")
     rig.advance(1000)
     assert core.pending_count == 299
+
+
+def test_a_pod_whose_bind_is_not_decided_yet_keeps_its_place(rig: Rig) -> None:
+    """Else two pods would get the room of one: a webhook that is still asked may yet let the bind be done."""
+    core = rig.cores[0]
+    assert isinstance(core, SchedulerCore)
+    rig.create(node("n", cpu="1"))
+    rig.create(pod("p", cpu="1"))
+    rig.relist(core)
+    first = _binds(core, rig.now, "Timeout")
+    assert [bind.key.name for bind in first] == ["p"]
+    rig.create(pod("q", cpu="1"))
+    rig.relist(core)
+    assert _binds(core, rig.now, "Timeout") == first, "after a list it is asked again, and q does not get the room"
+    assert _binds(core, rig.now, "") == []
+    assert _binds(core, rig.now + 60_000, "Forbidden") == first, "the very bind"
+    assert not core.cache.is_assumed(first[0].key)
+    assert [bind.key.name for bind in _binds(core, rig.now + 60_001, "")] == ["q"]
+
+
+def _binds(core: SchedulerCore, now: int, answer: str) -> list[Patch]:
+    """Of one decision; all that it writes is refused for that reason."""
+    writes = core.decide(now)
+    core.replied(writes, [Reply(error={"reason": answer, "message": "no"}, changed=False) for _ in writes], now)
+    return [write for write in writes if isinstance(write, Patch) and write.subresource == "binding"]
