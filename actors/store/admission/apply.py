@@ -65,7 +65,7 @@ def admit_apply(write: Patch, context: Context) -> Outcome:
 
 
 def _wanted_paths(wanted: Object, kind: Kind, subresource: str) -> frozenset[Path]:
-    """Entries of maps and lists, not these themselves: who applies a label says nothing of labels (typed ToFieldSet)."""
+    """Entries of maps and lists, not these themselves: who applies a label says nothing of labels (ToFieldSet)."""
     status = subresource == "status" if "status" in kind.subresources else None
     paths = frozenset(flatten(wanted, root_of(kind), status=status))
     above = {path[:end] for path in paths for end in range(1, len(path))}
