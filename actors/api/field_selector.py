@@ -7,7 +7,7 @@ in it is a BadRequest, so that nobody reads an unfiltered list for a filtered on
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -94,6 +94,20 @@ def _unescaped(value: str) -> str:
     if re.search(r"(?<!\\)(?:\\\\)*=", value):
         raise BadRequest(f"invalid field selector: unescaped character in '{value[:200]}'")
     return re.sub(r"\\(.?)", plain, value)
+
+
+def format_fields(fields: Iterable[FieldRequirement]) -> str:
+    """The text that `parse_fields` reads so."""
+    return ",".join(f"{field.path}{field.operator}{_escaped(field.value)}" for field in fields)
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([\\,=])", r"\\\1", value)
+
+
+def is_of_key(field: FieldRequirement) -> bool:
+    """Whether name or namespace is asked for."""
+    return field.path in _META_FIELDS
 
 
 def known_as(requirement: FieldRequirement, resource: str) -> FieldRequirement:

@@ -27,7 +27,7 @@ from actors.gateway.options import (
     text_of,
     unsupported,
 )
-from actors.gateway.reading import content_type, key_of, read_page
+from actors.gateway.reading import content_type, key_of, read_shown
 from actors.reconcile.actions import Delete, Propagation
 
 _BATCH = 500
@@ -154,7 +154,7 @@ async def delete_collection(call: Call, kind: Kind) -> web.StreamResponse:
     """All that is selected now; each by its uid, so that what is created meanwhile stays."""
     form = call.form(OBJECT_FORMS)
     options = await read_options(call, kind)
-    page = await read_page(call, kind, parse_list(call.query))
+    page = await read_shown(call, kind, parse_list(call.query))
     gone: list[Stored] = []
     for start in range(0, len(page.items), _BATCH):
         gone += await _delete_batch(call, page.items[start : start + _BATCH], options)

@@ -17,6 +17,7 @@ from actors.api.kinds import NAMESPACE, Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
 from actors.gateway.continuing import seal, unseal
+from actors.gateway.converted import rest_of, split_fields
 from actors.gateway.large_lists import is_large, stream_list
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
@@ -37,9 +38,10 @@ def key_of(kind: Kind, target: Target) -> Key:
 
 
 def selection_of(kind: Kind, target: Target, options: ListOptions) -> Selection:
+    """As far as the store can select: `rest_of` is for converted objects to answer."""
     if isinstance(kind, CustomKind):
         check_selectable(kind, options.fields)
-    return Selection((kind.storage.resource,), target.namespace, options.labels, options.fields)
+    return Selection((kind.storage.resource,), target.namespace, options.labels, split_fields(kind, options.fields)[0])
 
 
 def check_selectable(kind: CustomKind, fields: str) -> None:
@@ -74,9 +76,9 @@ async def list_objects(call: Call, kind: Kind) -> web.StreamResponse:
     form = call.form(OBJECT_FORMS)
     if past := await read_past_revision(call):
         options = msgspec.structs.replace(options, revision_text=str(past), match="Exact")
-    page = await read_page(call, kind, options)
+    page = await read_shown(call, kind, options)
     metadata = render.list_metadata(page.revision, page.cursor, page.remaining)
-    items = await call.backend.views.show(page.items, kind)
+    items = page.items
     weight = sum(len(item.body) for item in items)
     if call.backend.flow is not None:  # before it is sent: those that wait are to know
         call.backend.flow.weigh(call.target.group, call.target.plural, weight, limited="limit" in call.query)
@@ -107,7 +109,17 @@ def parse_past(text: str, now: Millis) -> Millis:
     return at
 
 
-async def read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
+async def read_shown(call: Call, kind: Kind, options: ListOptions) -> Page:
+    """What is selected, in the shape of `kind`. Raises ApiError."""
+    page = await _read_page(call, kind, options)
+    items = tuple(await call.backend.views.show(page.items, kind))
+    rest = rest_of(kind, options.fields)
+    if rest is None:
+        return msgspec.structs.replace(page, items=items)
+    return msgspec.structs.replace(page, items=tuple(item for item in items if rest.matches(item)), remaining=0)
+
+
+async def _read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
     """Raises Timeout for a resourceVersion that the store has not reached, Expired for one it no longer has."""
     selection = selection_of(kind, call.target, options)
     wanted = options.revision

@@ -17,9 +17,10 @@ from actors.api.key import Stored
 from actors.api.kinds import Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, Call
+from actors.gateway.converted import Tracked, rest_of
 from actors.gateway.media import OBJECT_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list
-from actors.gateway.reading import read_page, selection_of
+from actors.gateway.reading import read_shown, selection_of
 from actors.gateway.stream import Stream, chunk_of
 from actors.reconcile.watch import EventType, WatchBatch
 from actors.store.fanout import Made
@@ -37,10 +38,10 @@ async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
     watcher = _Watcher(call, kind, options)
     matcher_of(watcher.selection)
     initial, since = await _start(call, kind, options)
+    await watcher.begin(since)
     stream = watcher.stream = call.stream(JSON_TYPE)
     await stream.open()
-    shown = await call.backend.views.show(initial, kind)
-    await stream.write(watcher.event("ADDED", stored) for stored in shown)
+    await stream.write(watcher.event("ADDED", stored) for stored in initial)
     if options.initial_events and options.bookmarks:
         await stream.write([watcher.bookmark(since, initial_end=True)])
     await watcher.run(since)
@@ -51,7 +52,7 @@ async def _start(call: Call, kind: Kind, options: ListOptions) -> tuple[Sequence
     """What is shown first, and from where to go on: a state when none is named, nothing from a named revision."""
     if options.revision > 0 and not options.initial_events:
         return (), options.revision
-    page = await read_page(call, kind, msgspec.structs.replace(options, limit=0, match="", cursor=""))
+    page = await read_shown(call, kind, msgspec.structs.replace(options, limit=0, match="", cursor=""))
     return () if options.initial_events is False else page.items, page.revision
 
 
@@ -68,6 +69,14 @@ class _Watcher:
         self.selection = selection_of(kind, call.target, options)
         self.seen = 0
         self.marked_ms = call.now
+        self.rest = rest_of(kind, options.fields)
+        self.tracked: Tracked | None = None
+
+    async def begin(self, since: int) -> None:
+        """What is selected there, where only converted objects can tell. Raises Expired for what is not retained."""
+        if self.rest is not None:
+            page = await self.call.store.list(self.selection, revision=since)
+            self.tracked = Tracked(self.rest, await self.call.backend.views.show(page.items, self.kind))
 
     async def run(self, since: int) -> None:
         """Until the client's time is up, which ends with a bookmark to resume from, or an ERROR event.
@@ -103,7 +112,7 @@ class _Watcher:
 
     def offer(self, batch: WatchBatch, made: Made) -> bool:
         """All who want the same of a batch are sent the very same bytes."""
-        if self._is_bookmark_due() or not self.stream.is_ready:
+        if self._is_bookmark_due() or not self.stream.is_ready or self.tracked is not None:
             return False
         wanted = (id(self.kind), self.form, self.include, self.columns_sent)
         chunk = made.get(wanted)
@@ -120,6 +129,8 @@ class _Watcher:
         return self.options.bookmarks and self.call.now - self.marked_ms >= _BOOKMARK_MS
 
     def events(self, batch: WatchBatch, shown: Sequence[Stored]) -> list[bytes]:
+        if self.tracked is not None:
+            return [self.event(kind, stored) for kind, stored in self.tracked.told(batch.events, shown)]
         return [self.event(event.type, stored) for event, stored in zip(batch.events, shown, strict=True)]
 
     def event(self, kind: EventType | str, stored: Stored) -> bytes:
