@@ -1,8 +1,8 @@
 """Field selectors of a version that a webhook makes: what is stored in another version need not have its fields.
 
-The store then selects by name, namespace and labels, which conversion leaves alone; what it finds is converted before the
-rest is asked of it (kube-apiserver selects on objects in the version of the request). A watch of such a selection has to
-know which objects were in it: it begins with a list at its first revision.
+The store then selects by name, namespace and labels, which conversion leaves alone; what it finds is converted before
+the rest is asked of it (kube-apiserver selects on objects in the version of the request). A watch of such a selection
+has to know which objects were in it: it begins with a list at its first revision.
 """
 
 from __future__ import annotations

@@ -15,6 +15,13 @@ def _pod(name: str, **spec: object) -> Json:
     }
 
 
+def _place(api: Api, name: str) -> None:
+    """On a node of the test's own, which nobody plays further."""
+    node = f"node-{api.namespace}"
+    api.post("/api/v1/nodes", {"metadata": {"name": node}}).ok()
+    api.served.place(name, node, api.namespace)
+
+
 def test_a_pod_is_updated_and_gets_a_deadline(api: Api) -> None:
     api.post("pods", _pod("pod-update")).ok()
     found = api.get("pods/pod-update").ok()
@@ -40,7 +47,7 @@ def test_the_life_of_a_pod_and_of_its_status(api: Api) -> None:
     watch = api.watch("pods", 20, resourceVersion=api.get("pods", **query).revision, **query)
     api.post("pods", _pod("pod-test")).ok()
     told(watch, "ADDED")
-    api.served.place("pod-test", "n1", api.namespace)
+    _place(api, "pod-test")
     api.served.set_status("pods", api.namespace, "pod-test", running_status())
     told(watch, "MODIFIED", lambda obj: obj["status"]["phase"] == "Running")
     spec = {"containers": [{"name": "nginx", "image": "nginx:2"}]}
@@ -89,7 +96,7 @@ def test_the_generation_of_a_pod_counts_changes_of_its_spec(api: Api) -> None:
     found["spec"].pop("schedulingGates")
     assert api.put("pods/pod", found).ok()["metadata"]["generation"] == 6
     assert change("pods/pod/status", {"status": {"message": "x"}}) == 6
-    api.served.place("pod", "n1", api.namespace)
+    _place(api, "pod")
     assert api.get("pods/pod").ok()["metadata"]["generation"] == 7, "a bind is a change of the spec"
     debug = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "debug:1"}]}}
     assert change("pods/pod/ephemeralcontainers", debug) == 8
