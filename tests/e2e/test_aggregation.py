@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 import time
@@ -82,6 +83,8 @@ class SampleServer:
                 raise web.HTTPFound("https://elsewhere.example.com/")
             case "GET", path if path == f"{_FLUNDERS}/talk":
                 return await self._talk(request)
+            case "POST", path if path == f"{_FLUNDERS}/spdy":
+                return await self._switch(request)
             case "GET", path if path == _FLUNDERS and request.query.get("watch"):
                 return await self._watch(request)
             case "GET", path if path == _FLUNDERS:
@@ -94,6 +97,15 @@ class SampleServer:
                     self._news.set()
                 return web.json_response(self.flunders[-1], status=201, headers={"X-From": "wardle"})
         return web.json_response({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404}, status=404)
+
+    async def _switch(self, request: web.Request) -> web.StreamResponse:
+        """To a protocol in which each side says one thing."""
+        assert request.transport is not None and request.headers["Upgrade"] == "SPDY/3.1"
+        head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"
+        request.transport.write(head + b"server first")
+        await asyncio.sleep(0.5)
+        request.transport.close()
+        return web.Response()
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         self._news = asyncio.Event()
@@ -291,6 +303,37 @@ def test_a_websocket_goes_through(served: RunningGateway, sample: SampleServer) 
                 assert (await socket.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
 
     asyncio.run(scenario())
+
+
+_UPGRADE = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nHost: gateway\r\nContent-Length: 0\r\n\r\n"
+
+
+def _say(served: RunningGateway, *told: str) -> bytes:
+    """All that is answered to these, sent one after the other over one connection."""
+    with socket.create_connection(("127.0.0.1", served.gateway.port), timeout=10) as plain:
+        with served.ssl_context().wrap_socket(plain, server_hostname="127.0.0.1") as line:
+            answers = b""
+            for text in told:
+                line.sendall(text.encode())
+                time.sleep(0.5)
+            while data := line.recv(1 << 16):
+                answers += data
+    return answers
+
+
+def test_any_protocol_goes_through(served: RunningGateway, sample: SampleServer) -> None:
+    answer = _say(served, f"POST {_FLUNDERS}/spdy HTTP/1.1\r\n{_UPGRADE}")
+    assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\r\n\r\nserver first")
+
+
+def test_a_refused_upgrade_leaves_no_way_in(served: RunningGateway, sample: SampleServer) -> None:
+    """CVE-2018-1002105: the connection behind is the proxy's, and what comes over it may say who it is from."""
+    second = f"GET {_FLUNDERS} HTTP/1.1\r\nHost: x\r\nX-Remote-User: admin\r\nX-Remote-Group: system:masters\r\n\r\n"
+    seen = len(sample.requests)
+    answer = _say(served, f"POST {_FLUNDERS}/nothing HTTP/1.1\r\n{_UPGRADE}", second)
+    assert answer.startswith(b"HTTP/1.1 404 ") and b"Connection: close" in answer and b"FlunderList" not in answer
+    asked = [(method, path) for method, path, _, _ in sample.requests[seen:] if "flunders" in path]
+    assert asked == [("POST", f"{_FLUNDERS}/nothing")]
 
 
 def test_a_server_may_not_send_clients_elsewhere(served: RunningGateway, sample: SampleServer) -> None:

@@ -62,7 +62,7 @@ def _clean(text: str) -> str:
 
 
 _DROPPED = frozenset({*HOP_BY_HOP, "host", "authorization", "proxy-connection", "expect"})
-_DROPPED_PREFIXES = ("x-remote-", "impersonate-", "sec-websocket-")
+_DROPPED_PREFIXES = ("x-remote-", "impersonate-")
 
 
 def passed_headers(headers: Mapping[str, str]) -> Headers:

@@ -1,19 +1,18 @@
 """One request, passed on to the server behind its group and version (kube-aggregator handler_proxy.go): every verb,
-watches and WebSockets too. The client has been authenticated and authorized; the server is told who it is.
+watches and upgrades too. The client has been authenticated and authorized; the server is told who it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 
 import aiohttp
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from yarl import URL
 
-from actors.api.errors import BadRequest
 from actors.gateway.aggregation.link import (
+    Headers,
     answered_headers,
     context_for,
     identity_headers,
@@ -24,13 +23,14 @@ from actors.gateway.aggregation.services import ApiService
 from actors.gateway.call import Call
 from actors.gateway.pki import Pair
 from actors.gateway.stream import STREAMING
-from actors.gateway.streams.upgrade import WEBSOCKET, upgrade_of, websocket_protocols
+from actors.gateway.streams.relay import relay
+from actors.gateway.streams.upgrade import upgrade_asked
 from actors.remote.client import RemoteClient, Route, told
 from actors.remote.target import RemoteError
 
 _UNAVAILABLE = "service unavailable"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_MESSAGE_BYTES_MAX = 16 << 20
+_CONNECT_SECONDS = 30.0
 
 
 async def pass_on(call: Call, service: ApiService, client: RemoteClient, proxy: Pair | None) -> web.StreamResponse:
@@ -50,10 +50,8 @@ async def pass_on(call: Call, service: ApiService, client: RemoteClient, proxy: 
     ]
     headers += [("X-Forwarded-Proto", "https"), ("X-Forwarded-Uri", raw)]
     try:
-        if upgrade := upgrade_of(call.request.headers):
-            if upgrade != WEBSOCKET:
-                raise BadRequest("unable to upgrade: SPDY is not passed on: use WebSockets")
-            return await _join_websockets(call, client, route, context, headers)
+        if upgrade_asked(call.request.headers):
+            return await _upgraded(call, route, context, headers)
         body = call.request.content if call.request.body_exists else None
         if body is not None:
             await call.invite_body()
@@ -69,7 +67,7 @@ async def pass_on(call: Call, service: ApiService, client: RemoteClient, proxy: 
         )
         async with asked as answer:
             return await _send(call, answer)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+    except (aiohttp.ClientError, OSError, TimeoutError, EOFError) as error:
         if call.request.get(STREAMING) and call.request.transport is not None:
             call.request.transport.abort()
             raise ConnectionResetError("the server behind has gone") from error
@@ -101,50 +99,11 @@ def plain_text(text: str, code: int) -> web.Response:
     return web.Response(body=f"{text}\n".encode(), status=code, headers=headers)
 
 
-# --- WebSockets -------------------------------------------------------------------------------------------------
-
-
-async def _join_websockets(
-    call: Call, client: RemoteClient, route: Route, context: ssl.SSLContext, headers: list[tuple[str, str]]
-) -> web.StreamResponse:
-    """Two connections as one: messages go through as they are."""
-    asked = websocket_protocols(call.request.headers)
-    joining = client.session.ws_connect(
-        URL(route.url, encoded=True),
-        protocols=asked,
-        headers=headers,
-        ssl=context,
-        server_hostname=route.name,
-        autoping=True,
-        max_msg_size=_MESSAGE_BYTES_MAX,
-    )
-    async with joining as server:
-        protocols = (server.protocol,) if server.protocol else ()
-        ours = web.WebSocketResponse(protocols=protocols, max_msg_size=_MESSAGE_BYTES_MAX, compress=False)
-        if not ours.can_prepare(call.request).ok:
-            raise BadRequest("Upgrade request required")
-        if call.audit is not None:
-            call.audit.started(101)
-        call.request[STREAMING] = True
-        await ours.prepare(call.request)
-        pumps = {asyncio.create_task(_pump(ours, server)), asyncio.create_task(_pump(server, ours))}
-        try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for pump in pumps:
-                pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            with contextlib.suppress(ConnectionError, TimeoutError):
-                await ours.close(code=server.close_code or 1000)
-    return ours
-
-
-_Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
-
-
-async def _pump(source: _Socket, sink: _Socket) -> None:
-    async for message in source:
-        if message.type is WSMsgType.TEXT:
-            await sink.send_str(message.data)
-        elif message.type is WSMsgType.BINARY:
-            await sink.send_bytes(message.data)
+async def _upgraded(call: Call, route: Route, context: ssl.SSLContext, headers: Headers) -> web.StreamResponse:
+    """To any protocol: that is between the client and the server."""
+    asked = [("Connection", "Upgrade"), ("Upgrade", call.request.headers.get("Upgrade", ""))]
+    url = URL(route.url, encoded=True)
+    connecting = asyncio.open_connection(url.host, url.port, ssl=context, server_hostname=route.name)
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        reader, writer = await connecting
+    return await relay(call, reader, writer, call.request.raw_path, [*headers, *asked])
