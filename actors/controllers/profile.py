@@ -15,6 +15,7 @@ from actors.controllers import (
     replicaset,
     resource_quota,
     role_aggregation,
+    statefulset,
     taint_eviction,
     volume_protection,
 )
@@ -34,6 +35,7 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         deployment.reconcile,
         replicaset.reconcile,
         replicaset.replication_controller,
+        statefulset.reconcile,
         disruption.reconcile,
         job(config),
         job_tally.reconcile,
