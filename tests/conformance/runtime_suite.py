@@ -348,6 +348,36 @@ class RuntimeSuite:
         assert (caught.value.reason, caught.value.retryable) == ("RunContainerError", True)
         assert (await subject.runtime.container_status(guest.spec.id)).state is ContainerState.CREATED
 
+    async def test_limits_are_changed_while_it_runs(
+        self, subject: Subject, spec_of: Callable[..., ContainerSpec]
+    ) -> None:
+        """It goes on; what it is told is remembered by the next instance, with labels beside the old ones."""
+        before = Resources(cpu_request_millis=100, cpu_limit_millis=200, memory_limit_bytes=64 << 20, pids_max=100)
+        spec = spec_of(Script(run_ms=FOREVER), resources=before, labels={"a": "1", "b": "1"})
+        running = await _run(subject.runtime, spec)
+        for limit in (128 << 20, 32 << 20, 32 << 20, 256 << 20, 0):
+            more = Resources(cpu_request_millis=300, cpu_limit_millis=500, memory_limit_bytes=limit)
+            updated = await subject.runtime.update_container(spec.id, more, {"b": "2"})
+            assert (updated.state, updated.pid) == (ContainerState.RUNNING, running.pid)
+            assert updated.spec.resources == msgspec.structs.replace(more, pids_max=100)
+        again = await subject.reopen()
+        found = await again.container_status(spec.id)
+        assert (found.spec.resources, found.spec.labels) == (updated.spec.resources, {"a": "1", "b": "2"})
+
+    async def test_limits_that_cannot_be_changed(self, subject: Subject, spec_of: Callable[..., ContainerSpec]) -> None:
+        spec = spec_of(Script(run_ms=FOREVER), resources=Resources(memory_limit_bytes=64 << 20))
+        await _run(subject.runtime, spec)
+        with pytest.raises(PluginError, match="below current usage") as busy:
+            await subject.runtime.update_container(spec.id, Resources(memory_limit_bytes=4096), {"x": "y"})
+        assert (busy.value.reason, busy.value.retryable) == ("UpdateError", True)
+        kept = (await subject.runtime.container_status(spec.id)).spec
+        assert (kept.resources.memory_limit_bytes, kept.labels) == (64 << 20, {})
+        await subject.runtime.stop_container(spec.id, 0)
+        for name, reason in ((spec.id, "NotRunning"), ("unknown", "NotFound")):
+            with pytest.raises(PluginError) as caught:
+                await subject.runtime.update_container(name, Resources(), {})
+            assert (caught.value.reason, caught.value.retryable) == (reason, False)
+
     async def test_exec_output_is_bounded(self, subject: Subject, running: str) -> None:
         spec = ExecSpec(container_id=running, command=subject.command(Script(stdout=("x" * 50,) * 20)))
         result = await subject.runtime.exec_sync(spec, 20_000, output_bytes_max=100)

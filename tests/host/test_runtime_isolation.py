@@ -15,7 +15,7 @@ from runtime_rig import Rig, until
 from actors.plugins.device.port import DeviceEdits, DeviceMount, DeviceNode
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import ImageConfig
-from actors.plugins.runtime.port import ContainerStats, Mount, Resources, Security
+from actors.plugins.runtime.port import ContainerStats, ExecSpec, Mount, Resources, Security
 
 pytestmark = pytest.mark.root
 
@@ -44,6 +44,24 @@ async def test_containers_of_a_sandbox_share_its_network_ipc_and_shm(rig: Rig) -
     assert second == first + "left by the first\n"
     _, other = await rig.shell(identify)
     assert not set(other.splitlines()) & set(first.splitlines())
+
+
+async def test_limits_of_a_live_container_are_the_kernels(rig: Rig) -> None:
+    """Read inside, from whichever version's files this host has."""
+    small = Resources(cpu_request_millis=100, cpu_limit_millis=200, memory_limit_bytes=64 << 20)
+    status = await rig.run("/bin/sleep", "1000", resources=small)
+    for resources, quota, limit in (
+        (Resources(cpu_request_millis=500, cpu_limit_millis=1500, memory_limit_bytes=128 << 20), "150000", 128 << 20),
+        (Resources(cpu_request_millis=100, cpu_limit_millis=300, memory_limit_bytes=32 << 20), "30000", 32 << 20),
+    ):
+        await rig.runtime.update_container(status.spec.id, resources, {})
+        script = (
+            "cat /sys/fs/cgroup/cpu*/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null | cut -d' ' -f1 | head -1; "
+        )
+        script += "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null"
+        asked = ExecSpec(container_id=status.spec.id, command=("/bin/sh", "-c", script))
+        found = await rig.runtime.exec_sync(asked, 10_000)
+        assert found.stdout.split() == [quota.encode(), str(limit).encode()], found
 
 
 async def test_a_container_in_anothers_pid_namespace_sees_its_processes_and_leaves_none(rig: Rig) -> None:

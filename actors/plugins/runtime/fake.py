@@ -27,6 +27,7 @@ from actors.plugins.runtime.port import (
     ContainerStatus,
     ExecResult,
     ExecSpec,
+    Resources,
     Sandbox,
     SandboxSpec,
     SandboxState,
@@ -184,6 +185,23 @@ class FakeRuntime:
             self._finish(status, 137)
         await self._images.release(status.spec.image, container_id)
         self.machine.containers.pop(container_id, None)
+
+    async def update_container(
+        self, container_id: str, resources: Resources, labels: Mapping[str, str]
+    ) -> ContainerStatus:
+        self._enter("update_container", container_id)
+        status = self._find("update_container", container_id)
+        if status.state is not ContainerState.RUNNING:
+            words = f"container {container_id!r} is not running"
+            raise runtime_error("update_container", "NotRunning", words, retryable=False)
+        held, limit = self._scripts(status.spec).memory_bytes, resources.memory_limit_bytes
+        if limit and held > limit:
+            words = f"attempting to set memory limit ({limit}) below current usage ({held})"
+            raise runtime_error("update_container", "UpdateError", words)
+        resources = msgspec.structs.replace(resources, pids_max=status.spec.resources.pids_max)
+        spec = msgspec.structs.replace(status.spec, resources=resources, labels={**status.spec.labels, **labels})
+        updated = self.machine.containers[container_id] = msgspec.structs.replace(status, spec=spec)
+        return updated
 
     async def container_status(self, container_id: str) -> ContainerStatus:
         self._enter("container_status", container_id)

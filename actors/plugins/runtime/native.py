@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from actors.plugins.runtime.execution import NativeProcess, start_process
 from actors.plugins.runtime.forwarding import connect
 from actors.plugins.runtime.host import delete_all, read_node, write_etc
 from actors.plugins.runtime.layout import Layout
-from actors.plugins.runtime.planning import derive_hostname, derive_namespaces, plan_container
+from actors.plugins.runtime.planning import derive_hostname, derive_namespaces, plan_container, plan_resources
 from actors.plugins.runtime.port import (
     Connection,
     ContainerSpec,
@@ -34,6 +34,7 @@ from actors.plugins.runtime.port import (
     ContainerStatus,
     ExecResult,
     ExecSpec,
+    Resources,
     Sandbox,
     SandboxSpec,
     SandboxState,
@@ -187,6 +188,21 @@ class NativeRuntime:
             await self._discard(spec)
         self._locks.pop(container_id, None)
         self._empty_trash()
+
+    async def update_container(
+        self, container_id: str, resources: Resources, labels: Mapping[str, str]
+    ) -> ContainerStatus:
+        """The limits first: a spec that says more than is so would never be put right."""
+        verb = "update_container"
+        async with self._lock(container_id):
+            spec = self._find_spec(verb, container_id)
+            resources = msgspec.structs.replace(resources, pids_max=spec.resources.pids_max)
+            state = await self._call(
+                verb, "resize", "UpdateError", id=container_id, resources=plan_resources(resources)
+            )
+            spec = msgspec.structs.replace(spec, resources=resources, labels={**spec.labels, **labels})
+            self._records.write_container(spec)
+            return _format_status(spec, state)
 
     async def _discard(self, spec: ContainerSpec) -> None:
         """The spec goes last: as long as it is there the container is listed, and removing it can be tried again."""

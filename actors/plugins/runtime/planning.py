@@ -11,8 +11,9 @@ from actors.plugins.runtime.capabilities import derive_capabilities, format_bits
 from actors.plugins.runtime.image_config import merge_argv, merge_env, merge_user, merge_working_dir
 from actors.plugins.runtime.launcher.device_filter import DEFAULT_RULES, Rule
 from actors.plugins.runtime.launcher.plan import BindMount, Plan
+from actors.plugins.runtime.launcher.plan import Resources as PlannedResources
 from actors.plugins.runtime.layout import Layout
-from actors.plugins.runtime.port import ContainerSpec, Mount, SandboxSpec
+from actors.plugins.runtime.port import ContainerSpec, Mount, Resources, SandboxSpec
 from actors.plugins.runtime.seccomp import build_filter
 
 MASKED_PATHS = (
@@ -111,12 +112,7 @@ def plan_container(
         "device_rules": plan_device_rules(spec),
         "masked": [] if security.privileged else list(MASKED_PATHS),
         "read_only_paths": [] if security.privileged else list(READ_ONLY_PATHS),
-        "resources": {
-            "cpu_request_millis": spec.resources.cpu_request_millis,
-            "cpu_limit_millis": spec.resources.cpu_limit_millis,
-            "memory_limit_bytes": spec.resources.memory_limit_bytes,
-            "pids_max": spec.resources.pids_max,
-        },
+        "resources": plan_resources(spec.resources),
         "namespaces": {kind: layout.namespace(sandbox.id, kind) for kind in derive_namespaces(sandbox)},
         "host_pid": sandbox.host_pid,
         "target": spec.target_id,
@@ -130,6 +126,15 @@ def plan_container(
         "stdin": spec.stdin,
         "stdin_once": spec.stdin_once,
         "tty": spec.tty,
+    }
+
+
+def plan_resources(resources: Resources) -> PlannedResources:
+    return {
+        "cpu_request_millis": resources.cpu_request_millis,
+        "cpu_limit_millis": resources.cpu_limit_millis,
+        "memory_limit_bytes": resources.memory_limit_bytes,
+        "pids_max": resources.pids_max,
     }
 
 

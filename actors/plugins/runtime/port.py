@@ -6,7 +6,7 @@ that a new instance over the same state finds everything with `list_*`. Every fa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 from typing import Protocol
 
@@ -253,6 +253,17 @@ class RuntimePort(Protocol):
 
     async def remove_container(self, container_id: str) -> None:
         """Kill if it runs, then forget it; its logs stay. A second call does nothing."""
+        ...
+
+    async def update_container(
+        self, container_id: str, resources: Resources, labels: Mapping[str, str]
+    ) -> ContainerStatus:
+        """Other limits for a running container (CRI: UpdateContainerResources), and labels beside those that it has;
+        its spec says so from then on. A second call does nothing more. What `resources` does not limit has no limit,
+        but for `pids_max`, which stays.
+
+        Fails with NotFound, NotRunning, not retryable; UpdateError (less memory than it holds).
+        """
         ...
 
     async def container_status(self, container_id: str) -> ContainerStatus:

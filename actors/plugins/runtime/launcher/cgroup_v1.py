@@ -6,6 +6,7 @@ Moving a process costs 10-14 ms of waiting for RCU on a quiet machine unless som
 
 from __future__ import annotations
 
+import errno
 import os
 
 from actors.plugins.runtime.launcher import cgroup_values, mounts
@@ -32,6 +33,39 @@ def write_limits(layout: Layout, group: str, resources: Resources) -> None:
         except FileNotFoundError:
             if required:
                 raise
+
+
+def change_limits(layout: Layout, group: str, resources: Resources) -> None:
+    """Memory alone may not be more than memory and swap together: whichever way it goes, one of two orders is right."""
+    *others, memory, both = cgroup_values.derive_v1_changes(resources)
+    for value in others:
+        _change(layout, group, value)
+    for first, second in ((memory, both), (both, memory)):
+        try:
+            _change(layout, group, first)
+        except OSError as error:
+            if first is both or error.errno != errno.EINVAL:
+                raise
+            continue
+        _change(layout, group, second)
+        return
+
+
+def _change(layout: Layout, group: str, value: cgroup_values.Value) -> None:
+    controller, name, text, required = value
+    try:
+        write_file(f"{layout.v1[controller]}/{group}/{name}", text)
+    except FileNotFoundError:
+        if required:
+            raise
+
+
+def read_memory_usage(layout: Layout, group: str) -> int:
+    """Without the file pages that the kernel takes back before anything else. 0 where nobody counts."""
+    folder = f"{layout.v1['memory']}/{group}"
+    held = read_file(f"{folder}/memory.usage_in_bytes")
+    inactive = cgroup_values.parse_entry(read_file(f"{folder}/memory.stat"), "total_inactive_file")
+    return max(int(held) - inactive, 0) if held else 0
 
 
 def open_joins(layout: Layout, group: str) -> list[int]:

@@ -54,6 +54,24 @@ def write_limits(layout: Layout, group: str, resources: Resources) -> None:
                 raise OSError(errno.EOPNOTSUPP, words) from error
 
 
+def change_limits(layout: Layout, group: str, resources: Resources) -> None:
+    for controller, name, value, required in cgroup_values.derive_v2_changes(resources):
+        try:
+            write_file(f"{layout.unified}/{group}/{name}", value)
+        except FileNotFoundError as error:
+            if required:
+                words = f"this host's cgroups have no controller {controller!r}: {name} cannot be set"
+                raise OSError(errno.EOPNOTSUPP, words) from error
+
+
+def read_memory_usage(layout: Layout, group: str) -> int:
+    """See `cgroup_v1`. What is below a limit that comes would be killed, not refused."""
+    folder = f"{layout.unified}/{group}"
+    held = read_file(f"{folder}/memory.current")
+    inactive = cgroup_values.parse_entry(read_file(f"{folder}/memory.stat"), "inactive_file")
+    return max(int(held) - inactive, 0) if held else 0
+
+
 def read_oom_kills(layout: Layout, group: str) -> int:
     return cgroup_values.parse_oom_kills(read_file(f"{layout.unified}/{group}/memory.events"))
 

@@ -58,10 +58,39 @@ def derive_v2_values(resources: Resources) -> list[Value]:
     return values
 
 
+def derive_v1_changes(resources: Resources) -> list[Value]:
+    """Of a container that runs: what has no limit loses one. Memory comes last, and both its limits in either order."""
+    quota = derive_quota_us(resources["cpu_limit_millis"]) if resources["cpu_limit_millis"] else -1
+    memory = str(resources["memory_limit_bytes"] or -1)
+    return [
+        ("cpu", "cpu.shares", str(derive_shares(resources["cpu_request_millis"])), True),
+        ("cpu", "cpu.cfs_period_us", str(PERIOD_US), True),
+        ("cpu", "cpu.cfs_quota_us", str(quota), True),
+        ("memory", "memory.limit_in_bytes", memory, True),
+        ("memory", "memory.memsw.limit_in_bytes", memory, False),
+    ]
+
+
+def derive_v2_changes(resources: Resources) -> list[Value]:
+    weight = derive_weight(derive_shares(resources["cpu_request_millis"]))
+    quota = str(derive_quota_us(resources["cpu_limit_millis"])) if resources["cpu_limit_millis"] else "max"
+    asked_cpu, asked_memory = bool(resources["cpu_limit_millis"]), bool(resources["memory_limit_bytes"])
+    return [
+        ("cpu", "cpu.weight", str(weight), False),
+        ("cpu", "cpu.max", f"{quota} {PERIOD_US}", asked_cpu),
+        ("memory", "memory.max", str(resources["memory_limit_bytes"] or "max"), asked_memory),
+    ]
+
+
 def parse_oom_kills(text: str) -> int:
     """From v1's memory.oom_control or v2's memory.events: how often the kernel killed."""
+    return parse_entry(text, "oom_kill")
+
+
+def parse_entry(text: str, key: str) -> int:
+    """Of a flat keyed file; 0 when it is not there."""
     for line in text.splitlines():
         name, _, value = line.partition(" ")
-        if name == "oom_kill":
+        if name == key:
             return int(value)
     return 0

@@ -5,6 +5,7 @@ All groups are `<base>/<container id>`, flat, so that CPU shares of containers c
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -71,6 +72,15 @@ class Cgroups:
     def _write_limits(self, group: str, resources: Resources) -> None:
         write = cgroup_v2.write_limits if self.layout.pure_v2 else cgroup_v1.write_limits
         write(self.layout, group, resources)
+
+    def change_limits(self, name: str, resources: Resources) -> None:
+        """Of a container that runs. Raises OSError: EBUSY for a memory limit that is less than what it holds."""
+        group, limit = f"{self.base}/{name}", resources["memory_limit_bytes"]
+        version = cgroup_v2 if self.layout.pure_v2 else cgroup_v1
+        held = version.read_memory_usage(self.layout, group)
+        if limit and held > limit:
+            raise OSError(errno.EBUSY, f"attempting to set memory limit ({limit}) below current usage ({held})")
+        version.change_limits(self.layout, group, resources)
 
     def open_unified(self, name: str) -> int:
         """For CLONE_INTO_CGROUP; -1 on pure v1."""

@@ -28,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from actors.plugins.runtime.launcher.plan import Plan, State
+    from actors.plugins.runtime.launcher.plan import Plan, Resources, State
 
 
 class Containers:
@@ -211,6 +211,17 @@ class Containers:
         if target is None or not target.running or target.pidfd < 0:
             raise Refused("RunContainerError", f"the target container {plan['target']!r} does not run", retryable=True)
         return target.pidfd
+
+    def resize(self, container_id: str, resources: Resources) -> State:
+        """Other limits for a container that runs. Raises Refused, OSError."""
+        container = self.find(container_id)
+        plan = self._shared.files.read_plan(container_id)
+        if not container.running or plan is None:
+            raise Refused("NotRunning", f"container {container_id!r} is not running")
+        self._shared.cgroups.change_limits(container_id, resources)
+        plan["resources"] = resources
+        self._shared.files.write_plan(plan)
+        return container.state
 
     def exec(self, container_id: str, argv: list[str], fds: dict[str, int]) -> None:
         """Begin a further process in it; the rest is told on `fds["control"]`. See `execution`."""

@@ -265,6 +265,9 @@ class Worker:
     def verb_status(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         reply(self._containers.find(message["id"]).state)
 
+    def verb_resize(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
+        reply(self._containers.resize(message["id"], message["resources"]))
+
     def verb_list(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
         reply([container.state for container in self._containers.by_id.values()])
 
