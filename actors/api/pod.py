@@ -107,6 +107,11 @@ class PodSecurityContext(Lens, frozen=True):
     seccomp_profile: SeccompProfile | None = None
 
 
+class ResizePolicy(Lens, frozen=True):
+    resource_name: str
+    restart_policy: str = "NotRequired"
+
+
 class Container(Lens, frozen=True):
     name: str
     image: str = ""
@@ -118,6 +123,7 @@ class Container(Lens, frozen=True):
     env_from: tuple[EnvFromSource, ...] | None = None
     ports: tuple[ContainerPort, ...] | None = None
     resources: ResourceRequirements = ResourceRequirements()
+    resize_policy: tuple[ResizePolicy, ...] | None = None
     volume_mounts: tuple[VolumeMount, ...] | None = None
     security_context: SecurityContext | None = None
     termination_message_path: str = "/dev/termination-log"

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import msgspec
+
 from actors.api.clock import Millis
 from actors.api.codec import decode
+from actors.api.pod import Pod
 from actors.nodelet.admission import find_refusal
 from actors.nodelet.agenda import NEVER_MS, Agenda
 from actors.nodelet.lifecycle import NEXT, Stage
 from actors.nodelet.operations import AllocateDevices, CheckImage, Failure, Operation, Result
 from actors.nodelet.outcome import Said, absorb, absorb_failure, begin, retry_after
-from actors.nodelet.record import Flight, PodRecord, Retry
+from actors.nodelet.record import Flight, PodRecord, Retry, all_containers
+from actors.nodelet.resize import DEFERRED, find_obstacle, is_resizing, sizes_of
 from actors.nodelet.spec import NodeView
 from actors.nodelet.sync_pod import Blocked, Notice, Step, Wake, derive_stage, plan_pod
 from actors.nodelet.termination import find_stop
@@ -27,6 +31,8 @@ from actors.reconcile.events import EventRecorder
 _HISTORY_LENGTH = 16
 #: How soon a pod looks again for devices that another still has.
 _LEFT_MS = 200
+#: How soon a size that cannot be had now is asked for again.
+RESIZE_RETRY_MS = 2_000
 _ENDING = frozenset({Stage.STOPPING, Stage.CLEANING, Stage.GONE})
 
 
@@ -88,11 +94,15 @@ class Conductor:
 
     def _sync_pod(self, record: PodRecord, view: NodeView, now: Millis) -> None:
         self._admit(record, view, now)
+        self._resize(record, view, now)
         self._expire(record, now)
         stop = find_stop(record, now)
         stage = self._enter(record, derive_stage(record, stop))
         for step in plan_pod(record, stage, stop, view, now):
             self._take(record, step, now)
+        if record.resizing and record.pod is not None and not is_resizing(record, record.pod):
+            record.resizing = False
+            self.say(record, [Said("Normal", "ResizeCompleted", _told("completed", record.pod))], now)
         if stage == Stage.GONE and record.pod is None:
             self._forget(record)
 
@@ -166,8 +176,7 @@ class Conductor:
             return
         record.started_ms = record.started_ms or now
         if not record.sandboxes and not pod.metadata.is_deleting:
-            others = [r.pod for r in self.records.values() if r.admitted and r.pod is not None and not r.is_terminal]
-            record.refusal = find_refusal(pod, decode(stored), others, view.allocatable, view.facts)
+            record.refusal = find_refusal(pod, decode(stored), self._admitted(), view.allocatable, view.facts)
         if record.refusal is not None:
             self.say(record, [Said("Warning", record.refusal.reason, record.refusal.message)], now)
             return
@@ -176,6 +185,29 @@ class Conductor:
         if fields:
             message = f"raypod does not carry out {', '.join(fields)}; the pod runs without"
             self.say(record, [Said("Warning", "UnsupportedField", message)], now)
+
+    def _resize(self, record: PodRecord, view: NodeView, now: Millis) -> None:
+        """Allocate what the pod asks for by now, or say why not. What cannot be had now is asked for again."""
+        wanted, present = record.wanted, record.pod
+        if wanted is None or present is None or not record.admitted or record.is_terminal:
+            return
+        if wanted is present or wanted.metadata.is_deleting:
+            record.resize_pending = None
+            return
+        others = [other for other in self._admitted() if other is not present]
+        pending = find_obstacle(wanted, present, others, view.allocatable)
+        if pending is None:
+            record.sizes, record.pod, record.resizing = sizes_of(wanted), wanted, True
+            self.say(record, [Said("Normal", "ResizeStarted", _told("started", wanted))], now)
+        elif pending != record.resize_pending:
+            words = f"Pod resize {pending.reason}: {pending.message}"
+            self.say(record, [Said("Warning", f"Resize{pending.reason}", words)], now)
+        record.resize_pending = pending
+        if pending is not None and pending.reason == DEFERRED:
+            self.plans.no_later(record.uid, now + RESIZE_RETRY_MS)
+
+    def _admitted(self) -> list[Pod]:
+        return [r.pod for r in self.records.values() if r.admitted and r.pod is not None and not r.is_terminal]
 
     def _enter(self, record: PodRecord, stage: Stage) -> Stage:
         before, history = self._stages.get(record.uid), self._history.setdefault(record.uid, [])
@@ -203,3 +235,10 @@ class Conductor:
         if topic not in record.noticed:
             record.noticed.add(topic)
             self.say(record, [said], now)
+
+
+def _told(what: str, pod: Pod) -> str:
+    """As the kubelet's Events about resizes are worded: with what is allocated, as JSON."""
+    rows = [{"name": c.name, "resources": c.resources} for c in all_containers(pod)]
+    told = msgspec.json.encode({"containers": rows, "generation": pod.metadata.generation})
+    return f"Pod resize {what}: {told.decode()}"

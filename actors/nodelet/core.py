@@ -25,6 +25,7 @@ from actors.nodelet.operations import CreateContainer, Failure, Listing, ListNod
 from actors.nodelet.outcome import absorb_container
 from actors.nodelet.record import PodRecord
 from actors.nodelet.reporting import plan_writes
+from actors.nodelet.resize import first_sizes, with_sizes
 from actors.nodelet.resources import derive_allocatable
 from actors.nodelet.spec import NodeView
 from actors.nodelet.volumes import shows_metadata
@@ -185,11 +186,14 @@ class NodeletCore:
             self._lose(before)
         record = self._pods.records.setdefault(stored.uid, PodRecord(uid=stored.uid, key=stored.key))
         self._uids[stored.key] = stored.uid
-        known, record.pod = record.pod, lens(stored, Pod)
+        known, wanted = record.pod, lens(stored, Pod)
+        record.status = decode(stored).get("status") or {}
+        if record.sizes is None:
+            record.sizes = first_sizes(wanted, record.status)
+        record.wanted, record.pod = wanted, with_sizes(wanted, record.sizes)
         record.key, record.stored = stored.key, stored
         if known is not None and _labelled(known) != _labelled(record.pod) and shows_metadata(record.pod):
             record.volumes = None  # its files tell what it is called: they are written anew
-        record.status = decode(stored).get("status") or {}
         if record.status.get("startTime"):
             record.started_ms = parse_time(record.status["startTime"])
             record.admitted = record.refusal is None
@@ -197,7 +201,7 @@ class NodeletCore:
 
     def _lose(self, record: PodRecord) -> None:
         """The store has it no longer: what is left of it on the node is to go."""
-        record.pod = record.stored = None
+        record.pod = record.wanted = record.stored = None
         if self._uids.get(record.key) == record.uid:
             del self._uids[record.key]
         self._pods.look_at(record)

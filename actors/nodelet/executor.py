@@ -41,6 +41,7 @@ from actors.nodelet.operations import (
     StopContainer,
     StopSandbox,
     UnpublishVolumes,
+    UpdateContainer,
     failure_of,
 )
 from actors.plugins.device.port import DevicePort
@@ -279,6 +280,12 @@ class Executor:
         await self._ports.runtime.stop_container(operation.container_id, operation.grace_ms)
         return await self._status(operation.container_id)
 
+    async def _update_container(self, operation: UpdateContainer) -> Result:
+        runtime = self._ports.runtime
+        return self._enrich(
+            await runtime.update_container(operation.container_id, operation.resources, operation.labels)
+        )
+
     async def _remove_container(self, operation: RemoveContainer) -> Result:
         await self._ports.runtime.remove_container(operation.container_id)
         return None
@@ -308,5 +315,6 @@ _VERBS: dict[type[Operation], Callable[[Executor, Any], Awaitable[Result]]] = {
     CreateContainer: Executor._create_container,
     StartContainer: Executor._start_container,
     StopContainer: Executor._stop_container,
+    UpdateContainer: Executor._update_container,
     RemoveContainer: Executor._remove_container,
 }

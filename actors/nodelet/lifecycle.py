@@ -70,9 +70,10 @@ def restarts(policy: str, attempt: Attempt) -> bool:
     return policy == "Always" or (policy == "OnFailure" and attempt.exit_code != 0)
 
 
-def is_outdated(container: Container, attempt: Attempt) -> bool:
-    """Has the pod been given another image since? It runs anew then, whatever its restart policy."""
-    return attempt.image_name not in ("", container.image)
+def is_outdated(record: PodRecord, container: Container, attempt: Attempt) -> bool:
+    """Has the pod been given another image since, or is it ended for another size? It runs anew then, whatever its
+    restart policy."""
+    return attempt.image_name not in ("", container.image) or attempt.container_id in record.restarting
 
 
 def restart_policy_of(pod: Pod, container: Container) -> str:
@@ -130,7 +131,7 @@ def _init_has_failed(record: PodRecord, pod: Pod) -> bool:
 def _mains_have_ended(record: PodRecord, pod: Pod) -> bool:
     for container in main_containers(pod):
         attempt = latest_attempt(record, container.name)
-        if attempt is None or not attempt.has_exited or is_outdated(container, attempt):
+        if attempt is None or not attempt.has_exited or is_outdated(record, container, attempt):
             return False
         if restarts(restart_policy_of(pod, container), attempt):
             return False

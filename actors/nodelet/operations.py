@@ -16,7 +16,7 @@ from actors.api.tokens import PodTokenRequest
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.errors import PluginError
 from actors.plugins.image.port import Auth, Image
-from actors.plugins.runtime.port import ContainerSpec, ContainerStatus, Sandbox, SandboxSpec
+from actors.plugins.runtime.port import ContainerSpec, ContainerStatus, Resources, Sandbox, SandboxSpec
 from actors.plugins.storage.port import VolumeRequest
 
 #: Added to an operation's own time limit before it counts as lost.
@@ -182,6 +182,19 @@ class StopContainer(Operation, frozen=True):
     @property
     def timeout_ms(self) -> Millis:
         return self.grace_ms + 30_000
+
+
+class UpdateContainer(Operation, frozen=True):
+    """Other limits while it runs, and a label that says so. Answered with its `ContainerStatus`."""
+
+    name: str
+    container_id: str
+    resources: Resources
+    labels: dict[str, str]
+
+    @property
+    def slot(self) -> str:
+        return f"resize/{self.name}"
 
 
 class RemoveContainer(Operation, frozen=True):

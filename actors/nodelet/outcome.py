@@ -29,6 +29,7 @@ from actors.nodelet.operations import (
     StopContainer,
     StopSandbox,
     UnpublishVolumes,
+    UpdateContainer,
 )
 from actors.nodelet.record import PodRecord, Refusal, Retry, every_container
 from actors.plugins.device.port import DeviceEdits
@@ -58,6 +59,7 @@ _FAILED_REASONS: dict[type[Operation], str] = {
     FetchTokens: "FailedMount",
     PublishVolumes: "FailedMount",
     UnpublishVolumes: "FailedUnmount",
+    UpdateContainer: "ResizeError",
     StopContainer: "FailedKillPod",
     StopSandbox: "FailedKillPod",
     RemoveSandbox: "FailedKillPod",
@@ -121,7 +123,7 @@ def absorb(record: PodRecord, operation: Operation, result: Result, now: Millis)
             record.removed.add(container_id)
         case StopContainer(container_id=container_id), None:
             record.containers.pop(container_id, None)
-        case ((CreateContainer() | StartContainer() | StopContainer()), ContainerStatus()):
+        case ((CreateContainer() | StartContainer() | StopContainer() | UpdateContainer()), ContainerStatus()):
             absorb_container(record, result)
             return _say_container(operation, result)
     return []
@@ -228,6 +230,8 @@ def _sentence(operation: Operation, failure: Failure) -> str:
             return f"Failed to create pod sandbox: {failure.message}"
         case CreateContainer() | StartContainer():
             return f"Error: {failure.message}"
+        case UpdateContainer(name=name):
+            return f"Pod resize error: container {name}: {failure.message}"
         case FetchTokens():
             return f"MountVolume.SetUp failed: failed to fetch token: {failure.message}"
         case _:

@@ -13,7 +13,7 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.api.key import Key, Stored
-from actors.api.pod import Container, Pod
+from actors.api.pod import Container, Pod, ResourceRequirements
 from actors.api.tokens import PodToken, PodTokenRequest
 from actors.nodelet.operations import LOST_AFTER_MS, Failure, Operation
 from actors.plugins.device.port import DeviceEdits
@@ -58,6 +58,18 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
+class ResizePending(msgspec.Struct, frozen=True):
+    """Why the pod does not get the size that it asks for: `Infeasible` on this node, or `Deferred`."""
+
+    reason: str
+    message: str
+    generation: int
+
+
+#: What is allocated, by container.
+Sizes = dict[str, ResourceRequirements]
+
+
 class PodRecord(msgspec.Struct, kw_only=True):
     """`pod` None: the store has it no longer. `config` None: not fetched yet.
 
@@ -65,13 +77,21 @@ class PodRecord(msgspec.Struct, kw_only=True):
     stopped. `doubtful`: sandboxes of which nobody knows whether they were made. `noticed`: what was said once.
     `held`: ids of the devices that its containers may have. `progress`: how far slow operations are, by slot.
     `touched`: the step at which an operation last changed it; a listing that began earlier does not judge it.
+    `wanted`: the pod as the store has it; `pod` is the same with what is allocated to it, which is `sizes` (None:
+    nobody has looked yet). `restarting`: runs that are ended so that the next one has another size.
+    `resizing`: a resize was begun and its end is not told yet.
     `overrun`: it was seen to have run past its deadline.
     """
 
     uid: str
     key: Key
     pod: Pod | None = None
+    wanted: Pod | None = None
     stored: Stored | None = None
+    sizes: Sizes | None = None
+    resize_pending: ResizePending | None = None
+    restarting: set[str] = set()
+    resizing: bool = False
     status: dict[str, Any] = {}
     started_ms: Millis = 0
     admitted: bool = False

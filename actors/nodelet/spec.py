@@ -27,6 +27,7 @@ from actors.nodelet.configuration import ConfigMissing, ConfigView
 from actors.nodelet.environment import Downward, derive_environment, expand, expand_command
 from actors.nodelet.facts import NodeFacts
 from actors.nodelet.record import PodRecord, main_containers
+from actors.nodelet.resize import RESOURCES_LABEL, format_size
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
 from actors.plugins.network.port import PortMapping
@@ -228,5 +229,6 @@ def _labels(record: PodRecord, container: Container, image: Image, backoff_ms: i
         BACKOFF_LABEL: str(backoff_ms),
         MESSAGE_POLICY_LABEL: container.termination_message_policy,
         IMAGE_NAME_LABEL: container.image,
+        RESOURCES_LABEL: format_size(container.resources),
         IMAGE_LABEL: image.digests[0] if image.digests else image.id,
     }

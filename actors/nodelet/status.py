@@ -6,11 +6,12 @@ nodelet that starts anew writes the very same status and therefore nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from actors.api.clock import Millis, format_time
 from actors.api.meta import Condition
-from actors.api.pod import Container, Pod
+from actors.api.pod import Container, Pod, ResourceRequirements
 from actors.api.quantity import parse_resource
 from actors.api.text import shorten, shorten_bytes
 from actors.nodelet.attempts import (
@@ -32,12 +33,17 @@ from actors.nodelet.record import (
     is_sidecar,
     main_containers,
 )
+from actors.nodelet.resize import actual_size, is_resizing, running_of
 from actors.nodelet.spec import NodeView
 from actors.nodelet.termination import Stop
 from actors.nodelet.waiting import crash_loop, derive_waiting
 from actors.reconcile.conditions import condition
 
 JSON = dict[str, Any]
+
+PENDING, IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
+#: Conditions that go away again.
+RESIZE_CONDITIONS = (PENDING, IN_PROGRESS)
 
 
 def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, stop: Stop | None, now: Millis) -> JSON:
@@ -48,6 +54,7 @@ def derive_status(record: PodRecord, pod: Pod, node: NodeView, stage: Stage, sto
     addresses = _addresses(record, pod, node)
     status: JSON = {
         "phase": phase,
+        "observedGeneration": pod.metadata.generation,
         "conditions": _conditions(record, pod, statuses, phase, now),
         "hostIP": node.facts.address,
         "hostIPs": [{"ip": node.facts.address}],
@@ -73,8 +80,10 @@ def derive_patch(old: JSON, new: JSON) -> JSON:
     patch = {key: value for key, value in new.items() if key != "conditions" and old.get(key) != value}
     known = {entry.get("type"): entry for entry in old.get("conditions") or ()}
     conditions = [entry for entry in new["conditions"] if not _agrees(known.get(entry["type"]), entry)]
-    if conditions:
-        patch["conditions"] = [{key: value or None for key, value in entry.items()} for entry in conditions]
+    over = {*RESIZE_CONDITIONS} & known.keys() - {entry["type"] for entry in new["conditions"]}
+    if conditions or over:
+        changed = [{key: value or None for key, value in entry.items()} for entry in conditions]
+        patch["conditions"] = [*changed, *({"$patch": "delete", "type": type_} for type_ in sorted(over))]
     if "podIPs" in patch and old.get("podIPs"):
         patch["podIPs"] = [{"$patch": "replace"}, *new["podIPs"]]
     return patch
@@ -125,6 +134,7 @@ def _container_status(
     if told is not None and (attempt is None or "terminated" in (told.get("state") or {})):
         return told  # how a pod ended stays, though its node forgets one run after the other
     status: JSON = {"name": container.name, "image": container.image, "imageID": "", "restartCount": 0}
+    status |= _sizes(record, container) if container not in ephemeral_containers(pod) else {}
     status |= {"ready": False, "started": False, "lastState": {}}
     if attempt is None:
         return status | {"state": _not_started(record, pod, container, node, ended, now)}
@@ -142,6 +152,21 @@ def _container_status(
         return status | {"state": state, "lastState": {"terminated": _terminated(attempt)}}
     ready = attempt.exit_code == 0 and container in init_containers(pod) and not is_sidecar(container)
     return status | {"ready": ready, "state": {"terminated": _terminated(attempt)}}
+
+
+def _sizes(record: PodRecord, container: Container) -> JSON:
+    """What is allocated, and what it has; one that does not run will have what is allocated."""
+    running = running_of(record, container.name)
+    actual = actual_size(running) if running is not None else None
+    told: JSON = {"resources": _as_json(actual or container.resources)}
+    if container.resources.requests:
+        told["allocatedResources"] = dict(container.resources.requests)
+    return told
+
+
+def _as_json(resources: ResourceRequirements) -> JSON:
+    sections = {"limits": resources.limits, "requests": resources.requests}
+    return {name: dict(amounts) for name, amounts in sections.items() if amounts}
 
 
 def _unready(status: JSON) -> JSON:
@@ -206,8 +231,26 @@ def _conditions(record: PodRecord, pod: Pod, statuses: dict[str, JSON], phase: s
         _initialized(record, pod, phase, known.get("Initialized"), now),
         *_ready_conditions(record, pod, statuses, phase, now),
         condition("PodScheduled", True, "", "", now),
+        *_resize_conditions(record, pod, phase, now),
     ]
+    for entry in conditions:
+        entry.setdefault("observedGeneration", pod.metadata.generation)
     return [_keep_time(known.get(entry["type"]), entry) for entry in conditions]
+
+
+def _resize_conditions(record: PodRecord, pod: Pod, phase: str, now: Millis) -> Iterator[JSON]:
+    """Only while there is something to tell (KEP-1287)."""
+    if phase in TERMINAL_PHASES:
+        return
+    pending = record.resize_pending
+    if pending is not None:
+        told = condition(PENDING, True, pending.reason, pending.message, now)
+        yield told | {"observedGeneration": pending.generation}
+    if is_resizing(record, pod):
+        slots = (f"resize/{container.name}" for container in all_containers(pod))
+        failure = next((record.retries[slot].failure for slot in slots if slot in record.retries), None)
+        reason, message = ("Error", failure.message) if failure is not None else ("", "")
+        yield condition(IN_PROGRESS, True, reason, message, now)
 
 
 def _initialized(record: PodRecord, pod: Pod, phase: str, known: JSON | None, now: Millis) -> JSON:

@@ -42,6 +42,7 @@ from actors.nodelet.operations import (
     StartContainer,
     StopContainer,
     StopSandbox,
+    UpdateContainer,
 )
 from actors.nodelet.outcome import Said
 from actors.nodelet.record import (
@@ -53,8 +54,9 @@ from actors.nodelet.record import (
     is_sidecar,
     main_containers,
 )
+from actors.nodelet.resize import RESOURCES_LABEL, actual_size, format_size, is_same, needs_restart, running_of
 from actors.nodelet.service_tokens import renew_ms, token_requests
-from actors.nodelet.spec import NodeView, derive_container_spec, derive_sandbox_spec
+from actors.nodelet.spec import NodeView, derive_container_spec, derive_resources, derive_sandbox_spec
 from actors.nodelet.termination import Stop, deadline_ms, derive_end, plan_cleanup, plan_stop
 from actors.nodelet.unsupported import refused_ephemeral_fields
 from actors.nodelet.volumes import volume_requests
@@ -198,6 +200,25 @@ def _plan_sandbox(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> I
         yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, sandbox.spec.attempt + 1, node))
 
 
+def _plan_sizes(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
+    """What runs gets what is allocated to it: at once, or by a new start where its policy says so."""
+    for container in all_containers(pod):
+        running = running_of(record, container.name)
+        actual = actual_size(running) if running is not None else None
+        if running is None or actual is None or is_same(actual, container.resources):
+            continue
+        if needs_restart(container, actual):
+            record.restarting.add(running.spec.id)
+        elif running.spec.id not in record.restarting:
+            yield UpdateContainer(
+                pod_uid=record.uid,
+                name=container.name,
+                container_id=running.spec.id,
+                resources=derive_resources(container, node.config.pod_pids_max),
+                labels={RESOURCES_LABEL: format_size(container.resources)},
+            )
+
+
 def _plan_containers(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:
     """The next init container, or all containers; sidecars that were started are kept running all along."""
     if record.ready_sandbox is None or (pod.spec.volumes and record.volumes is None):
@@ -235,10 +256,10 @@ def _plan_container(record: PodRecord, pod: Pod, container: Container, node: Nod
         yield from _plan_create(record, pod, container, 0, node)
     elif attempt.state == AttemptState.CREATED:
         yield StartContainer(pod_uid=record.uid, name=container.name, container_id=attempt.container_id)
-    elif attempt.is_running and is_outdated(container, attempt):
+    elif attempt.is_running and is_outdated(record, container, attempt):
         yield from _plan_replacement(record, pod, container, attempt)
     elif not attempt.is_running and _runs_again(record, pod, container):
-        due_ms = 0 if is_outdated(container, attempt) else restart_at(attempt, node.config.backoff)
+        due_ms = 0 if is_outdated(record, container, attempt) else restart_at(attempt, node.config.backoff)
         if attempt.finished_ms <= now < due_ms:
             pod_name = f"{record.key.name}_{record.key.namespace}({record.uid})"
             message = f"Back-off restarting failed container {container.name} in pod {pod_name}"
@@ -249,7 +270,8 @@ def _plan_container(record: PodRecord, pod: Pod, container: Container, node: Nod
 
 
 def _plan_replacement(record: PodRecord, pod: Pod, container: Container, attempt: Attempt) -> Iterator[Step]:
-    message = f"Container {container.name} definition changed, will be restarted"
+    why = "resize requires a restart" if attempt.container_id in record.restarting else "definition changed"
+    message = f"Container {container.name} {why}, will be restarted"
     yield Notice(f"replaced/{container.name}/{attempt.number}", Said("Normal", "Killing", message))
     grace_ms = 1_000 * pod.spec.termination_grace_period_seconds
     yield StopContainer(pod_uid=record.uid, name=container.name, container_id=attempt.container_id, grace_ms=grace_ms)
@@ -259,7 +281,7 @@ def _runs_again(record: PodRecord, pod: Pod, container: Container) -> bool:
     """An init container's work of an earlier sandbox is void: it is done again in the present one."""
     attempt = latest_attempt(record, container.name)
     assert attempt is not None, "only what has run can run again"
-    if is_outdated(container, attempt) or restarts(restart_policy_of(pod, container), attempt):
+    if is_outdated(record, container, attempt) or restarts(restart_policy_of(pod, container), attempt):
         return True
     sandbox = record.ready_sandbox
     return container in init_containers(pod) and sandbox is not None and attempt.sandbox_id != sandbox.spec.id
@@ -309,6 +331,7 @@ _PLANS: tuple[Callable[[PodRecord, Pod, NodeView, Millis], Iterator[Step]], ...]
     _plan_sandbox,
     _plan_devices,
     _plan_volumes,
+    _plan_sizes,
     _plan_containers,
     _plan_ephemerals,
     _plan_old_attempts,

@@ -45,7 +45,7 @@ def crash_loop(
 ) -> Waiting | None:
     """None: it does not run again, or it does at once."""
     due_ms = restart_at(attempt, node.config.backoff)
-    if is_outdated(container, attempt) or not restarts(restart_policy_of(pod, container), attempt):
+    if is_outdated(record, container, attempt) or not restarts(restart_policy_of(pod, container), attempt):
         return None
     if not attempt.finished_ms <= now < due_ms:
         return None

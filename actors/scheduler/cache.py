@@ -59,7 +59,7 @@ class Cache:
         if not pod.spec.node_name or pod.is_finished:
             return self.release(key)
         devices = taken_by(parse_assignment(pod.metadata.annotation(DEVICES_ANNOTATION)))
-        tracked = Tracked(pod.spec.node_name, Load(self._shapes.of(pod.spec), devices))
+        tracked = Tracked(pod.spec.node_name, Load(self._shapes.of(pod.sized), devices))
         before = self._pods.get(key)
         if before is None or (before.node, before.load) != (tracked.node, tracked.load):
             freed = self.release(key)

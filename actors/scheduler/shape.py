@@ -17,6 +17,7 @@ from actors.api.meta import Condition, Lens, Resource
 from actors.api.pod import LocalReference, ResourceRequirements, Toleration
 from actors.api.quantity import Quantity, parse_resource
 from actors.api.selector import Requirement
+from actors.reconcile.conditions import find_condition
 
 CPU, MEMORY, EPHEMERAL, PODS = "cpu", "memory", "ephemeral-storage", "pods"
 
@@ -57,9 +58,19 @@ class PodSpec(ShapeSpec, frozen=True):
     scheduler_name: str = "default-scheduler"
 
 
+class SizedStatus(Lens, frozen=True):
+    """What its node has allocated to a container, and what it has (KEP-1287)."""
+
+    name: str
+    allocated_resources: dict[str, str | int | float] | None = None
+    resources: ResourceRequirements | None = None
+
+
 class PodStatus(Lens, frozen=True):
     phase: str = "Pending"
     conditions: tuple[Condition, ...] | None = None
+    container_statuses: tuple[SizedStatus, ...] | None = None
+    init_container_statuses: tuple[SizedStatus, ...] | None = None
 
 
 class Pod(Resource, frozen=True):
@@ -71,6 +82,50 @@ class Pod(Resource, frozen=True):
     @property
     def is_finished(self) -> bool:
         return self.status.phase in ("Succeeded", "Failed")
+
+    @property
+    def sized(self) -> PodSpec:
+        """What a bound pod occupies: each container the most of what it asks for, is allocated and has; a size that
+        its node can never give does not count (KEP-1287, k8s.io/component-helpers/resource)."""
+        statuses = (*(self.status.init_container_statuses or ()), *(self.status.container_statuses or ()))
+        given = {status.name: status for status in statuses}
+        if all(_is_as_asked(container, given.get(container.name)) for container in self._every()):
+            return self.spec
+        told = find_condition(self.status.conditions, "PodResizePending")
+        hopeless = told is not None and told.reason == "Infeasible"
+
+        def largest(containers: Iterable[ShapeContainer]) -> tuple[ShapeContainer, ...]:
+            return tuple(_largest(container, given.get(container.name), hopeless) for container in containers)
+
+        init = None if self.spec.init_containers is None else largest(self.spec.init_containers)
+        return msgspec.structs.replace(self.spec, containers=largest(self.spec.containers), init_containers=init)
+
+    def _every(self) -> tuple[ShapeContainer, ...]:
+        return (*(self.spec.init_containers or ()), *self.spec.containers)
+
+
+def _is_as_asked(container: ShapeContainer, status: SizedStatus | None) -> bool:
+    if status is None or (status.allocated_resources is None and status.resources is None):
+        return True
+    asked = container.resources.requests
+    has = status.resources.requests if status.resources is not None else asked
+    return asked == (status.allocated_resources or asked) == (has or asked)
+
+
+def _largest(container: ShapeContainer, status: SizedStatus | None, hopeless: bool) -> ShapeContainer:
+    if status is None:
+        return container
+    actual = (status.resources.requests if status.resources is not None else None) or {}
+    given = [status.allocated_resources or {}, actual]
+    asked = {**(container.resources.limits or {}), **(container.resources.requests or {})}
+    sources = given if hopeless and any(given) else [asked, *given]
+    most: dict[str, Quantity] = {}
+    for source in sources:
+        for name, quantity in source.items():
+            if name not in most or parse_resource(name, quantity) > parse_resource(name, most[name]):
+                most[name] = quantity
+    resources = msgspec.structs.replace(container.resources, requests=most, limits=None)
+    return msgspec.structs.replace(container, resources=resources)
 
 
 class Term(msgspec.Struct, frozen=True):

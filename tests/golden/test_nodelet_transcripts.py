@@ -24,6 +24,7 @@ from actors.nodelet.operations import (
     RunSandbox,
     StartContainer,
     StopContainer,
+    UpdateContainer,
 )
 from actors.plugins.image.port import Image
 from actors.plugins.runtime.port import ContainerState, ContainerStatus, Sandbox, SandboxState
@@ -102,6 +103,10 @@ class Conversation:
                 return self.keep(self.containers[container_id], ContainerState.RUNNING)
             case StopContainer(container_id=container_id):
                 return self.keep(self.containers[container_id], ContainerState.EXITED, 143)
+            case UpdateContainer(container_id=container_id, resources=resources, labels=labels):
+                known = self.containers[container_id]
+                spec = msgspec.structs.replace(known.spec, resources=resources, labels={**known.spec.labels, **labels})
+                return self.keep(msgspec.structs.replace(known, spec=spec), ContainerState.RUNNING)
             case _:
                 return None
 
@@ -130,6 +135,9 @@ class Conversation:
         status = self.pod.setdefault("status", {})
         conditions = {entry["type"]: entry for entry in status.get("conditions", ())}
         for entry in patch.get("conditions", ()):
+            if entry.get("$patch") == "delete":
+                del conditions[entry["type"]]
+                continue
             conditions[entry["type"]] = {key: value for key, value in entry.items() if value is not None}
         status.update(patch)
         status["conditions"] = list(conditions.values())
@@ -143,6 +151,8 @@ def _detail(operation: Operation) -> str:
             return f" {spec.name} attempt {spec.attempt}"
         case StartContainer(name=name):
             return f" {name}"
+        case UpdateContainer(name=name, resources=size):
+            return f" {name} cpu {size.cpu_limit_millis} memory {size.memory_limit_bytes}"
         case StopContainer(name=name, grace_ms=grace_ms):
             return f" {name} grace {grace_ms} ms"
         case _:
@@ -196,6 +206,28 @@ def play_loop() -> Conversation:
     return talk
 
 
+def _sizes(cpu: str, memory: str) -> dict[str, Any]:
+    return {"limits": {"cpu": cpu, "memory": memory}, "requests": {"cpu": cpu, "memory": memory}}
+
+
+def play_resize() -> Conversation:
+    """More CPU at once; more memory by a restart; more than the node has, and more than it has left; then what fits."""
+    policy = [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]
+    main = container("main", resources=_sizes("1", "1Gi"), resizePolicy=policy)
+    talk = Conversation({"nodeName": "n1", "restartPolicy": "OnFailure", "containers": [main]})
+    talk.bind("bound", generation=1)
+    for generation, (text, cpu, memory) in enumerate(
+        [("more CPU", "2", "1Gi"), ("more memory", "2", "2Gi"), ("too much", "5", "2Gi"), ("as it is", "2000m", "2Gi")],
+        2,
+    ):
+        main["resources"] = _sizes(cpu, memory)
+        talk.bind(text, generation=generation)
+        entry, told = talk.pod["status"]["containerStatuses"][0], talk.pod["status"]["conditions"]
+        pending = [c["reason"] for c in told if c["type"] == "PodResizePending"]
+        talk.say(f"       allocated {entry['allocatedResources']}, has {entry['resources']['limits']} {pending}")
+    return talk
+
+
 def play_debug() -> Conversation:
     """Added while an init container still runs; the target's start is waited for; neither is started again."""
     talk = Conversation(
@@ -221,6 +253,9 @@ def play_debug() -> Conversation:
     return talk
 
 
-@pytest.mark.parametrize(("name", "play"), [("staged", play_staged), ("crash_loop", play_loop), ("debug", play_debug)])
+@pytest.mark.parametrize(
+    ("name", "play"),
+    [("staged", play_staged), ("crash_loop", play_loop), ("debug", play_debug), ("resize", play_resize)],
+)
 def test_transcript(name: str, play: Any, golden: Any) -> None:
     golden.check(Path(__file__).parent / "nodelet" / f"{name}.txt", "\n".join(play().lines) + "\n")

@@ -183,8 +183,8 @@ def _finish(
         return Keep(stored)
     if not context.draft:
         context.plugins.validate(request, new)
-    if context.amended is None or not context.amended.whole:
-        new = metadata.counted(old, new, kind)
+    if subresource != "binding" and (context.amended is None or not context.amended.whole):
+        new = metadata.counted(old, new, kind)  # a pod that gets its node is asked for nothing new (KEP-5067)
     if context.amended is None:
         new = owned_by_update(old, new, kind, manager, subresource, format_time(context.now))
     return Remove(stored.key, new) if is_released(new, kind) else Put(stored.key, new)
