@@ -13,6 +13,7 @@ from actors.api.errors import BadRequest, Cause, Invalid
 from actors.api.field_selector import exact_fields, parse_fields
 from actors.api.kinds import Kind
 from actors.api.rbac import Attributes, Rule
+from actors.api.validation.reviews import validate_selectors
 from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.user import User, node_of
 from actors.gateway.body import parse_value
@@ -67,6 +68,8 @@ def _find_problems(kind: Kind, spec: Object) -> Iterable[Cause]:
     if resource is None and path is None:
         rule = "Invalid value: exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield Cause("spec.resourceAttributes", rule, "FieldValueInvalid")
+    if isinstance(resource, dict):
+        yield from validate_selectors(resource, "spec.resourceAttributes")
     if kind.kind != _SELF and not spec.get("user") and not spec.get("groups"):
         rule = "Invalid value: at least one of user or group must be specified"
         yield Cause("spec.user", rule, "FieldValueInvalid")

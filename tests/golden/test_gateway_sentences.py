@@ -183,3 +183,25 @@ async def test_what_admission_warns_of_goes_with_the_answer() -> None:
     body = {"apiVersion": "raypod.io/v1", "kind": "Batch", "items": [item]}
     (result,) = (await wire.ask("POST", "/apis/raypod.io/v1/batch", body)).json["items"]
     assert (result["code"], result["warnings"]) == (201, [told])
+
+
+@pytest.mark.parametrize(
+    ("selector", "told"),
+    [
+        ({}, "spec.resourceAttributes.{name}.requirements: Required value: when spec.resourceAttributes.{name} is "
+             "specified, requirements or rawSelector is required"),
+        ({"rawSelector": "a=b", "requirements": [{"key": "a", "operator": "Exists"}]},
+         'spec.resourceAttributes.{name}.rawSelector: Invalid value: "a=b": may not specified at the same time as '
+         "requirements"),
+        ({"requirements": [{"key": "a", "operator": "In"}]},
+         "spec.resourceAttributes.{name}.requirements[0].values: Required value: must be specified when `operator` is "
+         "'In' or 'NotIn'"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["fieldSelector", "labelSelector"])
+async def test_selectors_of_reviews(name: str, selector: dict[str, Any], told: str) -> None:
+    spec = {"resourceAttributes": {"verb": "list", "resource": "pods", name: selector}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = await Wire().ask("POST", path, {"spec": spec})
+    causes = answer.json["details"]["causes"]
+    assert [f"{cause['field']}: {cause['message']}" for cause in causes] == [told.format(name=name)]

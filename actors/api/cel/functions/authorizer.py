@@ -12,7 +12,10 @@ from typing import Any, ClassVar, NamedTuple
 from msgspec.structs import replace as changed
 
 from actors.api.cel.functions.declare import BOOL, STRING, member, opaque
+from actors.api.errors import BadRequest
+from actors.api.field_selector import exact_fields, parse_fields
 from actors.api.rbac import Attributes
+from actors.api.validation.metadata import validate_name
 
 AUTHORIZER = opaque("kubernetes.authorization.Authorizer")
 PATH_CHECK = opaque("kubernetes.authorization.PathCheck")
@@ -71,10 +74,15 @@ def _group(by: Authorizer, group: str) -> Check:
 
 
 def _account(by: Authorizer, namespace: str, name: str) -> Authorizer:
+    for value, told, is_label in ((name, "name", False), (namespace, "namespace", True)):
+        if any(True for _ in validate_name("", value, label=is_label)):
+            raise ValueError(f"Invalid service account {told}")
     return replace(by, account=(namespace, name))
 
 
 def _resource(check: Check, resource: str) -> Check:
+    if not resource.strip():
+        raise ValueError("resource must not be empty")
     return resource_check(check.by, changed(check.asked, resource=resource))
 
 
@@ -82,8 +90,17 @@ def _with(name: str) -> Callable[[Check, str], Check]:
     return lambda check, value: replace(check, asked=changed(check.asked, **{name: value}))
 
 
-def _unnarrowed(check: Check, selector: str) -> Check:
-    """Rules of roles do not look at selectors: who may list some may list all."""
+def _of_fields(check: Check, selector: str) -> Check:
+    """What only some of the objects are asked of matters to nodes. A selector that cannot be read narrows nothing."""
+    try:
+        fields = exact_fields(parse_fields(selector))
+    except BadRequest:
+        fields = ()
+    return replace(check, asked=changed(check.asked, fields=fields))
+
+
+def _of_labels(check: Check, selector: str) -> Check:
+    """Nobody who decides looks at labels: who may list some may list all."""
     return check
 
 
@@ -104,8 +121,8 @@ FUNCTIONS = (
     member("subresource", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with("subresource")),
     member("namespace", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with("namespace")),
     member("name", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _with("name")),
-    member("fieldSelector", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _unnarrowed),
-    member("labelSelector", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _unnarrowed),
+    member("fieldSelector", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _of_fields),
+    member("labelSelector", (RESOURCE_CHECK, STRING), RESOURCE_CHECK, _of_labels),
     member("check", (PATH_CHECK, STRING), DECISION, _check, _costs),
     member("check", (RESOURCE_CHECK, STRING), DECISION, _check, _costs),
     member("allowed", (DECISION,), BOOL, lambda decision: decision.answer.allowed),
