@@ -18,7 +18,8 @@ from actors.reconcile.actions import Reply
 from actors.store.backend.port import Backend, BackendError
 from actors.store.backend.sqlite import SqliteBackend
 from actors.store.record import Answer, Batch, Compaction, Record, Recovered
-from actors.store.sealing.configuration import EncryptionError, Sealing, make_configuration, read_sealing
+from actors.store.sealing.ciphers import EncryptionError
+from actors.store.sealing.configuration import Sealing, make_configuration, read_sealing
 
 _LOG = logging.getLogger(__name__)
 #: Under the home: made where there is none and the configuration names no other.
@@ -56,6 +57,7 @@ class SealedBackend:
         """Raises BackendError, also for what no key of the configuration opens."""
         recovered = self._inner.load()
         try:
+            self._sealing.open()
             opened = _changed(recovered, self._sealing.unseal)
         except EncryptionError as error:
             self._inner.close()  # so that the next try is told the same, and not that the file is locked
@@ -77,6 +79,7 @@ class SealedBackend:
         self._inner.compact(compaction)
 
     def close(self) -> None:
+        self._sealing.close()
         self._inner.close()
 
 

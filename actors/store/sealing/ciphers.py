@@ -21,19 +21,44 @@ _BODY = b'{"metadata":{'
 _GCM_NONCE_BYTES, _BLOCK_BYTES, _TAG_BYTES = 12, 16, 16
 
 
+class EncryptionError(Exception):
+    """The configuration cannot be used, or does not have the key. The message says which and what to do."""
+
+
 class WrongKey(Exception):
     """The text was not sealed with this key, or was changed since."""
 
 
 class CipherPort(Protocol):
+    def open(self) -> None:
+        """Before anything is sealed. Raises EncryptionError where the key is not at hand."""
+        ...
+
     def seal(self, text: bytes, about: bytes) -> bytes: ...
 
     def unseal(self, sealed: bytes, about: bytes) -> bytes:
-        """Raises WrongKey."""
+        """Raises WrongKey, and EncryptionError where the key is not at hand."""
         ...
 
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it is sealed as it would be today, as far as the prefix does not tell."""
+        ...
 
-class AesGcm:
+    def close(self) -> None: ...
+
+
+class _Local:
+    """A cipher whose key is in the file, and in the prefix its name."""
+
+    def open(self) -> None: ...
+
+    def is_current(self, sealed: bytes) -> bool:
+        return True
+
+    def close(self) -> None: ...
+
+
+class AesGcm(_Local):
     def __init__(self, key: bytes) -> None:
         self._cipher = AESGCM(key)
 
@@ -48,7 +73,7 @@ class AesGcm:
             raise WrongKey from error
 
 
-class AesCbc:
+class AesCbc(_Local):
     """It proves nothing by itself: that a body comes out, which all begin alike, tells the right key."""
 
     def __init__(self, key: bytes) -> None:
@@ -73,7 +98,7 @@ class AesCbc:
         return text
 
 
-class SecretBox:
+class SecretBox(_Local):
     """NaCl's: XSalsa20 and Poly1305."""
 
     def __init__(self, key: bytes) -> None:

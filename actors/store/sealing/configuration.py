@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,10 +17,12 @@ import msgspec
 import yaml
 
 from actors.api.key import Key
-from actors.store.sealing.ciphers import AesCbc, AesGcm, CipherPort, SecretBox, WrongKey
+from actors.store.sealing.ciphers import AesCbc, AesGcm, CipherPort, EncryptionError, SecretBox, WrongKey
 
 API_VERSION = "apiserver.config.k8s.io/v1"
 _MARK = b"k8s:enc:"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _AES_BYTES = (16, 24, 32)
 _CIPHERS: dict[str, tuple[Callable[[bytes], CipherPort], tuple[int, ...]]] = {
     "aesgcm": (AesGcm, _AES_BYTES),
@@ -28,12 +31,18 @@ _CIPHERS: dict[str, tuple[Callable[[bytes], CipherPort], tuple[int, ...]]] = {
 }
 
 
-class EncryptionError(Exception):
-    """The configuration cannot be used, or does not have the key. The message says which and what to do."""
-
-
 class _Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[dict[str, str], ...] = ()
+
+
+class _Kms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`cachesize` is v1's: v2 keeps every seed."""
+
+    name: str
+    endpoint: str
+    api_version: str = ""
+    timeout: str = "3s"
+    cachesize: int = 0
 
 
 class _Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +104,22 @@ class Sealing:
     def is_current(self, key: Key, sealed: bytes) -> bool:
         """Would it be sealed so today?"""
         providers = self._providers(key.resource)
-        return providers[0].fits(sealed) if providers else not sealed.startswith(_MARK)
+        if not providers:
+            return not sealed.startswith(_MARK)
+        prefix, cipher = providers[0].prefix, providers[0].cipher
+        return providers[0].fits(sealed) and (cipher is None or cipher.is_current(sealed[len(prefix) :]))
+
+    def open(self) -> None:
+        """Raises EncryptionError where what seals is not at hand: better at the start than with the first write."""
+        for _, providers in self._rules:
+            if providers and providers[0].cipher is not None:
+                providers[0].cipher.open()
+
+    def close(self) -> None:
+        for _, providers in self._rules:
+            for provider in providers:
+                if provider.cipher is not None:
+                    provider.cipher.close()
 
     def _providers(self, resource: str) -> tuple[Provider, ...]:
         found = self._known.get(resource)
@@ -156,14 +180,35 @@ def _read_providers(rule: _Rule, place: str) -> Iterator[Provider]:
     for number, provider in enumerate(rule.providers):
         where = f"{place}.providers[{number}]"
         if len(provider) != 1:
-            raise ValueError(f"{where}: exactly one of {', '.join(_CIPHERS)}, identity")
+            raise ValueError(f"{where}: exactly one of {', '.join(_CIPHERS)}, kms, identity")
         ((name, value),) = provider.items()
         if name == "identity":
             yield Provider(b"")
+        elif name == "kms":
+            yield _read_kms(value, f"{where}.kms")
         elif name in _CIPHERS:
             yield from _read_keys(name, value, f"{where}.{name}")
         else:
-            raise ValueError(f"{where}: {name} is not supported: use {', '.join(_CIPHERS)} or identity")
+            raise ValueError(f"{where}: {name} is not supported: use {', '.join(_CIPHERS)}, kms or identity")
+
+
+def _read_kms(value: Any, where: str) -> Provider:
+    """Raises ValueError. gRPC is loaded where it is needed: it costs a start a tenth of a second."""
+    from actors.store.sealing.kms.client import KmsClient
+    from actors.store.sealing.kms.envelope import KmsCipher
+
+    kms = msgspec.convert(value, _Kms)
+    if kms.api_version != "v2":
+        raise ValueError(f"{where}.apiVersion: {kms.api_version or 'v1'} is not supported: use v2")
+    if not kms.name or ":" in kms.name:
+        raise ValueError(f"{where}.name: needs a name without a colon")
+    if not kms.endpoint.startswith("unix:///"):
+        raise ValueError(f"{where}.endpoint: must be unix:// and the path of the plugin's socket")
+    seconds = _DURATION.fullmatch(kms.timeout)
+    if seconds is None or not float(seconds[1]):
+        raise ValueError(f"{where}.timeout: {kms.timeout!r} must be a duration like 3s or 500ms")
+    client = KmsClient(kms.name, kms.endpoint, float(seconds[1]) * _UNIT_SECONDS[seconds[2]])
+    return Provider(b"%skms:v2:%s:" % (_MARK, kms.name.encode()), KmsCipher(client))
 
 
 def _read_keys(provider: str, value: Any, where: str) -> Iterator[Provider]:

@@ -6,6 +6,8 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
+from actors.store.sealing.kms.messages import describe
+
 PROTOS = Path(__file__).parents[3] / "protos"
 
 
@@ -35,6 +37,7 @@ def number_of(file, message, field):
         ("podresources_v1.proto", "v1", "PodResourcesLister"),
         ("dra_v1.proto", "k8s.io.kubelet.pkg.apis.dra.v1", "DRAPlugin"),
         ("etcd_v3.proto", "etcdserverpb", "KV"),
+        ("kms_v2.proto", "v2", "KeyManagementService"),
     ],
 )
 def test_services_have_their_wire_names(descriptors, file, package, service):
@@ -46,3 +49,13 @@ def test_a_few_field_numbers(descriptors):
     assert number_of(descriptors["cri_v1.proto"], "AuthConfig", "registry_token") == 6
     assert number_of(descriptors["cri_v1.proto"], "Container", "labels") == 8
     assert number_of(descriptors["deviceplugin_v1beta1.proto"], "ContainerAllocateResponse", "annotations") == 4
+
+
+def test_our_messages_are_those_of_the_file(descriptors):
+    def shape(message):
+        fields = sorted((f.number, f.name, f.type, f.label, f.type_name) for f in message.field)
+        return message.name, fields, [shape(nested) for nested in message.nested_type]
+
+    ours, theirs = describe(), descriptors["kms_v2.proto"]
+    assert [shape(message) for message in ours.message_type] == [shape(m) for m in theirs.message_type]
+    assert [method.name for method in theirs.service[0].method] == ["Status", "Decrypt", "Encrypt"]

@@ -20,6 +20,7 @@ from actors.store.sealing.backend import OFF, open_sealed
 from actors.store.sealing.ciphers import SecretBox
 from actors.store.sealing.configuration import EncryptionError, read_sealing
 
+_KMS = "{apiVersion: v2, name: n, endpoint: %s}"
 NEEDLES = [base64.b64encode(text).decode() for text in (b"first-hunter2", b"then-hunter3", b"annotated")]
 SECRET = Key("secrets", "default", "s")
 NOW = 1_700_000_000_000
@@ -171,7 +172,16 @@ def test_resources_are_named_as_kubernetes_names_them(
         ("{", "cannot be read"),
         ("apiVersion: v1\nkind: Pod", "must be an EncryptionConfiguration"),
         ("resources: [{resources: [secrets], providers: []}]", "needs resources and providers"),
-        ("resources: [{resources: [secrets], providers: [{kms: {}}]}]", "kms is not supported"),
+        ("resources: [{resources: [secrets], providers: [{vault: {}}]}]", "vault is not supported"),
+        (
+            "resources: [{resources: [secrets], providers: [{kms: {name: n, endpoint: x}}]}]",
+            "v1 is not supported: use v2",
+        ),
+        (f"resources: [{{resources: [secrets], providers: [{{kms: {_KMS % 'tcp://x'}}}]}}]", "must be unix://"),
+        (
+            f"resources: [{{resources: [secrets], providers: [{{kms: {_KMS % 'unix:///x, timeout: soon'}}}]}}]",
+            "like 3s",
+        ),
         ("resources: [{resources: [secrets], providers: [{aesgcm: {keys: []}}]}]", "needs keys"),
         (
             "resources: [{resources: [secrets], providers: [{aesgcm: {keys: [{name: a, secret: '!'}]}}]}]",
