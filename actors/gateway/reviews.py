@@ -131,8 +131,7 @@ async def _token(call: Call, spec: Object) -> Object:
         verified = await call.backend.access.authenticator.verify(token, tuple(asked), call.now)
     except TokenError as error:
         return {"user": {}, "error": f"[invalid bearer token, {error}]"}
-    found = {"authenticated": True, "user": verified.user.to_info()}
-    return {**found, "audiences": list(verified.audiences)} if asked else found
+    return {"authenticated": True, "user": verified.user.to_info(), "audiences": list(verified.audiences)}
 
 
 async def _rules(call: Call, spec: Object) -> Object:

@@ -128,6 +128,15 @@ def test_a_token_review_tells_who_and_for_what(served: RunningGateway) -> None:
     assert ask(served, PODS, bearer(token))[0] == 401  # it is not for us
 
 
+def test_a_review_that_asks_for_no_audience_names_the_apis_own(served: RunningGateway) -> None:
+    token = served.kubectl("create", "token", "robot").out.strip()
+    body = json.dumps({"spec": {"token": token}}).encode()
+    code, _, text = served.request("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
+    status = json.loads(text)["status"]
+    assert (code, status["authenticated"]) == (201, True)
+    assert status["audiences"] == ["https://kubernetes.default.svc.cluster.local"]
+
+
 def test_bad_token_requests_are_told_all_at_once(served: RunningGateway) -> None:
     body = {"spec": {"expirationSeconds": 10, "boundObjectRef": {"kind": "Elf", "apiVersion": "v1"}}}
     path = "/api/v1/namespaces/default/serviceaccounts/robot/token"

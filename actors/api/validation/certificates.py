@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from actors.api.codec import Object
-from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, wrong
+from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, unsupported, wrong
 
 _SECONDS_MIN = 600
+_USAGES = frozenset(
+    {
+        *("signing", "digital signature", "content commitment", "key encipherment", "key agreement"),
+        *("data encipherment", "cert sign", "crl sign", "encipher only", "decipher only", "any", "server auth"),
+        *("client auth", "code signing", "email protection", "s/mime", "ipsec end system", "ipsec tunnel"),
+        *("ipsec user", "timestamping", "ocsp signing", "microsoft sgc", "netscape sgc"),
+    }
+)
 _TYPES = ("Approved", "Denied", "Failed")
 
 
@@ -23,6 +31,8 @@ def validate_signing_request(request: Object, old: Object | None) -> Causes:
             "spec.signerName", signer, "must be a fully qualified domain and path of the form 'example.com/signer-name'"
         )
     for i, usage in enumerate(spec.get("usages") or ()):
+        if usage not in _USAGES:
+            yield unsupported(f"spec.usages[{i}]", usage, sorted(_USAGES))
         if usage in spec["usages"][:i]:
             yield duplicate(f"spec.usages[{i}]", usage)
     seconds = spec.get("expirationSeconds")

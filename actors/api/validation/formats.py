@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
+from functools import cache
 from typing import Any
+from zoneinfo import available_timezones
 
 from actors.api.quantity import parse_millis
 from actors.api.validation.causes import Causes, is_int, wrong
@@ -117,8 +119,14 @@ def _cron(path: str, value: Any) -> Causes:
 
 
 def _time_zone(path: str, value: Any) -> Causes:
-    if value.lower() == "local" or not _TIME_ZONE.match(value):
+    if value.lower() == "local" or not _TIME_ZONE.match(value) or value not in (_time_zones() or (value,)):
         yield wrong(path, value, f"unknown time zone {value}")
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """Of the machine's database; none where it has none."""
+    return frozenset(available_timezones())
 
 
 def _matches(pattern: str, rule: str) -> Callable[[str, Any], Causes]:

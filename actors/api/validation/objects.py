@@ -9,6 +9,7 @@ from actors.api.codec import Object
 from actors.api.validation.causes import Causes, dicts_of, duplicate, forbidden, required, too_long, unsupported, wrong
 from actors.api.validation.formats import CONFIG_KEY_RULE
 from actors.api.validation.kinds import validate_secret_type
+from actors.api.validation.metadata import validate_qualified
 
 _FILE_KEY = re.compile(r"[-._a-zA-Z0-9]+$")
 _DATA_BYTES_MAX = 1024 * 1024
@@ -69,6 +70,8 @@ def validate_node(node: Object, old: Object | None) -> Causes:
             yield unsupported(f"spec.taints[{i}].effect", taint.get("effect"), effects)
         if not taint.get("key"):
             yield required(f"spec.taints[{i}].key")
+        else:
+            yield from validate_qualified(f"spec.taints[{i}].key", taint["key"])
     if old is not None:
         yield from _node_changes(node.get("spec") or {}, old.get("spec") or {})
 

@@ -15,6 +15,7 @@ from actors.api.validation.relations import JUDGE
 
 _ENV_NAME = re.compile(r"[^=\x00-\x1f\x7f-\uffff]+$")
 #: Of a container, what one that is put into a running pod may not have.
+_STANDARD = frozenset({"cpu", "memory", "ephemeral-storage"})
 _NOT_EPHEMERAL = (
     "ports",
     "livenessProbe",
@@ -142,7 +143,9 @@ def _resources(resources: Object, path: str) -> Causes:
     amounts: dict[str, dict[str, int]] = {"limits": {}, "requests": {}}
     for section in ("limits", "requests"):
         for name, quantity in (resources.get(section) or {}).items():
-            at = f"{path}.{section}[{name}]" if "/" in name else f"{path}.{section}.{name}"
+            at = f"{path}.{section}[{name}]"
+            if "/" not in name and name not in _STANDARD and not name.startswith("hugepages-"):
+                yield wrong(at, name, "must be a standard resource for containers")
             try:
                 amounts[section][name] = parse_millis(quantity)
             except ValueError as error:
@@ -248,3 +251,6 @@ def _tolerations(spec: Object, path: str) -> Causes:
         effects = ("NoSchedule", "PreferNoSchedule", "NoExecute")
         if toleration.get("effect") and toleration["effect"] not in effects:
             yield unsupported(f"{at}.effect", toleration["effect"], effects)
+        elif toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
+            rule = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+            yield wrong(f"{at}.effect", toleration.get("effect") or "", rule)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.api.codec import Object
 from actors.api.rbac import GROUP
 from actors.api.validation.causes import Causes, dicts_of, required, unsupported, wrong
+from actors.api.validation.metadata import validate_name
 
 _GROUPS = {"ServiceAccount": "", "User": GROUP, "Group": GROUP}
 
@@ -61,5 +62,7 @@ def _validate_subject(subject: Object, path: str, namespaced: bool) -> Causes:
         return
     if group != _GROUPS[kind]:
         yield unsupported(f"{path}.apiGroup", group, (_GROUPS[kind],))
+    if kind == "ServiceAccount" and subject.get("name"):
+        yield from validate_name(f"{path}.name", subject["name"])
     if kind == "ServiceAccount" and not namespaced and not subject.get("namespace"):
         yield required(f"{path}.namespace")

@@ -6,7 +6,7 @@ What one field alone must hold is data: rules.json.
 from __future__ import annotations
 
 from actors.api.codec import Object
-from actors.api.validation.causes import Causes, forbidden, required, wrong
+from actors.api.validation.causes import Causes, dicts_of, forbidden, required, wrong
 from actors.api.validation.networking import NETWORKING_RELATIONS
 from actors.api.validation.pod_relations import POD_RELATIONS
 from actors.api.validation.rules import Judge, Relation
@@ -47,6 +47,31 @@ def _priority_level(spec: Object, path: str) -> Causes:
         yield required(f"{path}.limited", "must not be empty when type is Limited")
 
 
+def _device_claim(claim: Object, path: str) -> Causes:
+    """Constraints and settings speak of requests of the claim, or of what these may be instead (`request/second`)."""
+    requests = dicts_of(claim.get("requests"))
+    known = {request.get("name") for request in requests}
+    known |= {f"{r.get('name')}/{part.get('name')}" for r in requests for part in dicts_of(r.get("firstAvailable"))}
+    for section in ("constraints", "config"):
+        for i, row in enumerate(dicts_of(claim.get(section))):
+            for j, name in enumerate(row.get("requests") or ()):
+                if name not in known:
+                    at = f"{path}.{section}[{i}].requests[{j}]"
+                    yield wrong(at, name, "must be the name of a request in the claim")
+
+
+def _device_expression(selector: Object, path: str) -> Causes:
+    """That it can be read; what it means is a driver's to know. Imported late: expressions know formats from here."""
+    from actors.api.cel.environment import CelError, untyped
+
+    text = selector.get("expression")
+    try:
+        if isinstance(text, str) and text:
+            untyped(("device",)).parse(text)
+    except CelError as error:
+        yield wrong(f"{path}.expression", text, f"compilation failed: {error}")
+
+
 RELATIONS: dict[str, Relation] = {
     **NETWORKING_RELATIONS,
     **POD_RELATIONS,
@@ -55,6 +80,8 @@ RELATIONS: dict[str, Relation] = {
     "meta.v1.LabelSelectorRequirement": _requirement,
     "admissionregistration.v1.ValidatingAdmissionPolicySpec": _validating_policy,
     "admissionregistration.v1.ValidatingAdmissionPolicyBindingSpec": _actions,
+    "resource.v1.CELDeviceSelector": _device_expression,
+    "resource.v1.DeviceClaim": _device_claim,
     "resource.v1.DeviceRequest": _device_request,
     "flowcontrol.v1.PriorityLevelConfigurationSpec": _priority_level,
 }

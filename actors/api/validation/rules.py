@@ -31,13 +31,14 @@ _NOTHING: tuple[Any, ...] = (None, "", [], {})
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of a field, or of each item of a list. Bounds are inclusive."""
+    """Of a field, or of each item of a list. Bounds are inclusive. `at_list`: of a bad item the list's path is told."""
 
     required: bool = False
     enum: tuple[str, ...] = ()
     min: int | None = None
     max: int | None = None
     format: str = ""
+    at_list: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -162,7 +163,7 @@ def _check(value: Any, rule: Rule, path: str) -> Causes:
         return
     for place, item in _items(value, path):
         if rule.enum and item not in rule.enum:
-            yield unsupported(place, item, rule.enum)
+            yield unsupported(path if rule.at_list else place, item, rule.enum)
         elif rule.min is not None or rule.max is not None:
             yield from _bounded(item, rule, place)
         elif rule.format:
@@ -185,14 +186,10 @@ def unchanged(obj: Object, old: Object) -> Causes:
     """Fields that may not change once an object is there."""
     for path in _immutable().get(f"{obj.get('apiVersion')} {obj.get('kind')}", ()):
         if _at(obj, path) != _at(old, path):
-            yield wrong(path, _shown(_at(obj, path)), "field is immutable")
+            yield wrong(path, _at(obj, path), "field is immutable")
 
 
 def _at(obj: Any, path: str) -> Any:
     for name in path.split("."):
         obj = obj.get(name) if isinstance(obj, dict) else None
     return obj
-
-
-def _shown(value: Any) -> Any:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value

@@ -121,7 +121,17 @@ def validate_volume(volume: Object, old: Object | None) -> Causes:
         yield wrong("spec.nodeAffinity", new.get("nodeAffinity"), "field is immutable")
 
 
+def _attachment(spec: Object, path: str) -> Causes:
+    source, rule = spec.get("source") or {}, "must specify exactly one of inlineVolumeSpec and persistentVolumeName"
+    given = [name for name in ("inlineVolumeSpec", "persistentVolumeName") if source.get(name)]
+    if not given:
+        yield required(f"{path}.source", rule)
+    elif len(given) > 1:
+        yield forbidden(f"{path}.source", rule)
+
+
 STORAGE_RELATIONS: dict[str, Callable[[Object, str], Causes]] = {
     "core.v1.PersistentVolumeClaimSpec": _claim,
     "core.v1.PersistentVolumeSpec": _volume,
+    "storage.v1.VolumeAttachmentSpec": _attachment,
 }

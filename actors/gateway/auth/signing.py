@@ -19,10 +19,11 @@ from cryptography import x509
 
 from actors.api.clock import Millis, format_time
 from actors.api.codec import Object, decode
-from actors.api.errors import ApiError, Cause, Expired, Forbidden, Invalid
+from actors.api.errors import ApiError, Cause, Expired, Forbidden
 from actors.api.key import Stored
 from actors.api.kinds import SIGNING_REQUEST
 from actors.api.rbac import Attributes
+from actors.api.validation import invalid, typed, validate
 from actors.gateway.auth.policy import Decision, Policy
 from actors.gateway.auth.signers import (
     CLIENT,
@@ -69,24 +70,22 @@ def owned(request: Object, user: User) -> Object:
     spec = request.get("spec")
     if not isinstance(spec, dict):
         return request
-    _check_subject(spec, str((request.get("metadata") or {}).get("name", "")), user)
+    _check_subject(request, spec, user)
     info = user.to_info()
     kept = {name: value for name, value in spec.items() if name not in ("username", "uid", "groups", "extra")}
     return {**request, "spec": {**kept, **info}}
 
 
-def _check_subject(spec: Object, name: str, user: User) -> None:
+def _check_subject(request: Object, spec: Object, user: User) -> None:
     """Raises Invalid for what is no request, Forbidden for one that would be everything, or that a node makes for
     another (plugin/pkg/admission/noderestriction: admitCSR)."""
     try:
         parsed = parse_request(spec)
     except ValueError as error:
-        cause = Cause("spec.request", f"Invalid value: {error}")
-        message = f'{SIGNING_REQUEST.kind}.{SIGNING_REQUEST.group} "{name}" is invalid: spec.request: {cause.message}'
-        raise Invalid(
-            message, name=name, group=SIGNING_REQUEST.group, kind=SIGNING_REQUEST.kind, causes=[cause]
-        ) from error
-    signer = spec.get("signerName")
+        whole = {**request, "apiVersion": SIGNING_REQUEST.api_version, "kind": SIGNING_REQUEST.kind}
+        causes = [Cause("spec.request", f"Invalid value: {error}")] if spec.get("request") else []
+        raise invalid(whole, [*causes, *validate(typed(whole))]) from error
+    signer, name = spec.get("signerName"), str((request.get("metadata") or {}).get("name", ""))
     if signer == CLIENT and MASTERS in groups_of(parsed):
         raise _refusal(name, f"use of {CLIENT} signer with {MASTERS} group is not allowed")
     if node_of(user) is not None and signer in (KUBELET_CLIENT, KUBELET_SERVING) and common_name(parsed) != user.name:

@@ -44,11 +44,25 @@ def test_good_objects_pass(obj):
         (pod(metadata={"labels": {"a": "x" * 64}}), "metadata.labels"),
         (pod(metadata={"annotations": {"a": "x" * 300_000}}), "metadata.annotations"),
         (pod(containers=[]), "spec.containers"),
+        (container(resources={"requests": {"gpus": "1"}}), "spec.containers[0].resources.requests[gpus]"),
+        (
+            pod(tolerations=[{"key": "a", "tolerationSeconds": 1, "effect": "NoSchedule"}]),
+            "spec.tolerations[0].effect",
+        ),
+        (
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": "n"},
+                "spec": {"taints": [{"key": "_", "effect": "NoSchedule"}]},
+            },
+            "spec.taints[0].key",
+        ),
         (container(name="Bad_Name"), "spec.containers[0].name"),
         (container(image=""), "spec.containers[0].image"),
         (container(imagePullPolicy="Sometimes"), "spec.containers[0].imagePullPolicy"),
-        (container(resources={"requests": {"cpu": "-1"}}), "spec.containers[0].resources.requests.cpu"),
-        (container(resources={"requests": {"memory": "lots"}}), "spec.containers[0].resources.requests.memory"),
+        (container(resources={"requests": {"cpu": "-1"}}), "spec.containers[0].resources.requests[cpu]"),
+        (container(resources={"requests": {"memory": "lots"}}), "spec.containers[0].resources.requests[memory]"),
         (
             container(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
             "spec.containers[0].resources.requests",
