@@ -56,7 +56,8 @@ GROUPS: dict[tuple[str, str], tuple[Kind, ...]] = {
 
 class RemoteVersion(NamedTuple):
     """What another server has told of its group and version. `resources`: the rows of its APIResourceList; `openapi`:
-    the hash of its OpenAPI v3 document, "" where it has none. `fresh` False: it does not answer, this is older."""
+    the hash of its OpenAPI v3 document, "" where it has none; `swagger`: its part of its OpenAPI v2 document, as JSON,
+    known there by `swagger_tag`. `fresh` False: it does not answer, this is older."""
 
     group: str
     version: str
@@ -65,6 +66,8 @@ class RemoteVersion(NamedTuple):
     resources: tuple[Any, ...] = ()
     openapi: str = ""
     fresh: bool = False
+    swagger: bytes = b""
+    swagger_tag: str = ""
 
 
 def _importance(found: RemoteVersion) -> tuple[int, str, int, str]:

@@ -37,6 +37,35 @@ _RESOURCES = [
 _OPENAPI = {"openapi": "3.0.0", "info": {"title": "wardle", "version": "1"}, "paths": {}, "components": {"schemas": {}}}
 
 
+_FLUNDER = "com.example.wardle.v1alpha1.Flunder"
+_SWAGGER = {
+    "swagger": "2.0",
+    "info": {"title": "wardle", "version": "1"},
+    "paths": {
+        f"{_GV}/namespaces/{{namespace}}/flunders": {
+            "get": {
+                "operationId": "listFlunder",
+                "parameters": [{"$ref": "#/parameters/pretty"}],
+                "responses": {"200": {"description": "OK", "schema": {"$ref": f"#/definitions/{_FLUNDER}"}}},
+            }
+        },
+        "/apis/other.example.com/v1/others": {"get": {"responses": {}}},
+    },
+    "parameters": {"pretty": {"name": "pretty", "in": "query", "type": "string"}},
+    "definitions": {
+        _FLUNDER: {
+            "type": "object",
+            "description": "a fish",
+            "properties": {"metadata": {"$ref": "#/definitions/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}},
+            "x-kubernetes-group-version-kind": [
+                {"group": "wardle.example.com", "version": "v1alpha1", "kind": "Flunder"}
+            ],
+        },
+        "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta": {"type": "object", "description": "of an older library"},
+    },
+}
+
+
 class SampleServer:
     """Flunders in memory. `requests`: method, path with query, headers; whether the proxy's certificate came along."""
 
@@ -74,6 +103,8 @@ class SampleServer:
         match request.method, request.path:
             case "GET", path if path == _GV:
                 return web.json_response({"kind": "APIResourceList", "groupVersion": _GV[6:], "resources": _RESOURCES})
+            case "GET", "/openapi/v2":
+                return web.json_response(_SWAGGER, headers={"ETag": '"one"'})
             case "GET", "/openapi/v3":
                 url = f"/openapi/v3{_GV}?hash=ABC"
                 return web.json_response({"paths": {_GV[1:]: {"serverRelativeURL": url}}})
@@ -244,6 +275,22 @@ def test_openapi_is_merged(served: RunningGateway, sample: SampleServer) -> None
     url = paths["apis/wardle.example.com/v1alpha1"]["serverRelativeURL"]
     assert url == f"/openapi/v3{_GV}?hash=ABC"
     assert json.loads(served.request("GET", url)[2]) == _OPENAPI
+
+
+def test_openapi_2_is_merged_and_keeps_what_our_names_mean(served: RunningGateway, sample: SampleServer) -> None:
+    document = json.loads(served.request("GET", "/openapi/v2")[2])
+    meta = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+    listed = document["paths"][f"{_GV}/namespaces/{{namespace}}/flunders"]["get"]
+    assert listed["parameters"] == [{"name": "pretty", "in": "query", "type": "string"}]
+    fish = document["definitions"][_FLUNDER]
+    assert fish["properties"]["metadata"] == {"$ref": f"#/definitions/{meta}_v2"}
+    assert document["definitions"][f"{meta}_v2"]["description"] == "of an older library"
+    assert "ownerReferences" in document["definitions"][meta]["properties"]
+    assert "/apis/other.example.com/v1/others" not in document["paths"]
+    packed = served.request(
+        "GET", "/openapi/v2", headers={"Accept": "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"}
+    )
+    assert packed[0] == 200 and _FLUNDER.encode() in packed[2]
 
 
 def test_the_server_is_told_who_asks_by_a_proxy_it_knows(served: RunningGateway, sample: SampleServer) -> None:

@@ -164,7 +164,7 @@ class Aggregator:
     async def _probe_forever(self, key: Key) -> None:
         while (service := self._services.get(key)) is not None:
             try:
-                verdict = await self._prober.probe(service)
+                verdict = await self._prober.probe(service, self._found.get(service.group_version))
                 self._take(service, verdict)
                 write = plan_condition(key, self._services.get(key, service), verdict, self._now())
                 if write is not None:

@@ -12,6 +12,7 @@ import msgspec
 
 from actors.gateway.aggregation.link import ITSELF, context_for, identity_headers, route_to
 from actors.gateway.aggregation.services import ApiService
+from actors.gateway.openapi.merging import part_of
 from actors.gateway.pki import Pair
 from actors.gateway.served import RemoteVersion
 from actors.remote.client import RemoteClient, read_bounded, told
@@ -39,12 +40,12 @@ class Prober:
     def __init__(self, store: StorePort, client: RemoteClient, proxy: Pair | None) -> None:
         self._store, self._client, self._proxy = store, client, proxy
 
-    async def probe(self, service: ApiService) -> Verdict:
-        """Never raises."""
+    async def probe(self, service: ApiService, before: RemoteVersion | None = None) -> Verdict:
+        """Never raises. `before`: what was found the last time."""
         if service.spec.service is None:
             return LOCAL
         try:
-            code, body, url = await self._get(service, service.path)
+            code, body, url, _ = await self._get(service, service.path)
         except ServiceError as error:
             return Verdict("False", error.reason, error.condition)
         except _Unanswered as error:
@@ -61,13 +62,14 @@ class Prober:
             _resources(body),
             await self._openapi(service),
             True,
+            *await self._swagger(service, before),
         )
         return Verdict("True", "Passed", "all checks passed", found)
 
     async def _openapi(self, service: ApiService) -> str:
         """The hash of its document of version 3."""
         try:
-            code, body, _ = await self._get(service, "/openapi/v3")
+            code, body, *_ = await self._get(service, "/openapi/v3")
         except (_Unanswered, ServiceError):
             return ""
         found = _json(body).get("paths") if code == 200 else None
@@ -77,14 +79,26 @@ class Prober:
         query = parse_qs(urlsplit(str(entry.get("serverRelativeURL", ""))).query)
         return query.get("hash", [""])[0] or hashlib.sha256(body).hexdigest()[:32].upper()
 
-    async def _get(self, service: ApiService, path: str) -> tuple[int, bytes, str]:
-        """Status code, body, URL. Raises ServiceError, _Unanswered."""
+    async def _swagger(self, service: ApiService, before: RemoteVersion | None) -> tuple[bytes, str]:
+        """Its part of its document of version 2, and the tag by which it is asked whether that is still so."""
+        known = (before.swagger, before.swagger_tag) if before is not None else (b"", "")
+        try:
+            code, body, _, tag = await self._get(service, "/openapi/v2", known[1])
+        except (_Unanswered, ServiceError):
+            return known
+        if code == 304:
+            return known
+        return (await asyncio.to_thread(part_of, body, service.path), tag) if code == 200 else (b"", "")
+
+    async def _get(self, service: ApiService, path: str, known: str = "") -> tuple[int, bytes, str, str]:
+        """Status code, body, URL, tag of the body; of one that is `known`, none. Raises ServiceError, _Unanswered."""
         url = path
         try:
             async with asyncio.timeout(_SECONDS):
                 route = await route_to(self._store, service, path)
                 url = route.url
                 headers = [*identity_headers(ITSELF), ("Host", route.name), ("Accept", "application/json")]
+                headers += [("If-None-Match", known)] if known else []
                 async with self._client.session.get(
                     url,
                     headers=headers,
@@ -93,7 +107,8 @@ class Prober:
                     allow_redirects=False,
                     skip_auto_headers=("Accept-Encoding",),
                 ) as answer:
-                    return answer.status, await read_bounded(answer, _BYTES_MAX), url
+                    tag = answer.headers.get("ETag", "")
+                    return answer.status, await read_bounded(answer, _BYTES_MAX), url, tag
         except ServiceError:
             raise
         except TimeoutError:

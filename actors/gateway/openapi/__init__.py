@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from actors.api.crd.kinds import CustomKind
 from actors.api.errors import NotFound
 from actors.api.kinds import Kind
 from actors.api.schema import definition_name
 from actors.gateway.custom_schemas import custom_schemas
 from actors.gateway.discovery import VERSION
+from actors.gateway.openapi.merging import merged
 from actors.gateway.openapi.operations import for_v2, gvk, paths_of, shapes_of
 from actors.gateway.openapi.schemas import Document, Version, closure, long_name
 from actors.gateway.served import STATIC, Served
@@ -48,16 +51,20 @@ def v3_document(path: str, served: Served = STATIC) -> Document:
 
 
 def v2_document(served: Served = STATIC) -> Document:
-    """`/openapi/v2`."""
+    """`/openapi/v2`, with what other servers tell of theirs."""
     kinds = [kind for group in served.groups.values() for kind in group]
     paths = {path: for_v2(item) for kind in kinds for path, item in paths_of(kind)}
-    return {
+    document = {
         "swagger": "2.0",
         "info": _INFO,
         "paths": paths,
         "definitions": _schemas(kinds, Version.V2),
         "securityDefinitions": _SECURITY,
     }
+    for found in served.remote.values():
+        if found.swagger:
+            document = merged(document, msgspec.json.decode(found.swagger))
+    return document
 
 
 def _schemas(kinds: Iterable[Kind], version: Version) -> dict[str, Document]:
