@@ -177,7 +177,8 @@ def _report(job: Job, count: Tally, verdict: Verdict | None, now: Millis) -> Ite
         status["conditions"] = with_conditions(job.status.conditions, news)
     over = {row["type"]: row for row in news}
     if "Complete" in over:
-        status["completionTime"] = format_time(now)
+        # Not before it started, as the store demands: the clock may have been set back since.
+        status["completionTime"] = format_time(max(now, parse_time(start) if start else now))
         yield _told(job, "Completed", "Job completed")
     elif "Failed" in over:
         yield _told(job, over["Failed"]["reason"], over["Failed"]["message"], "Warning")

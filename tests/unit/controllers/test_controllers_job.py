@@ -69,6 +69,17 @@ def test_runs_to_completion_and_says_so_in_kubernetes_words(world: Rig) -> None:
     assert not any(p["metadata"].get("finalizers") for p in pods(world, live=False))
 
 
+def test_a_job_completes_though_the_clock_was_set_back(world: Rig) -> None:
+    world.create(job())
+    world.settle()
+    started = status(world)["startTime"]
+    world.now -= 3_600_000
+    end(world, pods(world)[0])
+    world.settle()
+    assert conditions(world)["Complete"][0] == "True"
+    assert status(world)["completionTime"] == started
+
+
 def test_indexed_gives_each_index_a_pod_its_environment_and_host_name(world: Rig) -> None:
     world.create(job(completions=3, parallelism=3, completionMode="Indexed"))
     world.settle()
