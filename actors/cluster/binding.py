@@ -23,6 +23,7 @@ from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
 from actors.cluster.handles import RayApi, RayCluster, RayNodes, near_store, ray_store, replica
 from actors.cluster.home import Home
+from actors.cluster.loops import new_loop
 from actors.cluster.topology import CONTROLLERS, SCHEDULER, STORE, SUPERVISOR, ActorSpec, gateway_number
 from actors.gateway.pki import read_ca
 from actors.store.bootstrap import api_service_ip
@@ -81,7 +82,7 @@ class Part:
         with warnings.catch_warnings(action="ignore"):  # of a deprecation within Ray itself
             self._restarted = ray.get_runtime_context().was_current_actor_reconstructed
         self._part: Any = None
-        self._loop = asyncio.new_event_loop()
+        self._loop = new_loop(module)
         self._made = asyncio.Event()
         live = self._live(module, name, arguments)
         threading.Thread(target=self._loop.run_until_complete, args=(live,), name="part", daemon=True).start()

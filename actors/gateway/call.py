@@ -104,7 +104,7 @@ class Call:
         """The time; of a look at the past, then."""
         return self.shown_at or self.backend.clock()
 
-    @cached_property
+    @property
     def include(self) -> str:
         """`includeObject` of a Table request. Raises BadRequest."""
         include = text_of(self.query, "includeObject") or INCLUDE_METADATA
@@ -135,10 +135,22 @@ class Call:
         """Raises TooLarge (`bytes_max` 0: the configured limit); BadRequest when the client does not send what it
         announced in time."""
         bytes_max = bytes_max or self.backend.config.body_bytes_max
-        too_large = TooLarge(f"Request entity too large: limit is {bytes_max}")
+        content = self.request.content
         if (self.request.content_length or 0) > bytes_max:
-            raise too_large
-        await self.invite_body()
+            raise _too_large(bytes_max)
+        if content.is_eof():
+            body = content.read_nowait()
+            if len(body) > bytes_max:
+                raise _too_large(bytes_max)
+        else:
+            await self.invite_body()
+            body = await self._receive_body(bytes_max)
+        if self.audit is not None:
+            self.audit.body = body
+        return body
+
+    async def _receive_body(self, bytes_max: int) -> bytes:
+        """What is not all there yet."""
         chunks, size = [], 0
         try:
             async with asyncio.timeout(self.backend.config.body_seconds):
@@ -146,13 +158,10 @@ class Call:
                     chunks.append(chunk)
                     size += len(chunk)
                     if size > bytes_max:
-                        raise too_large
+                        raise _too_large(bytes_max)
         except TimeoutError as error:
             raise BadRequest("the request body did not arrive in time") from error
-        body = b"".join(chunks)
-        if self.audit is not None:
-            self.audit.body = body
-        return body
+        return b"".join(chunks)
 
     async def invite_body(self) -> None:
         """Clients with large bodies wait for this before they send them."""
@@ -225,9 +234,10 @@ class Call:
     def answer(self, body: bytes, code: int = 200, content_type: str = JSON_TYPE) -> web.Response:
         if "pretty" in self.query and content_type == JSON_TYPE and flag_of(self.query, "pretty"):
             body = msgspec.json.format(body, indent=2)
-        response = web.Response(body=self.versioned(body), status=code, headers={"Content-Type": content_type})
-        response.headers["Cache-Control"] = "no-cache, private"
-        self._warn(response)
+        headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private"}
+        response = web.Response(body=self.versioned(body), status=code, headers=headers)
+        if self.warnings:
+            self._warn(response)
         return response
 
     def _warn(self, response: web.StreamResponse) -> None:
@@ -254,6 +264,10 @@ class Call:
         if upgrade_of(self.request.headers) == WEBSOCKET:
             return MessageStream(self.request, stall_seconds, text=content_type != TEXT_TYPE)
         return Stream(self.request, content_type, stall_seconds)
+
+
+def _too_large(bytes_max: int) -> TooLarge:
+    return TooLarge(f"Request entity too large: limit is {bytes_max}")
 
 
 _ALL_WARNINGS_CHARS_MAX, _SHORT_WARNING_CHARS = 4096, 256

@@ -16,10 +16,12 @@ LEVEL = 1
 
 async def compressed(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
     """The same response, its body smaller where that helps."""
-    if not isinstance(response, web.Response) or response.prepared or not accepts_gzip(request):
+    if not isinstance(response, web.Response) or response.prepared:
         return response
     body = response.body
     if not isinstance(body, bytes) or len(body) <= _BYTES_MIN or "Content-Encoding" in response.headers:
+        return response
+    if not accepts_gzip(request):
         return response
     response.body = await asyncio.to_thread(gzip.compress, body, LEVEL, mtime=0)
     response.headers["Content-Encoding"] = "gzip"

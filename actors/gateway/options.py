@@ -20,6 +20,8 @@ _LIMIT_MAX = 100_000
 
 
 def parse_query(text: str) -> Query:
+    if not text:
+        return {}
     try:
         return parse_qs(text, keep_blank_values=True, max_num_fields=_PARAMETERS_MAX, errors="strict")
     except ValueError as error:

@@ -94,6 +94,8 @@ async def read_past_revision(call: Call) -> int:
     if text := text_of(call.query, "at"):
         call.shown_at = parse_past(text, call.now)
         return await call.store.revision_at(call.shown_at)
+    if not call.query:
+        return 0
     options = parse_list(call.query)
     return options.revision if options.match == "Exact" else 0
 

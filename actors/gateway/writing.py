@@ -127,7 +127,7 @@ def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: Write
     value = parse_value(text, body)
     if body is Body.JSON_PATCH:
         return admit_operations(value, kind, options.validation)
-    repeats = _repeats(text, body, options)
+    repeats = _repeats(text, body, value, options)
     if body is not Body.APPLY:
         return admit_patch(value, kind, options.validation, repeats)
     obj = identify(value, kind)
@@ -135,18 +135,20 @@ def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: Write
     return admit_applied(obj, kind, options.validation, repeats)
 
 
-def _repeats(text: bytes, body: Body, options: WriteOptions) -> Repeats:
-    return find_repeats(text, body) if options.validation != "Ignore" else NONE
+def _repeats(text: bytes, body: Body, value: Any, options: WriteOptions) -> Repeats:
+    return find_repeats(text, body, value) if options.validation != "Ignore" else NONE
 
 
 async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     """The body as an object of `kind`, without unknown fields. Raises BadRequest and its like."""
     body = call.body_type(OBJECT_BODIES)
     text = await call.read_body()
-    obj = identify(parse_value(text, body), kind)
+    value = parse_value(text, body)
+    repeats = _repeats(text, body, value, options)
+    obj = identify(value, kind)
     if call.audit is not None:
         call.audit.about(obj)
-    admitted = admit_object(obj, kind, options.validation, _repeats(text, body, options))
+    admitted = admit_object(obj, kind, options.validation, repeats)
     call.warnings += admitted.warnings
     read: Object = admitted.value
     return read

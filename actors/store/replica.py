@@ -59,7 +59,7 @@ class Replica:
         self._news = News()
         self._following: asyncio.Task[None] | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._asked: asyncio.Future[int] | None = None
+        self._asked: list[asyncio.Future[int]] = []
         self._tidy_at = read_clock() + _TIDY_MS
 
     def __reduce__(self) -> tuple[type[Replica], tuple[StoreClient, Source]]:
@@ -122,25 +122,28 @@ class Replica:
             self._following = asyncio.create_task(self._follow_forever(), name="store-replica")
         if self._log is None:
             return None
-        if self._asked is None:
-            self._asked = asyncio.get_running_loop().create_future()
-            if self._asking is None:
-                self._asking = asyncio.create_task(self._ask(), name="store-replica-asks")
-        revision = await asyncio.shield(self._asked)
+        asked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._asked.append(asked)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask(), name="store-replica-asks")
+        revision = await asked
         return self._log if self._log is not None and self._log.revision >= revision else None
 
     async def _ask(self) -> None:
         """One question at a time is under way; who comes meanwhile waits for the next."""
         try:
-            while self._asked is not None:
-                asked, self._asked = self._asked, None
+            while self._asked:
+                asked, self._asked = self._asked, []
                 try:
-                    asked.set_result(await self._client.revision())
+                    revision = await self._client.revision()
                 except BaseException as error:
-                    asked.set_exception(error if isinstance(error, ApiError) else Unavailable("the replica was closed"))
-                    asked.exception()  # Told, even where nobody waits any more.
+                    _refuse(asked, error if isinstance(error, ApiError) else Unavailable("the replica was closed"))
                     if not isinstance(error, Exception):
                         raise
+                else:
+                    for one in asked:
+                        if not one.done():
+                            one.set_result(revision)
         finally:
             self._asking = None
 
@@ -187,6 +190,12 @@ class Replica:
             page = await self._client.list(Selection(), limit=_PAGE_ITEMS, cursor=page.cursor)
             records += (Record(stored, False, 0) for stored in page.items)
         return Log.recover(Recovered(tuple(records), (), page.revision, read_clock(), page.revision), _HISTORY)
+
+
+def _refuse(asked: list[asyncio.Future[int]], error: ApiError) -> None:
+    for one in asked:
+        if not one.done():
+            one.set_exception(error)
 
 
 def _holds(log: Log, revision: int) -> bool:

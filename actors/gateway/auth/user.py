@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -65,9 +66,12 @@ def authenticated(user: User) -> User:
 
 def user_of(certificate: Mapping[str, Any] | None) -> User | None:
     """Of what `ssl.SSLSocket.getpeercert` tells, verified by TLS: CN is the name, each O a group."""
-    if not certificate:
-        return None
-    subject = [pair for part in certificate.get("subject", ()) for pair in part]
+    return _user_of_subject(certificate.get("subject", ())) if certificate else None
+
+
+@lru_cache(maxsize=1024)
+def _user_of_subject(parts: tuple[tuple[tuple[str, str], ...], ...]) -> User | None:
+    subject = [pair for part in parts for pair in part]
     name = next((value for key, value in subject if key == "commonName"), "")
     groups = tuple(value for key, value in subject if key == "organizationName")
     return authenticated(User(name, groups)) if name else None

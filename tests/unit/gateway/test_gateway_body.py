@@ -53,7 +53,7 @@ def test_depth() -> None:
 
 def test_duplicates() -> None:
     def told(text: bytes, body: Body) -> tuple[str, ...]:
-        return find_repeats(text, body).told
+        return find_repeats(text, body, parse_value(text, body)).told
 
     nested = b'{"a":1,"b":[{"c":1},{"c":1,"c":2,"c":3}],"a":3}'
     assert told(nested, Body.JSON) == ('duplicate field "b[1].c"', 'duplicate field "a"')
@@ -62,7 +62,9 @@ def test_duplicates() -> None:
     text = b"a: 1\nb:\n- c: 1\n  d: {c: 1}\n- c: 1\n  c: [c, c]\n? a\n: 2\n"
     lines = ('line 6: key "c" already set in map', 'line 7: key "a" already set in map')
     assert told(text, Body.YAML) == told(text, Body.APPLY) == lines
-    assert find_repeats(text, Body.YAML).strict == (f"yaml: unmarshal errors:\n  {lines[0]}\n  {lines[1]}",)
+    assert find_repeats(text, Body.YAML, parse_value(text, Body.YAML)).strict == (
+        f"yaml: unmarshal errors:\n  {lines[0]}\n  {lines[1]}",
+    )
     assert told(b'{"a":1,"a":"\\ud800\\udc00"}', Body.APPLY) == ('duplicate field "a"',), "YAML has no such escapes"
 
 
