@@ -10,6 +10,7 @@ import msgspec
 import re2
 
 from actors.api.codec import Object
+from actors.api.structural.words import uses
 
 #: Deeper than any schema that a person writes; far from what recursion in Python or CEL can bear.
 DEPTH_MAX = 100
@@ -34,7 +35,7 @@ def compile_pattern(pattern: str) -> Any:
 
 @dataclass(slots=True, frozen=True)
 class Rule:
-    """One of `x-kubernetes-validations`."""
+    """One of `x-kubernetes-validations`. `is_transition`: it compares with what was before."""
 
     rule: str
     message: str = ""
@@ -42,13 +43,15 @@ class Rule:
     reason: str = "FieldValueInvalid"
     field_path: str = ""
     optional_old_self: bool | None = None
+    is_transition: bool = False
 
 
 @dataclass(slots=True)
 class Node:
     """`additional` is the schema of a map's values, True for any value; `bounds` are minimum, maxLength and their like.
 
-    `subtree_rules` says whether a rule is anywhere below (or here), so that walks which look for rules end early.
+    `subtree_rules` says whether a rule is anywhere below (or here), `subtree_transitions` whether one that compares with
+    what was before: walks which look for rules end early.
     """
 
     type: str = ""
@@ -79,6 +82,7 @@ class Node:
     none_of: Node | None = None
     rules: tuple[Rule, ...] = ()
     subtree_rules: bool = False
+    subtree_transitions: bool = False
     subtree_defaults: bool = False
     subtree_embedded: bool = False
 
@@ -133,6 +137,9 @@ def compile_node(schema: Object) -> Node:
         rules=tuple(_compile_rule(rule) for rule in schema.get("x-kubernetes-validations") or ()),
     )
     node.subtree_rules = bool(node.rules) or any(child.subtree_rules for child in node.children())
+    node.subtree_transitions = any(rule.is_transition for rule in node.rules) or any(
+        child.subtree_transitions for child in node.children()
+    )
     node.subtree_embedded = node.embedded or any(child.subtree_embedded for child in node.children())
     node.subtree_defaults = node.has_default or any(child.subtree_defaults for child in node.children())
     return node
@@ -150,4 +157,5 @@ def _compile_rule(rule: Object) -> Rule:
         reason=rule.get("reason") or "FieldValueInvalid",
         field_path=rule.get("fieldPath") or "",
         optional_old_self=rule.get("optionalOldSelf"),
+        is_transition=uses(rule.get("rule", ""), "oldSelf"),
     )

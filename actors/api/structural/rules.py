@@ -1,8 +1,8 @@
 """CEL rules of a schema (`x-kubernetes-validations`, KEP-2876) on an object: `self`, and `oldSelf` for transitions.
 
 A rule about a change runs where the old value is known to be the same place: members of objects, values of maps and
-items of lists of type map; what has not changed has been judged before, with all that is in it (KEP-4008). The work is
-bounded for the whole object.
+items of lists of type map. What has not changed has been judged before, with all that is in it (KEP-4008): only rules
+about a change are asked again, for that nothing changes may be what they forbid. The work is bounded for the whole object.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from actors.api.structural.formats import parse_datetime
 from actors.api.structural.node import DEPTH_MAX, Node, Rule
 from actors.api.structural.prune import TYPE_META
 from actors.api.structural.validate import ABSENT, at, correlate, has_type, item_key
-from actors.api.structural.words import escape, parse_duration, uses
+from actors.api.structural.words import escape, parse_duration
 
 VARIABLES = ("self", "oldSelf")
 #: Of all rules of an object together, in units of cost; showing a value costs one. About a second of work.
@@ -58,7 +58,7 @@ class _Walk:
     def place(self, value: Any, node: Node, path: str, old: Any, *, root: bool = False) -> Iterator[Cause]:
         if not node.subtree_rules or value is None or not has_type(value, node):
             return
-        if old is not ABSENT and value == old:
+        if old is not ABSENT and not node.subtree_transitions and value == old:
             return
         if node.rules:
             yield from self._judge(value, node, path, old, root)
@@ -66,7 +66,8 @@ class _Walk:
             before = old if isinstance(old, dict) else {}
             for name, item in value.items():
                 if (child := node.child(name)) is not None and child.subtree_rules:
-                    yield from self.place(item, child, at(path, name), before.get(name, ABSENT))
+                    where = at(path, name) if name in node.properties else f"{path}[{name}]"
+                    yield from self.place(item, child, where, before.get(name, ABSENT))
         elif isinstance(value, list) and node.items is not None:
             same = correlate(old, node) if isinstance(old, list) else {}
             for index, item in enumerate(value):
@@ -74,15 +75,20 @@ class _Walk:
                 yield from self.place(item, node.items, f"{path}[{index}]", known)
 
     def _judge(self, value: Any, node: Node, path: str, old: Any, root: bool) -> Iterator[Cause]:
+        rules = node.rules
+        if old is not ABSENT and value == old:
+            rules = tuple(rule for rule in rules if rule.is_transition)
+        if not rules:
+            return
         shown = self._shown(value, node, DEPTH_MAX, root)
         shown_old = self._shown(old, node, DEPTH_MAX, root) if old is not ABSENT else ABSENT
-        for rule in node.rules:
+        for rule in rules:
             data = {"self": shown}
             if rule.optional_old_self:
                 data["oldSelf"] = NONE if shown_old is ABSENT else Optional(shown_old)
             elif shown_old is not ABSENT:
                 data["oldSelf"] = shown_old
-            elif uses(rule.rule, "oldSelf"):
+            elif rule.is_transition:
                 continue
             yield from self._apply(rule, data, node, path)
 

@@ -163,3 +163,12 @@ def test_a_list_that_has_not_changed_is_not_judged_again():
     old = {"names": ["bad", "good"], "other": 1}
     assert judge({"names": ["bad", "good"], "other": 2}, properties, old=old) == []
     assert [field for field, *_ in judge({"names": ["bad"], "other": 1}, properties, old=old)] == ["spec.names[0]"]
+
+
+def test_that_nothing_changes_may_be_what_a_rule_forbids():
+    rules = ({"x-kubernetes-validations": [{"rule": rule}]} for rule in ("self != oldSelf", "self == 1"))
+    changes, fixed = ({"type": "integer", **rule} for rule in rules)
+    values = {"type": "object", "additionalProperties": {"type": "object", "properties": {"a": changes, "b": fixed}}}
+    same = {"m": {"k": {"a": 1, "b": 2}}}
+    found = judge(same, {"m": values}, old=same)
+    assert [field for field, _, _ in found] == ["spec.m[k].a"], "other rules have judged it before"
