@@ -145,6 +145,7 @@ def _paths(served: Served) -> list[str]:
         "/version",
     ]
     paths = [f"/{path}" for path in openapi.v3_paths(served)]
+    paths += [f"/apis/{group}/{version}" for group, version in served.remote]
     groups = {"/".join(path.split("/")[:3]) for path in paths if path.startswith("/apis/")}
     return sorted({*fixed, *paths, *groups})
 

@@ -50,8 +50,8 @@ class Rule:
 class Node:
     """`additional` is the schema of a map's values, True for any value; `bounds` are minimum, maxLength and their like.
 
-    `subtree_rules` says whether a rule is anywhere below (or here), `subtree_transitions` whether one that compares with
-    what was before: walks which look for rules end early.
+    `subtree_rules` says whether a rule is anywhere below (or here), `subtree_transitions` whether one that compares
+    with what was before: walks which look for rules end early.
     """
 
     type: str = ""

@@ -2,7 +2,8 @@
 
 A rule about a change runs where the old value is known to be the same place: members of objects, values of maps and
 items of lists of type map. What has not changed has been judged before, with all that is in it (KEP-4008): only rules
-about a change are asked again, for that nothing changes may be what they forbid. The work is bounded for the whole object.
+about a change are asked again, for that nothing changes may be what they forbid. The work is bounded for the whole
+object.
 """
 
 from __future__ import annotations
