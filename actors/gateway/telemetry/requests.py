@@ -29,16 +29,12 @@ _LIFE_SECONDS = (
     *(0, 1800, 3600, 7200, 21600, 43200, 86400, 172800, 345600, 604800),
     *(2592000, 7776000, 15552000, 31104000),
 )
-_VERBS = {
-    "get": "GET",
-    "list": "LIST",
-    "watch": "WATCH",
-    "create": "POST",
-    "update": "PUT",
-    "patch": "PATCH",
+_VERBS = {"get": "GET", "list": "LIST", "watch": "WATCH", "create": "POST", "update": "PUT", "patch": "PATCH"} | {
     "delete": "DELETE",
     "deletecollection": "DELETECOLLECTION",
+    "apply": "APPLY",
 }
+_APPLIED = "application/apply-patch"
 _CHANGES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 #: What lasts as long as its client likes; log and watch are requests of their own verb, the others CONNECT.
 _CONNECTED = frozenset({"attach", "exec", "portforward", "proxy"})
@@ -131,24 +127,25 @@ class RequestMeter:
 
 def place_of(request: web.BaseRequest, target: Target, kind: Kind | None = None) -> Labels:
     """`kind`: of custom resources, which the table does not know."""
-    verb = "CONNECT" if target.subresource in _CONNECTED else _VERBS.get(target.verb, "other")
-    if verb == "PATCH" and request.headers.get("Content-Type", "").startswith("application/apply-patch"):
-        verb = "APPLY"
-    dry_run = ""
-    if target.verb in _CHANGES and "dryRun" in request.path_qs:
-        dry_run = "All" if flag_of(parse_query(request.query_string), "dryRun") else ""
-    kind = kind or (STATIC.find(target.group, target.version, target.plural) if target.plural else None)
-    if kind is None:
+    verb, dry_run = target.verb, ""
+    if verb in _CHANGES:
+        if verb == "patch" and request.headers.get("Content-Type", "").startswith(_APPLIED):
+            verb = "apply"
+        if "dryRun" in request.path_qs and flag_of(parse_query(request.query_string), "dryRun"):
+            dry_run = "All"
+    if not target.plural:
         head = target.segments[0] if target.segments else ""
-        shown = f"/{head}" if not target.plural and head in _KNOWN_PATHS else ""
-        return (verb, dry_run, "", "", "", shown, "", "apiserver")
-    return (verb, dry_run, kind.group, kind.version, kind.plural, target.subresource, _scope(target), "apiserver")
+        return _place(verb, dry_run, "", "", "", f"/{head}" if head in _KNOWN_PATHS else "", "")
+    scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
+    if kind is None and STATIC.find(target.group, target.version, target.plural) is None:
+        return _place(verb, dry_run, "", "", "", "", "")
+    return _place(verb, dry_run, target.group, target.version, target.plural, target.subresource, scope)
 
 
-def _scope(target: Target) -> str:
-    if target.name:
-        return "resource"
-    return "namespace" if target.namespace else "cluster"
+@lru_cache(maxsize=4096)
+def _place(verb: str, dry_run: str, group: str, version: str, plural: str, subresource: str, scope: str) -> Labels:
+    shown = "CONNECT" if subresource in _CONNECTED else _VERBS.get(verb, "other")
+    return (shown, dry_run, group, version, plural, subresource, scope, "apiserver")
 
 
 def _end_of(request: web.BaseRequest) -> float | None:
