@@ -401,6 +401,10 @@ def test_a_service_that_is_not_there(served: RunningGateway, authority: Authorit
     assert found["message"] == 'service/nobody in "default" is not present'
     row = next(row for row in served.kubectl("get", "apiservices", fails=None).rows if row[0] == name)
     assert row[1:4] == ["default/nobody", "False", "(ServiceNotFound)"]
+    told = served.request("GET", "/metrics")[2].decode()
+    assert f'aggregator_unavailable_apiservice{{name="{name}"}} 1\n' in told
+    assert f'aggregator_unavailable_apiservice_total{{name="{name}",reason="ServiceNotFound"}} 1\n' in told
+    assert 'aggregator_unavailable_apiservice{name="v1.apps"} 0\n' in told
     code, _, body = served.request("GET", "/apis/nowhere.example.com/v1/things")
     assert (code, body) == (503, b"service unavailable\n")
     shown = served.kubectl("get", "--raw", "/apis/nowhere.example.com/v1/things", fails=True)

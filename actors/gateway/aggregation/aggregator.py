@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from aiohttp import web
@@ -31,6 +31,7 @@ from actors.gateway.call import Call
 from actors.gateway.custom import CustomKinds
 from actors.gateway.pki import Pki
 from actors.gateway.served import STATIC, RemoteVersion, Served
+from actors.gateway.telemetry.series import Counter, Labels, gauge
 from actors.reconcile.actions import StoreWrite
 from actors.remote.client import RemoteClient
 from actors.store.port import StorePort
@@ -59,6 +60,9 @@ class Aggregator:
         self._merged: tuple[Served, Served] | None = None
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._away: dict[str, bool] = {}
+        told = "How often an APIService has ceased to be available."
+        self._lost = Counter("aggregator_unavailable_apiservice_total", told, ("name", "reason"))
         self._probes: dict[Key, tuple[object, asyncio.Task[None]]] = {}
 
     def start(self) -> None:
@@ -96,6 +100,13 @@ class Aggregator:
             or RemoteVersion(*at, service.spec.group_priority_minimum, service.spec.version_priority)
             for at, service in self._remote.items()
         )
+
+    def series(self) -> Iterator[Counter]:
+        """Which APIServices do not answer, and how often each has ceased to."""
+        values: dict[Labels, float] = {(name,): is_away for name, is_away in self._away.items()}
+        told = "Whether an APIService is not available."
+        yield gauge("aggregator_unavailable_apiservice", told, values, ("name",))
+        yield self._lost
 
     # --- keeping it current -------------------------------------------------------------------------------------
 
@@ -153,6 +164,7 @@ class Aggregator:
         """One task for each APIService, begun anew when what it says of its server has changed."""
         for key in [key for key in self._probes if key not in self._services]:
             self._probes.pop(key)[1].cancel()
+            self._away.pop(key.name, None)
         for key, service in self._services.items():
             about = (service.metadata.uid, service.spec)
             known = self._probes.get(key)
@@ -177,6 +189,10 @@ class Aggregator:
             await asyncio.sleep(_EVERY_SECONDS if verdict is not None and verdict.found else _RETRY_SECONDS)
 
     def _take(self, service: ApiService, verdict: Verdict) -> None:
+        name, is_away = service.metadata.name, verdict.status != "True"
+        if is_away and not self._away.get(name):
+            self._lost.add((name, verdict.reason))
+        self._away[name] = is_away
         at = service.group_version
         before = self._found.get(at)
         found = verdict.found or (before._replace(fresh=False) if before is not None else None)

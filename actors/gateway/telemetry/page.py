@@ -15,6 +15,7 @@ def read_page(call: Call) -> web.Response:
     """Of the gateway that is asked; of several each has its own."""
     backend = call.backend
     series = [*machine_series(), *(backend.meter.series() if backend.meter is not None else ())]
-    if backend.flow is not None:
-        series += backend.flow.series()
+    for part in (backend.flow, backend.aggregator):
+        if part is not None:
+            series += part.series()
     return call.answer(text_of(series).encode(), content_type=_TYPE)
