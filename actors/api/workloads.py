@@ -153,6 +153,58 @@ class ControllerRevision(Resource, frozen=True):
     revision: int = 0
 
 
+class DaemonSetSpec(Lens, frozen=True):
+    selector: LabelSelector = LabelSelector()
+    template: PodTemplate = PodTemplate()
+    min_ready_seconds: int = 0
+    revision_history_limit: int = 10
+    update_strategy: DeploymentStrategy = DeploymentStrategy()
+
+
+class DaemonSetStatus(Lens, frozen=True):
+    current_number_scheduled: int = 0
+    desired_number_scheduled: int = 0
+    number_misscheduled: int = 0
+    number_ready: int = 0
+    number_available: int = 0
+    number_unavailable: int = 0
+    updated_number_scheduled: int = 0
+    observed_generation: int = 0
+    collision_count: int = 0
+
+
+class DaemonSet(Resource, frozen=True):
+    spec: DaemonSetSpec = DaemonSetSpec()
+    status: DaemonSetStatus = DaemonSetStatus()
+
+
+class JobReference(Lens, frozen=True):
+    name: str = ""
+    uid: str = ""
+
+
+class CronJobSpec(Lens, frozen=True):
+    schedule: str = ""
+    job_template: PodTemplate = PodTemplate()
+    time_zone: str | None = None
+    starting_deadline_seconds: int | None = None
+    concurrency_policy: str = "Allow"
+    suspend: bool = False
+    successful_jobs_history_limit: int | None = 3
+    failed_jobs_history_limit: int | None = 1
+
+
+class CronJobStatus(Lens, frozen=True):
+    active: tuple[JobReference, ...] | None = None
+    last_schedule_time: str | None = None
+    last_successful_time: str | None = None
+
+
+class CronJob(Resource, frozen=True):
+    spec: CronJobSpec = CronJobSpec()
+    status: CronJobStatus = CronJobStatus()
+
+
 class ExitCodes(Lens, frozen=True):
     operator: str = "In"
     values: tuple[int, ...] = ()

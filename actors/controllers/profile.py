@@ -6,7 +6,9 @@ from typing import Any
 
 from actors.controllers import (
     bootstrap_tokens,
+    cronjob,
     custom_resources,
+    daemonset,
     deployment,
     disruption,
     garbage_collector,
@@ -36,6 +38,8 @@ def all_controllers(config: ControllersConfig) -> tuple[Controller[Any], ...]:
         replicaset.reconcile,
         replicaset.replication_controller,
         statefulset.reconcile,
+        daemonset.reconcile,
+        cronjob.reconcile,
         disruption.reconcile,
         job(config),
         job_tally.reconcile,

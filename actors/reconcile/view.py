@@ -28,6 +28,8 @@ from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import (
     BootstrapToken,
     ControllerRevision,
+    CronJob,
+    DaemonSet,
     Deployment,
     Job,
     Namespace,
@@ -52,6 +54,8 @@ RESOURCES: dict[type[Resource], str] = {
     ReplicationController: "replicationcontrollers",
     Deployment: kinds.DEPLOYMENT.resource,
     StatefulSet: "statefulsets.apps",
+    DaemonSet: "daemonsets.apps",
+    CronJob: "cronjobs.batch",
     ControllerRevision: "controllerrevisions.apps",
     Job: kinds.JOB.resource,
     PodDisruptionBudget: BUDGETS,

@@ -7,7 +7,7 @@ import re
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 #: Name, lowest, highest, and the words that stand for numbers from the lowest on.
-_FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
+FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
     ("minute", 0, 59, []),
     ("hour", 0, 23, []),
     ("day of month", 1, 31, []),
@@ -24,9 +24,9 @@ def find_fault(schedule: str) -> str:
         known = schedule in _DESCRIPTORS or _EVERY.match(schedule)
         return "" if known else f"unrecognized descriptor: {schedule}"
     parts = schedule.split()
-    if len(parts) != len(_FIELDS):
-        return f"expected exactly {len(_FIELDS)} fields, found {len(parts)}: {parts}"
-    faults = (_field_fault(text, *field) for text, field in zip(parts, _FIELDS, strict=True))
+    if len(parts) != len(FIELDS):
+        return f"expected exactly {len(FIELDS)} fields, found {len(parts)}: {parts}"
+    faults = (_field_fault(text, *field) for text, field in zip(parts, FIELDS, strict=True))
     return next(filter(None, faults), "")
 
 
@@ -41,8 +41,8 @@ def _range_fault(text: str, name: str, low: int, high: int, words: list[str]) ->
         return f"step of {name} must be a positive number: {text}"
     if span in ("*", "?"):
         return ""
-    start = _number(first, low, words)
-    end = _number(last, low, words) if dash else start
+    start = number_of(first, low, words)
+    end = number_of(last, low, words) if dash else start
     if start is None or end is None:
         return f"failed to parse {name}: {text}"
     if start < low:
@@ -52,7 +52,7 @@ def _range_fault(text: str, name: str, low: int, high: int, words: list[str]) ->
     return f"beginning of range ({start}) beyond end of range ({end}): {text}" if start > end else ""
 
 
-def _number(text: str, low: int, words: list[str]) -> int | None:
+def number_of(text: str, low: int, words: list[str]) -> int | None:
     if text.lower() in words:
         return words.index(text.lower()) + low
     return int(text[:9]) if text.isascii() and text.isdigit() else None
