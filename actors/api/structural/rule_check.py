@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from actors.api.cel.ast import Call, Fold, ListNode, Tree
 from actors.api.cel.environment import EXPRESSION_CHARS_MAX, CelError, Environment
-from actors.api.cel.estimate import MOST, Estimator
+from actors.api.cel.estimate import Estimator
+from actors.api.cel.spans import MOST
 from actors.api.codec import Object
 from actors.api.errors import Cause
 from actors.api.structural.messages import MessageTypes

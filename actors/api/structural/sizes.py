@@ -6,7 +6,8 @@ A request has at most 3 MiB, so what is not bounded by maxItems, maxLength and m
 
 from __future__ import annotations
 
-from actors.api.cel.estimate import MOST, Path, Span
+from actors.api.cel.estimate import Path
+from actors.api.cel.spans import MOST, Span
 from actors.api.codec import Object
 from actors.api.structural.words import escape
 
