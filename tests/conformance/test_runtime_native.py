@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from runtime_stand_ins import CountingNetwork, StaticImages
-from runtime_suite import EMPTY_IMAGE, IMAGE, RuntimeSuite
+from runtime_subject import EMPTY_IMAGE, IMAGE
+from runtime_suite import RuntimeSuite
 
 from actors.plugins.image.port import ImageConfig
 from actors.plugins.runtime.fake import FOREVER, Script

@@ -2,135 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conversion_support import (
+    DEFINITIONS,
+    NAME,
+    TEXT,
+    ask,
+    authority,
+    by_webhook,
+    converting,
+    definition,
+    host,
+    path_of,
+    remove,
+    schema_of,
+    server,
+    stored,
+)
 from gateway_server import RunningGateway, served
 from remote_server import Authority, RemoteServer, configuration, patch, reviewing, serving, webhook
 
 from actors.api.key import Key
 
-__all__ = ["served"]
-_CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_KEY = "hosts.stable.example.com"
-
-
-def _schema(**spec: Any) -> dict[str, Any]:
-    status = {"type": "object", "properties": {"phase": {"type": "string"}}}
-    properties = {"spec": {"type": "object", "properties": spec}, "status": status}
-    return {"openAPIV3Schema": {"type": "object", "properties": properties}}
-
-
-_TEXT = {"type": "string"}
-
-
-def definition(conversion: dict[str, Any] | None = None, storage: str = "v1") -> dict[str, Any]:
-    """v1 has host and port, v2 both in one, and defaults of its own."""
-    v1 = _schema(host=_TEXT, port=_TEXT)
-    v2 = _schema(hostPort={"type": "string", "pattern": "^[a-z]+:[0-9]+$"}, level={"type": "string", "default": "high"})
-    columns = [{"name": "HostPort", "type": "string", "jsonPath": ".spec.hostPort"}]
-    versions = [
-        {"name": "v1", "served": True, "schema": v1},
-        {"name": "v2", "served": True, "schema": v2, "additionalPrinterColumns": columns},
-    ]
-    for version in versions:
-        version |= {"storage": version["name"] == storage, "subresources": {"status": {}}}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": _KEY},
-        "spec": {
-            "group": "stable.example.com",
-            "scope": "Namespaced",
-            "names": {"plural": "hosts", "kind": "Host"},
-            "versions": versions,
-            "conversion": conversion or {"strategy": "None"},
-        },
-    }
-
-
-def by_webhook(client: dict[str, Any]) -> dict[str, Any]:
-    return {"strategy": "Webhook", "webhook": {"clientConfig": client, "conversionReviewVersions": ["v1"]}}
-
-
-def convert(obj: dict[str, Any], version: str) -> dict[str, Any]:
-    """What the webhook makes of one object."""
-    new = {**copy.deepcopy(obj), "apiVersion": version}
-    spec = new.get("spec", {})
-    if version.endswith("v2") and "host" in spec:
-        spec["hostPort"] = f"{spec.pop('host')}:{spec.pop('port', '0')}"
-    if version.endswith("v1") and "hostPort" in spec:
-        spec["host"], _, spec["port"] = spec.pop("hostPort").partition(":")
-        spec.pop("level", None)
-    return new
-
-
-def converting(change: Any = None) -> Any:
-    def handle(method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        review = json.loads(body)
-        asked = review["request"]
-        objects = [convert(obj, asked["desiredAPIVersion"]) for obj in asked["objects"]]
-        response = {"uid": asked["uid"], "convertedObjects": objects, "result": {"status": "Success"}}
-        if change is not None:
-            change(response)
-        return 200, json.dumps(
-            {"apiVersion": review["apiVersion"], "kind": review["kind"], "response": response}
-        ).encode()
-
-    return handle
-
-
-def path_of(version: str, name: str = "") -> str:
-    return f"/apis/stable.example.com/{version}/namespaces/default/hosts" + (f"/{name}" if name else "")
-
-
-def ask(
-    served: RunningGateway, method: str, path: str, obj: Any = None, media: str = "application/json"
-) -> tuple[int, Any]:
-    body = json.dumps(obj).encode() if obj is not None else None
-    code, _, answer = served.request(method, path, body, {"Content-Type": media})
-    return code, json.loads(answer)
-
-
-def host(version: str, name: str, **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": f"stable.example.com/{version}", "kind": "Host", "metadata": {"name": name}, "spec": spec}
-
-
-def stored(served: RunningGateway, name: str) -> dict[str, Any]:
-    found = served.run(served.store.get(Key(_KEY, "default", name)))
-    return dict(json.loads(found.body))
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def server(served: RunningGateway, authority: Authority) -> Iterator[RemoteServer]:
-    """A conversion webhook and the definition that names it; gone with all its objects afterwards."""
-    with serving(authority.issue("127.0.0.1"), converting()) as running:
-        client = {"url": running.url + "/convert", "caBundle": authority.bundle}
-        code, answer = ask(served, "POST", _CRDS, definition(by_webhook(client)))
-        assert code == 201, answer
-        yield running
-    remove(served)
-
-
-def remove(served: RunningGateway) -> None:
-    """As the controller would."""
-    ask(served, "DELETE", path_of("v1"))
-    ask(served, "DELETE", f"{_CRDS}/{_KEY}")
-    finalizers = {"metadata": {"finalizers": None}}
-    ask(served, "PATCH", f"{_CRDS}/{_KEY}", finalizers, "application/merge-patch+json")
-
-
-# --- reading ----------------------------------------------------------------------------------------------------
+__all__ = ["authority", "served", "server"]
 
 
 def test_what_is_stored_in_one_version_is_read_in_the_other(served: RunningGateway, server: RemoteServer) -> None:
@@ -180,9 +79,6 @@ def test_a_watch_shows_every_change_in_its_own_version(served: RunningGateway, s
     finally:
         watching.terminate()
         watching.wait(10)
-
-
-# --- writing ----------------------------------------------------------------------------------------------------
 
 
 def test_every_way_to_write_in_the_other_version(served: RunningGateway, server: RemoteServer) -> None:
@@ -248,15 +144,12 @@ def test_names_are_made_in_every_version(served: RunningGateway, server: RemoteS
     assert len(names) == 3
 
 
-# --- another stored version -------------------------------------------------------------------------------------
-
-
 def test_what_is_stored_in_the_earlier_version_lives_on(served: RunningGateway, server: RemoteServer) -> None:
     ask(served, "POST", path_of("v1"), host("v1", "old", host="a", port="1"))
-    found = ask(served, "GET", f"{_CRDS}/{_KEY}")[1]
+    found = ask(served, "GET", f"{DEFINITIONS}/{NAME}")[1]
     for version in found["spec"]["versions"]:
         version["storage"] = version["name"] == "v2"
-    code, answer = ask(served, "PUT", f"{_CRDS}/{_KEY}", found)
+    code, answer = ask(served, "PUT", f"{DEFINITIONS}/{NAME}", found)
     assert (code, answer["status"]["storedVersions"]) == (200, ["v1", "v2"])
     assert ask(served, "GET", path_of("v2", "old"))[1]["spec"] == {"hostPort": "a:1", "level": "high"}
     assert ask(served, "GET", path_of("v1", "old"))[1]["spec"] == {"host": "a", "port": "1"}
@@ -267,7 +160,7 @@ def test_what_is_stored_in_the_earlier_version_lives_on(served: RunningGateway, 
     assert (now["spec"]["hostPort"], now["status"]) == ("a:1", {"phase": "Up"})
     seen = ask(served, "GET", path_of("v1", "old"))[1]
     assert (seen["spec"], seen["status"]) == ({"host": "a", "port": "1"}, {"phase": "Up"})
-    code, answer = ask(served, "PATCH", f"{_CRDS}/{_KEY}/status", {"status": {"storedVersions": ["v2"]}}, merge)
+    code, answer = ask(served, "PATCH", f"{DEFINITIONS}/{NAME}/status", {"status": {"storedVersions": ["v2"]}}, merge)
     assert (code, answer["status"]["storedVersions"]) == (200, ["v2"])
 
 
@@ -278,19 +171,16 @@ def test_a_part_of_the_control_plane_writes_to_what_is_stored_in_the_earlier_ver
     from actors.reconcile.actions import Patch
 
     ask(served, "POST", path_of("v1"), host("v1", "kept", host="a", port="1"))
-    found = ask(served, "GET", f"{_CRDS}/{_KEY}")[1]
+    found = ask(served, "GET", f"{DEFINITIONS}/{NAME}")[1]
     for version in found["spec"]["versions"]:
         version["storage"] = version["name"] == "v2"
-    ask(served, "PUT", f"{_CRDS}/{_KEY}", found)
-    write = Patch(key=Key(_KEY, "default", "kept"), patch={"metadata": {"finalizers": ["a.example.com/b"]}})
+    ask(served, "PUT", f"{DEFINITIONS}/{NAME}", found)
+    write = Patch(key=Key(NAME, "default", "kept"), patch={"metadata": {"finalizers": ["a.example.com/b"]}})
     chain = served.gateway.app.backend.admission
     reply = served.run(chain.submit([write], [Origin({"username": "gc"})]))[0]
     assert reply.error is None
     assert stored(served, "kept")["spec"] == {"hostPort": "a:1", "level": "high"}
     ask(served, "PATCH", path_of("v2", "kept"), {"metadata": {"finalizers": None}}, "application/merge-patch+json")
-
-
-# --- admission --------------------------------------------------------------------------------------------------
 
 
 def test_admission_webhooks_see_the_version_that_they_ask_for(
@@ -315,9 +205,6 @@ def test_admission_webhooks_see_the_version_that_they_ask_for(
         asked = admitting.reviews[0]["request"]
         assert (asked["kind"]["version"], asked["requestKind"]["version"]) == ("v2", "v1")
         ask(served, "DELETE", f"{url}/hosts")
-
-
-# --- failing ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -363,7 +250,7 @@ def test_what_a_webhook_changes_in_metadata_is_not_taken(served: RunningGateway,
 def test_a_webhook_that_is_away(served: RunningGateway, authority: Authority, tmp_path: Path) -> None:
     with serving(authority.issue("127.0.0.1"), converting()) as running:
         client = {"url": running.url, "caBundle": authority.bundle}
-    assert ask(served, "POST", _CRDS, definition(by_webhook(client)))[0] == 201
+    assert ask(served, "POST", DEFINITIONS, definition(by_webhook(client)))[0] == 201
     try:
         ask(served, "POST", path_of("v1"), host("v1", "alone", host="a", port="1"))
         code, status = ask(served, "GET", path_of("v2", "alone"))
@@ -379,11 +266,8 @@ def test_a_webhook_that_is_away(served: RunningGateway, authority: Authority, tm
         remove(served)
 
 
-# --- without a webhook ------------------------------------------------------------------------------------------
-
-
 def test_versions_that_differ_by_name_only_keep_their_own_schemas(served: RunningGateway) -> None:
-    assert ask(served, "POST", _CRDS, definition())[0] == 201
+    assert ask(served, "POST", DEFINITIONS, definition())[0] == 201
     try:
         code, made = ask(served, "POST", path_of("v2"), host("v2", "named", hostPort="a:1"))
         assert (code, made["spec"]) == (201, {"level": "high"}), "the stored version has no hostPort: it was pruned"
@@ -395,12 +279,12 @@ def test_versions_that_differ_by_name_only_keep_their_own_schemas(served: Runnin
 
 
 def test_a_default_that_comes_later_is_seen_on_what_is_stored(served: RunningGateway) -> None:
-    assert ask(served, "POST", _CRDS, definition())[0] == 201
+    assert ask(served, "POST", DEFINITIONS, definition())[0] == 201
     try:
         ask(served, "POST", path_of("v1"), host("v1", "early", host="a"))
-        found = ask(served, "GET", f"{_CRDS}/{_KEY}")[1]
-        found["spec"]["versions"][0]["schema"] = _schema(host=_TEXT, port={"type": "string", "default": "443"})
-        assert ask(served, "PUT", f"{_CRDS}/{_KEY}", found)[0] == 200
+        found = ask(served, "GET", f"{DEFINITIONS}/{NAME}")[1]
+        found["spec"]["versions"][0]["schema"] = schema_of(host=TEXT, port={"type": "string", "default": "443"})
+        assert ask(served, "PUT", f"{DEFINITIONS}/{NAME}", found)[0] == 200
         assert ask(served, "GET", path_of("v1", "early"))[1]["spec"] == {"host": "a", "port": "443"}
         assert stored(served, "early")["spec"] == {"host": "a"}
         assert ask(served, "GET", path_of("v1"))[1]["items"][0]["spec"] == {"host": "a", "port": "443"}

@@ -29,7 +29,7 @@ from actors.plugins.runtime.fake import FOREVER, FakeMachine, FakeRuntime, Scrip
 from actors.plugins.runtime.port import ContainerSpec, ContainerState
 from actors.plugins.storage.fake import FakeStorage
 from actors.reconcile.actions import Create, Delete, Patch, PatchType
-from actors.reconcile.watch import Selection
+from actors.reconcile.watch import Selection, WatchEvent
 from actors.store.local import LocalStore
 
 START_MS = 1_800_000_000_000
@@ -225,3 +225,11 @@ def make_pod(
         "metadata": {"name": name, "namespace": "default", **(metadata or {})},
         "spec": {"nodeName": NODE, "containers": containers or [make_container()], **spec},
     }
+
+
+def statuses_of(event: WatchEvent) -> list[dict[str, Any]]:
+    return list(decode(event.stored)["status"].get("containerStatuses", ()))
+
+
+def conditions(status: dict) -> dict[str, str]:
+    return {c["type"]: c["status"] for c in status["conditions"]}
