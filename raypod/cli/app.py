@@ -57,6 +57,7 @@ _add(app, "cp", files.cp)
 _add(app, "port-forward", ports.port_forward)
 _add(app, "stop", runs.stop)
 _add(app, "get", past.get)
+_add(app, "explain", past.explain)
 _add(app, "history", past.history)
 
 image = typer.Typer(help="Images on the nodes.", no_args_is_help=True, context_settings=_SETTINGS)

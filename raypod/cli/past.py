@@ -1,4 +1,4 @@
-"""get, history: objects of any kind as they are and as they were, and who changed them."""
+"""get, explain, history: objects of any kind as they are and as they were, why, and who changed them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import aclosing
 from enum import StrEnum
 from typing import IO, Annotated, Any
 
+import msgspec
 import typer
 import yaml
 
@@ -61,6 +62,39 @@ async def _get(
         path = found.path("" if everywhere else cluster.namespace, name)
         accept = past.TABLE if output is ObjectFormat.TABLE else ""
         return await api.get(path, accept=accept, labelSelector=selector, **params)
+
+
+def explain(
+    kind: Annotated[str, typer.Argument(help="a kind: pod, po, deployments.apps; or KIND/NAME")],
+    name: Annotated[str, typer.Argument(help="the object")] = "",
+    at: Annotated[str, typer.Option("--at", help="a time: 2026-11-23T10:00, or 10m for ten minutes ago")] = "",
+    revision: Annotated[int, typer.Option("--at-revision", help="a revision")] = 0,
+    namespace: Namespace = "",
+    output: Output = Format.TABLE,
+) -> None:
+    """Why an object is as it is or, with --at or --at-revision, why it was as it was.
+
+    Its conditions, containers and events, what it belongs to, and what of its own is in trouble.
+    """
+    kind, name = _split(kind, name)
+    if not name:
+        raise ValueError(f"{kind!r}: write KIND/NAME")
+    asyncio.run(_explain(kind, name, at, revision, namespace, output))
+
+
+async def _explain(kind: str, name: str, at: str, revision: int, namespace: str, output: Format) -> None:
+    from raypod import past
+    from raypod.cluster import AsyncCluster
+    from raypod.explain import format_story, read_story, seen_at
+
+    when = past.point_in_time(at or None, revision)
+    async with AsyncCluster(start=False, namespace=namespace) as cluster:
+        story = await read_story(await cluster.api(), kind, cluster.namespace, name, when)
+    if output is Format.JSON:
+        print_json(msgspec.to_builtins(story))
+        return
+    for line in format_story(story, seen_at(when)):
+        sys.stdout.write(f"{line}\n")
 
 
 def _split(kind: str, name: str) -> tuple[str, str]:

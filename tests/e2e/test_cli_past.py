@@ -96,3 +96,43 @@ def test_python(served: RunningGateway, scaled: dict[str, Any]) -> None:
         with pytest.raises(raypod.ApiError, match="oldest retained revision") as refused:
             cluster.objects("pods", at="3d")
         assert (refused.value.code, refused.value.reason) == (410, "Expired")
+
+
+def test_explain_as_it_was(served: RunningGateway, scaled: dict[str, Any]) -> None:
+    for when in (("--at", scaled["at"]), ("--at-revision", scaled["revision"])):
+        assert ask(served, "explain", "deploy/web", *when).rows[0] == [
+            "Deployment",
+            "default/web:",
+            "0",
+            "of",
+            "2",
+            "ready",
+        ]
+    now = ask(served, "explain", "deploy", "web", "-o", "json").json
+    assert (now["subject"]["object"]["spec"]["replicas"], now["owners"]) == (5, [])
+
+
+def test_explain_follows_owners_up_and_down(served: RunningGateway) -> None:
+    owner = served.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(deployment("top", 0))).json
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "top", "uid": owner["metadata"]["uid"]}
+    replicas = deployment("below", 0) | {"kind": "ReplicaSet"}
+    replicas["spec"].pop("strategy", None)
+    replicas["metadata"]["ownerReferences"] = [{**reference, "controller": True}]
+    below = served.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(replicas)).json
+    child = pod("child")
+    child["metadata"]["ownerReferences"] = [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "name": "below",
+            "uid": below["metadata"]["uid"],
+            "controller": True,
+        }
+    ]
+    served.kubectl("create", "-f", "-", stdin=json.dumps(child))
+    down = ask(served, "explain", "deployment/top").out
+    assert "2 object(s) belong to it, 1 of them in trouble:\nPod default/child: Pending on no node yet" in down
+    up = ask(served, "explain", "pod/child").out
+    assert "belongs to ReplicaSet default/below: 0 of 0 ready\nbelongs to Deployment default/top: 0 of 0 ready" in up
+    told = ask(served, "explain", "pod/nobody", fails=True)
+    assert told.err.strip() == 'raypod: pods "nobody" not found'
