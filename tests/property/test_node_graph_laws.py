@@ -53,8 +53,11 @@ persistent = st.fixed_dictionaries(
         "azureFile": name.map(lambda n: {"secretName": n}),
     },
 )
+#: What a pod that is there already may gain.
+growth = st.fixed_dictionaries({"ephemeralContainers": st.lists(container, min_size=1, max_size=2)})
 mark = st.sampled_from(({}, {}, {"kubernetes.io/config.mirror": "x"}))
 change = st.one_of(
+    st.tuples(st.just("pods"), space, name, growth, st.none(), st.just(False)),
     st.tuples(st.just("pods"), space, name, pod, mark, st.booleans()),
     st.tuples(st.just(VOLUMES), st.just(""), name, persistent, st.just({}), st.booleans()),
     st.tuples(st.just(ATTACHMENTS), st.just(""), name, node.map(lambda n: {"nodeName": n}), st.just({}), st.booleans()),
@@ -128,6 +131,10 @@ def test_the_graph_says_what_a_search_over_all_objects_says(changes: list[tuple[
             objects.pop(key, None)
             continue
         before = objects.get(key)
+        if marks is None:  # a pod that is there grows
+            if before is None:
+                continue
+            spec = {**before["spec"], **spec}
         uid = f"u{revision}"
         if before is not None and may_become(before, spec):
             uid, marks = before["metadata"]["uid"], before["metadata"]["annotations"]
