@@ -139,8 +139,10 @@ async def _unpack_all(execution: Execution, source: str, root: str, place: Calla
                 padding += len(data)
                 if padding > _PADDING_BYTES_MAX:
                     raise CopyError("the container's tar does not end")
-            elif channel == STDOUT:
+            elif channel == STDOUT and chunks.full():
                 await _first(chunks.put(data), unpacking)
+            elif channel == STDOUT:
+                chunks.put_nowait(data)
         await _first(chunks.put(b""), unpacking)
         await asyncio.wait([unpacking])
         if execution.exit_code and (execution.exit_code != _CHANGED_CODE or unpacking.exception()):

@@ -220,10 +220,13 @@ class ContainerState(Lens, frozen=True):
 
 class ContainerStatus(Lens, frozen=True):
     name: str
+    container_id: str = msgspec.field(name="containerID", default="")
     ready: bool = False
     started: bool | None = None
     restart_count: int = 0
     image: str = ""
+    allocated_resources: dict[str, str | int | float] | None = None
+    resources: ResourceRequirements | None = None
     state: ContainerState = ContainerState()
     last_state: ContainerState = ContainerState()
 

@@ -135,6 +135,9 @@ class SimMachine:
     def running(self) -> Iterator[ContainerStatus]:
         return (s for s in list(self.machine.containers.values()) if s.state is ContainerState.RUNNING)
 
+    def find(self, container_id: str) -> ContainerStatus | None:
+        return self.machine.containers.get(container_id)
+
     def endless(self) -> set[str]:
         """The runs that end only when they are stopped."""
         runs = (status.spec for status in self.running() if script_of(status.spec).run_ms == FOREVER)

@@ -17,7 +17,7 @@ from actors.nodelet.config import NodeletConfig
 from actors.nodelet.core import NodeletCore
 from actors.nodelet.executor import Executor
 from actors.nodelet.facts import NodeFacts
-from actors.nodelet.operations import CANCELLED, Failure, Operation, Result
+from actors.nodelet.operations import CANCELLED, Failure, Operation, Result, UpdateContainer
 from actors.plugins.runtime.port import ContainerState, ContainerStatus
 from actors.sim.faults import Faults
 from actors.sim.laws.machines import MachineLaws
@@ -141,6 +141,8 @@ class SimNode:
             return
         operation = self._pending.pop(number)
         result = self.machine.run(self._executor.attempt(operation))
+        if isinstance(operation, UpdateContainer) and (status := self.machine.find(operation.container_id)) is not None:
+            self._laws.resized(status)
         if operation.timeout_ms > _LOST_MS_MAX or not self._faults.strikes("result_lost"):
             self._answer(operation, result, life)
         if self._faults.strikes("result_repeated"):

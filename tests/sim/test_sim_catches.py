@@ -24,7 +24,7 @@ from actors.controllers import (
     replicaset,
     taint_eviction,
 )
-from actors.nodelet import attempts, inventory, lifecycle, sync_pod, termination
+from actors.nodelet import attempts, inventory, lifecycle, status, sync_pod, termination
 from actors.nodelet.executor import Executor
 from actors.nodelet.operations import Listing
 from actors.reconcile.revisions import Revisions
@@ -192,6 +192,32 @@ def nodelet_confirms_the_end_too_early(patch: Patch) -> None:
     patch.setattr(sync_pod, "derive_end", lambda record: lifecycle.Stage.GONE)
 
 
+def nodelet_never_resizes(patch: Patch) -> None:
+    """It agrees, and does nothing."""
+    patch.setattr(sync_pod, "_PLANS", tuple(plan for plan in sync_pod._PLANS if plan.__name__ != "_plan_sizes"))
+
+
+def nodelet_tells_sizes_before_they_are_there(patch: Patch) -> None:
+    patch.setattr(status, "actual_size", lambda running: None)
+
+
+def nodelet_runs_ephemeral_containers_again(patch: Patch) -> None:
+    original = lifecycle.restart_policy_of
+
+    def policy_of(pod: Any, container: Any) -> str:
+        return "Always" if container in (pod.spec.ephemeral_containers or ()) else original(pod, container)
+
+    patch.setattr(sync_pod, "restart_policy_of", policy_of)
+
+    def plan(record: Any, pod: Any, node: Any, now: int) -> Iterator[Any]:
+        if record.ready_sandbox is not None and (record.volumes is not None or not pod.spec.volumes):
+            for container in pod.spec.ephemeral_containers or ():
+                yield from sync_pod._plan_container(record, pod, container, node, now)
+
+    plans = (plan if known.__name__ == "_plan_ephemerals" else known for known in sync_pod._PLANS)
+    patch.setattr(sync_pod, "_PLANS", tuple(plans))
+
+
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +336,9 @@ DEFECTS: list[tuple[Plant, str]] = [
     (nodelet_restarts_at_once, "ms after"),
     (nodelet_forgives_what_never_ran, "ms after"),
     (nodelet_restarts_what_shall_end, "started again"),
+    (nodelet_never_resizes, "still being resized|asks for"),
+    (nodelet_tells_sizes_before_they_are_there, "is told to have"),
+    (nodelet_runs_ephemeral_containers_again, "it is ephemeral"),
     (nodelet_confirms_the_end_too_early, "run|IllegalStage|ended"),
     (store_acknowledges_before_it_is_durable, "durable|follows"),
     (store_answers_before_it_writes, "acknowledged"),

@@ -9,7 +9,9 @@ from collections.abc import Callable
 import msgspec
 
 from actors.api.clock import Millis
+from actors.api.pod import ContainerStatus as StatusLens
 from actors.api.pod import Pod, StateTerminated
+from actors.api.quantity import parse_millis
 from actors.plugins.runtime.port import ContainerSpec, ContainerState, ContainerStatus
 from actors.sim.laws.law import Breach, Sight
 from actors.sim.laws.pods import all_statuses
@@ -21,11 +23,12 @@ _UNKNOWN = "ContainerStatusUnknown"
 
 
 class _Run(msgspec.Struct):
-    """One container, by its id: where it runs and how it ended."""
+    """One container, by its id: where it runs and how it ended. `sizes`: the CPU requests (millis) that it has had."""
 
     node: str
     pod_uid: str
     spec: ContainerSpec
+    sizes: set[int] = set()
     finished_ms: Millis = 0
     exit_code: int | None = None
     lost: bool = False
@@ -56,6 +59,13 @@ class MachineLaws:
             run = self._runs[status.spec.id]
             run.exit_code, run.finished_ms = status.exit_code, status.finished_at_ms
 
+    def resized(self, status: ContainerStatus) -> None:
+        """It may have been given another size just now."""
+        run = self._runs.get(status.spec.id)
+        if run is not None:
+            run.spec = status.spec
+            run.sizes.add(status.spec.resources.cpu_request_millis)
+
     def died(self, node: str) -> None:
         """The machine lost its power, and with it everything that ran."""
         self._died.add(node)
@@ -72,10 +82,12 @@ class MachineLaws:
         before = self._last.get((pod_uid, spec.name))
         if before is not None and not before.lost:
             self._check_next(what, pod, before, spec)
-            if spec.attempt >= 2 and not self._clock_has_jumped(node) and now - before.finished_ms < _BACKOFF_MS:
+            waits = spec.attempt >= 2 and before.spec.resources == spec.resources  # a new size needs a new start
+            if waits and not self._clock_has_jumped(node) and now - before.finished_ms < _BACKOFF_MS:
                 raise Breach(f"{what} is started {now - before.finished_ms} ms after #{before.spec.attempt} has ended")
         self._check_devices(node, what, spec)
-        self._runs[spec.id] = self._last[pod_uid, spec.name] = _Run(node, pod_uid, spec)
+        sizes = {spec.resources.cpu_request_millis}
+        self._runs[spec.id] = self._last[pod_uid, spec.name] = _Run(node, pod_uid, spec, sizes)
 
     def _check_next(self, what: str, pod: Pod, before: _Run, spec: ContainerSpec) -> None:
         """After a run that nobody has lost. (Of what a power cut took nobody may know that it ever ran.)"""
@@ -85,6 +97,10 @@ class MachineLaws:
             raise Breach(f"{what} follows #{before.spec.attempt}")
         if spec.name in {c.name for c in pod.spec.init_containers or ()}:
             return  # done again in a new sandbox
+        if spec.name in {c.name for c in pod.spec.ephemeral_containers or ()}:
+            raise Breach(f"{what} is started again, and it is ephemeral")
+        if before.spec.resources != spec.resources:
+            return
         if pod.spec.restart_policy == "Never":
             raise Breach(f"{what} is started again, with restartPolicy Never")
         if pod.spec.restart_policy == "OnFailure" and before.exit_code == 0:
@@ -105,6 +121,8 @@ class MachineLaws:
         if not isinstance(pod, Pod):
             return
         self.pods[pod.metadata.uid] = pod
+        for status in pod.status.container_statuses or ():
+            self._check_size(pod, status)
         for status in all_statuses(pod):
             for ended in (status.state.terminated, status.last_state.terminated):
                 if ended is not None:
@@ -124,6 +142,16 @@ class MachineLaws:
                 raise Breach(f"{what} ended with {run.exit_code}, and its end is told to be unknown")
         elif told.exit_code != run.exit_code:
             raise Breach(f"{what} ended with {run.exit_code} and is told to have ended with {told.exit_code}")
+
+    def _check_size(self, pod: Pod, status: StatusLens) -> None:
+        """What a running container is told to have it has had: nothing is told before it is done."""
+        run = self._runs.get(status.container_id.removeprefix(_PREFIX))
+        if run is None or status.state.running is None or status.resources is None:
+            return
+        told = parse_millis((status.resources.requests or {}).get("cpu", 0))
+        if told not in run.sizes:
+            what = f"pod {pod.metadata.name}: container {status.name}"
+            raise Breach(f"{what} is told to have {told} millis of CPU, and has had {sorted(run.sizes)}")
 
     def _check_success(self, pod: Pod) -> None:
         for container in pod.spec.containers:

@@ -8,15 +8,27 @@ from collections import Counter
 from actors.api.node import NODE_DEVICES_ANNOTATION, Node
 from actors.api.pod import DEVICES_ANNOTATION, Pod
 from actors.api.quantity import parse_resource
+from actors.reconcile.conditions import find_condition
 from actors.sim.laws.law import Breach, Sight
 
 
 def requests_of(pod: Pod) -> Counter[str]:
-    """What a pod occupies, by Kubernetes' rule: the larger of its containers' sum and any init container."""
+    """What a pod occupies, by Kubernetes' rule: the larger of its containers' sum and any init container; each the most
+    of what it asks for, is allocated and has, but for what its node can never give."""
     total: Counter[str] = Counter()
+    most: Counter[tuple[str, str]] = Counter()
+    told = {status.name: status for status in pod.status.container_statuses or ()}
+    pending = find_condition(pod.status.conditions, "PodResizePending")
     for container in pod.spec.containers:
-        for name, quantity in (container.resources.requests or {}).items():
-            total[name] += parse_resource(name, quantity)
+        status = told.get(container.name)
+        has = (status.resources.requests if status and status.resources else None) or {}
+        given = [(status.allocated_resources if status else None) or {}, has]
+        hopeless = pending is not None and pending.reason == "Infeasible" and any(given)
+        for source in given if hopeless else [container.resources.requests or {}, *given]:
+            for name, quantity in source.items():
+                most[container.name, name] = max(most[container.name, name], parse_resource(name, quantity))
+    for (_, name), amount in most.items():
+        total[name] += amount
     for container in pod.spec.init_containers or ():
         for name, quantity in (container.resources.requests or {}).items():
             total[name] = max(total[name], parse_resource(name, quantity))
@@ -34,6 +46,7 @@ class NodesHoldTheirPods:
     """No node is over-committed in any resource, no device belongs to two pods, and a pod is bound once.
 
     Devices that fail after the bind are the hardware's doing: what was promised is held against the most there was.
+    Pods that grow are their users' doing: each counts the least that it has ever occupied.
     """
 
     def __init__(self) -> None:
@@ -41,6 +54,7 @@ class NodesHoldTheirPods:
         self._devices: dict[str, set[str]] = {}
         self._bound: dict[str, dict[str, Pod]] = {}
         self._node_of: dict[str, str] = {}
+        self._least: dict[str, Counter[str]] = {}
 
     def see(self, sight: Sight) -> None:
         if isinstance(sight.obj, Node):
@@ -68,6 +82,7 @@ class NodesHoldTheirPods:
         if removed or pod.is_finished:
             pods.pop(uid, None)
             return
+        self._least[uid] = self._least[uid] & requests_of(pod) if uid in self._least else requests_of(pod)
         is_new = uid not in pods
         pods[uid] = pod
         if is_new:
@@ -79,7 +94,7 @@ class NodesHoldTheirPods:
             raise Breach(f"a pod is bound to node {name}, which never was")
         used: Counter[str] = Counter()
         for pod in pods:
-            used.update(requests_of(pod))
+            used.update(self._least[pod.metadata.uid])
         for resource, amount in used.items():
             if amount > offered[resource]:
                 raise Breach(f"node {name} has {offered[resource]} {resource}, and {amount} are promised")

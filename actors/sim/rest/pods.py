@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from actors.api.clock import Millis, parse_time
-from actors.api.pod import Pod
+from actors.api.pod import Pod, ResourceRequirements
+from actors.api.quantity import parse_millis
 from actors.reconcile.conditions import find_condition
 from actors.sim.machine import uid_of
 from actors.sim.node import SimNode
@@ -44,11 +45,35 @@ def _bound(pod: Pod, node: SimNode) -> Iterator[str]:
             yield f"{status.name} of {name} is told to be {told} on {node.name}, and that is not so"
         if status.state.waiting and not pod.is_finished and status.state.waiting.reason not in _LASTING:
             yield f"{status.name} of {name} waits on {node.name}: {status.state.waiting.reason}"
+    yield from _missized(pod, node)
     if not pod.status.container_statuses and not pod.is_finished:
         yield f"nothing is told of pod {name} on {node.name}"
     ends = [status.state.terminated for status in pod.status.container_statuses or ()]
     if pod.spec.restart_policy == "Never" and ends and all(ends) and not pod.is_finished:
         yield f"all of pod {name} has ended, and the pod has not"
+
+
+def _missized(pod: Pod, node: SimNode) -> Iterator[str]:
+    """What runs has what its pod asks for, or the pod says why not; and what it has is told."""
+    if pod.is_finished or pod.metadata.is_deleting:
+        return
+    name, pending = pod.metadata.name, find_condition(pod.status.conditions, "PodResizePending")
+    if find_condition(pod.status.conditions, "PodResizeInProgress") is not None:
+        yield f"pod {name} is still being resized on {node.name}"
+    runs = (status.spec for status in node.machine.running() if uid_of(status) == pod.metadata.uid)
+    has = {spec.name: spec.resources.cpu_request_millis for spec in runs}
+    told = {s.name: _cpu_millis(s.resources) for s in pod.status.container_statuses or () if s.resources is not None}
+    for container in (container for container in pod.spec.containers if container.name in has):
+        asked, amount = _cpu_millis(container.resources), has[container.name]
+        what = f"{container.name} of {name} on {node.name}"
+        if pending is None and amount != asked:
+            yield f"{what} asks for {asked} millis of CPU and has {amount}"
+        if told.get(container.name, amount) != amount:
+            yield f"{what} has {amount} millis of CPU and is told to have {told[container.name]}"
+
+
+def _cpu_millis(resources: ResourceRequirements) -> int:
+    return parse_millis((resources.requests or {}).get("cpu", 0))
 
 
 def _overdue(pod: Pod, now: Millis) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import StoreWrite
 from actors.sim.rest.look import Look
+from actors.sim.users.changers import Changers
 from actors.sim.users.deployments import Deployments
 from actors.sim.users.jobs import Jobs
 from actors.sim.users.meddlers import Meddlers
@@ -19,7 +20,7 @@ from actors.sim.users.scenario import Draw, Scenario
 __all__ = ["Users"]
 
 #: How often each scenario has its turn; some seeds leave some out.
-_WEIGHTS = (4, 5, 4, 2, 2, 1, 1)
+_WEIGHTS = (4, 5, 4, 2, 2, 1, 1, 2)
 #: The first of them make something, the others disturb it.
 _CREATORS = 5
 
@@ -39,8 +40,9 @@ class Users:
             Namespaces(draw),
             Quotas(draw),
             Operators(draw, nodes, is_calm),
-            *([] if is_calm else [Meddlers(draw, objects)]),
         ]
+        if not is_calm:
+            everyone += [Meddlers(draw, objects), Changers(draw, objects)]
         self._scenarios = everyone
         self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS[: len(everyone)]]
         if not any(self._weights[:_CREATORS]):
