@@ -41,7 +41,7 @@ from actors.store.admission.plugins import resource_quota
 from actors.store.backend.memory import MemoryBackend
 from actors.store.log import Log
 
-SEEDS_MAX = 40
+SEEDS_MAX = 60
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
