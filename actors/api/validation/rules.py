@@ -15,7 +15,7 @@ import msgspec
 
 from actors.api.codec import Object
 from actors.api.schema import definition, definition_name, definitions
-from actors.api.validation.causes import Causes, required, unsupported, wrong
+from actors.api.validation.causes import Causes, forbidden, required, unsupported, wrong
 from actors.api.validation.formats import FORMATS
 
 #: Of one definition's value at a path.
@@ -48,9 +48,10 @@ def _rules() -> dict[str, dict[str, Rule]]:
 
 
 @lru_cache(maxsize=1)
-def _immutable() -> dict[str, tuple[str, ...]]:
+def _immutable() -> dict[str, dict[str, str]]:
+    """By kind: the paths, each with why it is forbidden, "" where Kubernetes says no more than that it is immutable."""
     text = resources.files("actors.api.validation").joinpath("immutable.json").read_bytes()
-    return msgspec.json.decode(text, type=dict[str, tuple[str, ...]])
+    return msgspec.json.decode(text, type=dict[str, dict[str, str]])
 
 
 class _Step(NamedTuple):
@@ -183,10 +184,10 @@ def _bounded(value: Any, rule: Rule, path: str) -> Causes:
 
 
 def unchanged(obj: Object, old: Object) -> Causes:
-    """Fields that may not change once an object is there."""
-    for path in _immutable().get(f"{obj.get('apiVersion')} {obj.get('kind')}", ()):
+    """Fields that may not change once an object is there; some kinds forbid it in words of their own."""
+    for path, why in _immutable().get(f"{obj.get('apiVersion')} {obj.get('kind')}", {}).items():
         if _at(obj, path) != _at(old, path):
-            yield wrong(path, _at(obj, path), "field is immutable")
+            yield forbidden(path, why) if why else wrong(path, _at(obj, path), "field is immutable")
 
 
 def _at(obj: Any, path: str) -> Any:

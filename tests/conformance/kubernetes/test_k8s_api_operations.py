@@ -25,6 +25,9 @@ _PREFIX = {
 }
 
 
+_REQUESTS = [{"name": "req-0", "exactly": {"deviceClassName": "e2e"}}]
+
+
 def _kind(group_version: str, kind: str, **fields: object) -> Json:
     return {"apiVersion": group_version, "kind": kind, **fields}
 
@@ -177,6 +180,80 @@ ROWS = {
         path="/api/v1/namespaces/{}/limitranges",
         template=_kind("v1", "LimitRange", spec={"limits": [{"type": "Container", "min": {"cpu": "50m"}}]}),
     ),
+    "NetworkPolicy": Operations(
+        path="/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+        template=_kind(
+            "networking.k8s.io/v1",
+            "NetworkPolicy",
+            spec={"podSelector": {"matchLabels": {"pod-name": "test-pod"}}, "ingress": [{"ports": [{"port": 80}]}]},
+        ),
+        field="spec.podSelector.matchLabels",
+        patched={"pod-name": "other"},
+        updated={"pod-name": "third"},
+    ),
+    "ServiceCIDR": Operations(
+        path="/apis/networking.k8s.io/v1/servicecidrs",
+        template=_kind("networking.k8s.io/v1", "ServiceCIDR", spec={"cidrs": ["10.198.0.0/24"]}),
+        subresources=("status",),
+        condition="conditions",
+    ),
+    "PriorityClass": Operations(
+        path="/apis/scheduling.k8s.io/v1/priorityclasses",
+        template=_kind("scheduling.k8s.io/v1", "PriorityClass", value=1),
+        field="description",
+        patched="one",
+        updated="two",
+    ),
+    "DeviceClass": Operations(
+        path="/apis/resource.k8s.io/v1/deviceclasses",
+        template=_kind(
+            "resource.k8s.io/v1",
+            "DeviceClass",
+            spec={"selectors": [{"cel": {"expression": "device.driver == 'e2e.example.com'"}}]},
+        ),
+    ),
+    "ResourceClaim": Operations(
+        path="/apis/resource.k8s.io/v1/namespaces/{}/resourceclaims",
+        template=_kind("resource.k8s.io/v1", "ResourceClaim", spec={"devices": {"requests": _REQUESTS}}),
+        subresources=("status",),
+    ),
+    "ResourceClaimTemplate": Operations(
+        path="/apis/resource.k8s.io/v1/namespaces/{}/resourceclaimtemplates",
+        template=_kind("resource.k8s.io/v1", "ResourceClaimTemplate", spec={"spec": {"devices": {"requests": _REQUESTS}}}),
+    ),
+    "ResourceSlice": Operations(
+        path="/apis/resource.k8s.io/v1/resourceslices",
+        template=_kind(
+            "resource.k8s.io/v1",
+            "ResourceSlice",
+            spec={"nodeName": "n", "driver": "e2e.example.com", "devices": [{"name": "d0"}],
+                  "pool": {"name": "p", "generation": 1, "resourceSliceCount": 1}},
+        ),
+    ),
+    "PersistentVolume": Operations(
+        path="/api/v1/persistentvolumes",
+        template=_kind(
+            "v1",
+            "PersistentVolume",
+            spec={"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/tmp/data"},
+                  "storageClassName": "e2e", "persistentVolumeReclaimPolicy": "Retain"},
+        ),
+        field="spec.persistentVolumeReclaimPolicy",
+        patched="Delete",
+        updated="Retain",
+        subresources=("status",),
+    ),
+    "PersistentVolumeClaim": Operations(
+        path="/api/v1/namespaces/{}/persistentvolumeclaims",
+        template=_kind(
+            "v1",
+            "PersistentVolumeClaim",
+            spec={"accessModes": ["ReadWriteOnce"], "storageClassName": "e2e",
+                  "resources": {"requests": {"storage": "1Gi"}}},
+        ),
+        subresources=("status",),
+        condition="conditions",
+    ),
     "Lease": Operations(
         path="/apis/coordination.k8s.io/v1/namespaces/{}/leases",
         template=_kind(
@@ -195,6 +272,36 @@ ROWS = {
 @pytest.mark.parametrize("kind", ROWS)
 def test_a_kind_supports_its_api_operations(api: Api, kind: str) -> None:
     walk(api, ROWS[kind])
+
+
+def test_the_value_of_a_priority_class_stays(api: Api) -> None:
+    """preemption.go: verify PriorityClass endpoints can be operated with different HTTP methods."""
+    path = "/apis/scheduling.k8s.io/v1/priorityclasses"
+    made = api.post(path, {"metadata": {"name": f"p1-{api.namespace}"}, "value": 1}).ok()
+    one = f"{path}/{made['metadata']['name']}"
+    refused = api.patch("json", one, [{"op": "replace", "path": "/value", "value": 10}]).refused(422, "Invalid")
+    assert "may not be changed in an update" in refused["message"]
+    refused = api.put(one, {**made, "value": 10}).refused(422, "Invalid")
+    assert "may not be changed in an update" in refused["message"]
+    assert api.put(one, {**made, "description": "updated"}).ok()["description"] == "updated"
+    api.delete(one).ok()
+
+
+def test_addresses_are_written_and_deleted(api: Api) -> None:
+    """service_cidrs.go: should support IPAddress API operations."""
+    path, query = "/apis/networking.k8s.io/v1/ipaddresses", {"labelSelector": f"e2e={api.namespace}"}
+    parent = {"resource": "services", "namespace": api.namespace, "name": "svc"}
+    for number in range(3):
+        metadata = {"name": f"10.199.7.{number}", "labels": {"e2e": api.namespace}}
+        api.post(path, {"metadata": metadata, "spec": {"parentRef": parent}}).ok()
+    one = f"{path}/10.199.7.0"
+    found = api.patch("merge", one, {"metadata": {"annotations": {"patched": "true"}}}).ok()
+    found["metadata"]["annotations"]["updated"] = "true"
+    assert api.put(one, found).ok()["metadata"]["annotations"]["updated"] == "true"
+    api.delete(one).ok()
+    assert len(api.get(path, **query).names) == 2
+    api.delete(path, **query).ok()
+    assert api.get(path, **query).names == []
 
 
 _CHANGED = {"metadata": {"annotations": {"patchedstatus": "true"}}}
