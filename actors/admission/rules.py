@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from actors.admission.request import Place
 from actors.api.crd.kinds import CustomKind
 from actors.api.kinds import SERVED, Kind
-from actors.api.meta import Lens
+from actors.api.policies.policy import GROUP, Rule
 
-GROUP = "admissionregistration.k8s.io"
 #: Never shown to anyone: who breaks admission must be able to mend it.
 EXEMPT = frozenset(
     {
@@ -23,29 +22,20 @@ EXEMPT = frozenset(
 )
 
 
-class Rule(Lens, frozen=True):
-    """RuleWithOperations; NamedRuleWithOperations where `resource_names` is given."""
+def matches(rule: Rule, place: Place) -> bool:
+    """Whatever the object is called: names are looked at later."""
+    kind = place.kind
+    return (
+        _has(rule.operations, place.operation)
+        and _has(rule.api_groups, kind.group)
+        and _has(rule.api_versions, kind.version)
+        and _fits_scope(rule.scope or "*", place)
+        and any(_fits_resource(pattern, kind.plural, place.subresource) for pattern in rule.resources or ())
+    )
 
-    operations: tuple[str, ...] | None = None
-    api_groups: tuple[str, ...] | None = None
-    api_versions: tuple[str, ...] | None = None
-    resources: tuple[str, ...] | None = None
-    scope: str | None = None
-    resource_names: tuple[str, ...] | None = None
 
-    def matches(self, place: Place) -> bool:
-        """Whatever the object is called: names are looked at later."""
-        kind = place.kind
-        return (
-            _has(self.operations, place.operation)
-            and _has(self.api_groups, kind.group)
-            and _has(self.api_versions, kind.version)
-            and _fits_scope(self.scope or "*", place)
-            and any(_fits_resource(pattern, kind.plural, place.subresource) for pattern in self.resources or ())
-        )
-
-    def names(self, name: str) -> bool:
-        return not self.resource_names or name in self.resource_names
+def _names(rule: Rule, name: str) -> bool:
+    return not rule.resource_names or name in rule.resource_names
 
 
 def _has(values: tuple[str, ...] | None, wanted: str) -> bool:
@@ -71,14 +61,14 @@ def is_exempt(kind: Kind) -> bool:
 
 def find_match(rules: Sequence[Rule], policy: str, place: Place, name: str = "") -> Kind | None:
     """The kind in whose terms a rule is about this: the request's own, or by the policy Equivalent another version."""
-    if any(rule.matches(place) and rule.names(name) for rule in rules):
+    if any(matches(rule, place) and _names(rule, name) for rule in rules):
         return place.kind
     if policy != "Equivalent":
         return None
     others = [Place(place.operation, kind, place.subresource) for kind in equivalents_of(place.kind)]
     for rule in rules:
         for other in others:
-            if rule.matches(other) and rule.names(name):
+            if matches(rule, other) and _names(rule, name):
                 return other.kind
     return None
 
@@ -88,7 +78,7 @@ def may_match(rules: Iterable[Rule], policy: str, place: Place) -> bool:
     places = [place]
     if policy == "Equivalent":
         places += [Place(place.operation, kind, place.subresource) for kind in equivalents_of(place.kind)]
-    return any(rule.matches(at) for rule in rules for at in places)
+    return any(matches(rule, at) for rule in rules for at in places)
 
 
 def equivalents_of(kind: Kind) -> list[Kind]:

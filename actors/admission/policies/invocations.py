@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from actors.admission.request import Place, Request
 from actors.admission.shapes import OwnShapes, Shapes
 from actors.api.codec import Object, decode
 from actors.api.errors import BadRequest
-from actors.api.key import Key
+from actors.api.key import Key, Stored
 from actors.api.kinds import NAMESPACE, Kind
 from actors.api.policies.policy import Binding
 from actors.store.port import StorePort
@@ -104,3 +104,22 @@ class Invocations:
         if invocation.hook.compiled.asks:
             data |= authorizer_of(request, await self._world.authority(request.origin.user))
         return data
+
+
+class PolicyStep:
+    """What steps of the chain that ask policies of one kind have in common."""
+
+    def __init__(self, world: World, policies: str, bindings: str) -> None:
+        self._world = world
+        self._hooks = Hooks(policies, bindings)
+        self._invocations = Invocations(world, self._hooks)
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        return self._hooks.resources
+
+    def configure(self, objects: Mapping[Key, Stored]) -> None:
+        self._hooks.configure(objects)
+
+    def may_want(self, place: Place) -> bool:
+        return self._invocations.may_want(place)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from msgspec.structs import asdict
-
 from actors.admission.request import DELETE, Place, Request, labels_of
-from actors.admission.rules import Rule, find_match, may_match
+from actors.admission.rules import find_match, may_match
 from actors.api.codec import Object
 from actors.api.kinds import NAMESPACE, Kind
-from actors.api.policies.policy import MatchResources
-from actors.api.policies.policy import Rule as WrittenRule
+from actors.api.policies.policy import MatchResources, Rule
 from actors.api.selector import LabelMatcher, from_selector
 
 _ALL = LabelMatcher()
@@ -63,13 +59,9 @@ def constraints_of(written: MatchResources | None) -> Constraints:
     if written is None:
         return EVERYTHING
     return Constraints(
-        _rules(written.resource_rules),
-        _rules(written.exclude_resource_rules),
+        tuple(written.resource_rules or ()),
+        tuple(written.exclude_resource_rules or ()),
         written.match_policy or "Equivalent",
         from_selector(written.namespace_selector),
         from_selector(written.object_selector),
     )
-
-
-def _rules(written: Iterable[WrittenRule] | None) -> tuple[Rule, ...]:
-    return tuple(Rule(**asdict(rule)) for rule in written or ())

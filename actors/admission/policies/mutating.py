@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET
 
 from actors.admission.policies.evaluation import BUDGET, Evaluation, Failed, fits_conditions
-from actors.admission.policies.hooks import Hooks
-from actors.admission.policies.invocations import Invocation, Invocations, World
+from actors.admission.policies.invocations import Invocation, PolicyStep, World
 from actors.admission.policies.merging import find_atomics, merge
-from actors.admission.request import Place, Request
+from actors.admission.request import Request
 from actors.admission.step import Rounds
 from actors.api.codec import Object
 from actors.api.errors import ApiError, Cause, Invalid
-from actors.api.key import Key, Stored
 from actors.api.kinds import Kind
 from actors.api.patch import apply_json
 from actors.api.policies.literals import OBJECT, find_misnamed
@@ -38,23 +35,11 @@ class _Memory:
         self.again.update(self.asked)
 
 
-class MutatingPolicies:
+class MutatingPolicies(PolicyStep):
     """A step of the chain."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
-        self._hooks = Hooks(MUTATING, MUTATING_BINDINGS)
-        self._invocations = Invocations(world, self._hooks)
-
-    @property
-    def resources(self) -> tuple[str, ...]:
-        return self._hooks.resources
-
-    def configure(self, objects: Mapping[Key, Stored]) -> None:
-        self._hooks.configure(objects)
-
-    def may_want(self, place: Place) -> bool:
-        return self._invocations.may_want(place)
+        super().__init__(world, MUTATING, MUTATING_BINDINGS)
 
     async def mutate(self, request: Request, rounds: Rounds) -> Request:
         """Raises ApiError."""

@@ -8,13 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from actors.admission.policies.evaluation import BUDGET, Evaluation, Failed, fits_conditions
-from actors.admission.policies.hooks import Hooks
-from actors.admission.policies.invocations import Invocation, Invocations, World
-from actors.admission.request import Place, Request
+from actors.admission.policies.invocations import Invocation, PolicyStep, World
+from actors.admission.request import Request
 from actors.api.cel.environment import Program
 from actors.api.cel.values import type_name
 from actors.api.errors import ApiError, Cause, Forbidden, Invalid, TooLarge, Unauthorized
-from actors.api.key import Key, Stored
 from actors.api.policies.policy import VALIDATING, VALIDATING_BINDINGS, Validation
 
 _FAILURE_ANNOTATION = "validation.policy.admission.k8s.io/validation_failure"
@@ -35,22 +33,11 @@ class Denial(NamedTuple):
     at: int = -1
 
 
-class ValidatingPolicies:
+class ValidatingPolicies(PolicyStep):
     """A step of the chain."""
 
     def __init__(self, world: World) -> None:
-        self._hooks = Hooks(VALIDATING, VALIDATING_BINDINGS)
-        self._invocations = Invocations(world, self._hooks)
-
-    @property
-    def resources(self) -> tuple[str, ...]:
-        return self._hooks.resources
-
-    def configure(self, objects: Mapping[Key, Stored]) -> None:
-        self._hooks.configure(objects)
-
-    def may_want(self, place: Place) -> bool:
-        return self._invocations.may_want(place)
+        super().__init__(world, VALIDATING, VALIDATING_BINDINGS)
 
     async def validate(self, request: Request) -> None:
         """All policies are asked; the first that denies is the answer. Raises ApiError."""

@@ -9,13 +9,14 @@ from functools import cached_property
 import msgspec
 
 from actors.admission.request import Place
-from actors.admission.rules import Rule, may_match
+from actors.admission.rules import may_match
 from actors.api.cel.environment import Program
 from actors.api.codec import lens
 from actors.api.errors import BadRequest
 from actors.api.key import Stored
 from actors.api.meta import LabelSelector, Lens, ObjectMeta
 from actors.api.policies.environment import Scope
+from actors.api.policies.policy import Rule
 from actors.api.selector import LabelMatcher, from_selector
 from actors.remote.target import ClientConfig
 

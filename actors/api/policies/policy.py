@@ -10,7 +10,7 @@ MUTATING, MUTATING_BINDINGS = f"mutatingadmissionpolicies.{GROUP}", f"mutatingad
 
 
 class Rule(Lens, frozen=True):
-    """NamedRuleWithOperations."""
+    """RuleWithOperations of webhooks; of policies NamedRuleWithOperations, which may give `resource_names`."""
 
     operations: tuple[str, ...] | None = None
     api_groups: tuple[str, ...] | None = None

@@ -30,7 +30,7 @@ from actors.gateway.streams.spdy import SpdyConnection, SpdyStream, WebSocketByt
 from actors.gateway.streams.spdy_process import open_spdy
 from actors.gateway.streams.takeover import Taken
 from actors.gateway.streams.upgrade import WEBSOCKET, choose_protocol, websocket_protocols
-from actors.gateway.streams.websocket import open_websocket, send
+from actors.gateway.streams.websocket import messages, open_websocket, send
 from actors.nodelet.streams.frames import Frames, first_of
 
 PROTOCOL = "portforward.k8s.io"
@@ -233,14 +233,6 @@ async def _serve_channels(
 
 
 async def _receive(socket: web.WebSocketResponse, codec: Codec, channels: Sequence[_Channel], idle: Idle) -> None:
-    async for message in socket:
-        idle.touch()
-        if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
-            continue
-        data = message.data.encode() if isinstance(message.data, str) else message.data
-        try:
-            found = codec.decode(data)
-        except BadRequest:
-            return
-        if found is not None and found[1] and found[0] % 2 == 0 and found[0] // 2 < len(channels):
-            await channels[found[0] // 2].inbox.put(found[1])
+    async for channel, payload in messages(socket, codec, idle):
+        if payload and channel % 2 == 0 and channel // 2 < len(channels):
+            await channels[channel // 2].inbox.put(payload)

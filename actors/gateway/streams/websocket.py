@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import msgspec
 from aiohttp import WSMsgType, web
 
@@ -51,6 +53,21 @@ async def send(socket: web.WebSocketResponse, codec: Codec, message: bytes) -> N
         await socket.send_bytes(message)
 
 
+async def messages(socket: web.WebSocketResponse, codec: Codec, idle: Idle) -> AsyncIterator[tuple[int, bytes]]:
+    """Channel and payload of each that the client sends, until it has gone or says what cannot be read."""
+    async for message in socket:
+        idle.touch()
+        if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+            continue
+        data = message.data.encode() if isinstance(message.data, str) else message.data
+        try:
+            found = codec.decode(data)
+        except BadRequest:
+            return
+        if found is not None:
+            yield found
+
+
 async def _greet(socket: web.WebSocketResponse, codec: Codec, request: StreamRequest) -> None:
     """An empty message on the lowest channel of ours: clients wait for it (kubelet's createWebSocketStreams)."""
     lowest = STDOUT if request.stdout else STDERR if request.stderr else ERROR
@@ -75,15 +92,7 @@ async def _send(socket: web.WebSocketResponse, codec: Codec, frames: Frames, idl
 
 
 async def _receive(socket: web.WebSocketResponse, codec: Codec, frames: Frames, idle: Idle) -> None:
-    async for message in socket:
-        idle.touch()
-        if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
-            continue
-        data = message.data.encode() if isinstance(message.data, str) else message.data
-        try:
-            found = codec.decode(data)
-        except BadRequest:
-            return
-        if found is not None and found[0] in _CLIENT_CHANNELS:
-            for piece in split_payload(found[1]):
-                await frames.write(found[0], piece)
+    async for channel, payload in messages(socket, codec, idle):
+        if channel in _CLIENT_CHANNELS:
+            for piece in split_payload(payload):
+                await frames.write(channel, piece)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from actors.admission.request import CREATE, UPDATE, Place
-from actors.admission.rules import Rule, equivalents_of, find_match, is_exempt, may_match
+from actors.admission.rules import equivalents_of, find_match, is_exempt, matches, may_match
 from actors.api.kinds import DEPLOYMENT, EVENT, NAMESPACE, POD, kind_for
+from actors.api.policies.policy import Rule
 
 
 def rule(
@@ -32,16 +33,16 @@ def rule(
     ],
 )
 def test_a_resource_without_a_slash_is_not_its_subresources(pattern, kind, subresource, fits) -> None:
-    assert rule(pattern).matches(Place(CREATE, kind, subresource)) is fits
+    assert matches(rule(pattern), Place(CREATE, kind, subresource)) is fits
 
 
 def test_operation_group_version_and_scope_must_all_fit() -> None:
-    assert not rule("pods").matches(Place(UPDATE, POD))
-    assert not rule("pods", groups=("apps",)).matches(Place(CREATE, POD))
-    assert not rule("pods", versions=("v2",)).matches(Place(CREATE, POD))
-    assert not rule("*", scope="Cluster").matches(Place(CREATE, POD))
-    assert rule("*", scope="Cluster").matches(Place(CREATE, NAMESPACE)), "a namespace itself has no namespace"
-    assert not rule("*", scope="Namespaced").matches(Place(CREATE, NAMESPACE))
+    assert not matches(rule("pods"), Place(UPDATE, POD))
+    assert not matches(rule("pods", groups=("apps",)), Place(CREATE, POD))
+    assert not matches(rule("pods", versions=("v2",)), Place(CREATE, POD))
+    assert not matches(rule("*", scope="Cluster"), Place(CREATE, POD))
+    assert matches(rule("*", scope="Cluster"), Place(CREATE, NAMESPACE)), "a namespace itself has no namespace"
+    assert not matches(rule("*", scope="Namespaced"), Place(CREATE, NAMESPACE))
 
 
 def test_equivalent_finds_the_other_version_of_the_same_object() -> None:
