@@ -14,6 +14,7 @@ from actors.admission.policies.validating import ValidatingPolicies
 from actors.admission.shapes import ConvertedShapes
 from actors.admission.store import AdmittedStore
 from actors.admission.terms import Terms
+from actors.admission.webhooks.call import Told
 from actors.admission.webhooks.mutating import MutatingWebhooks
 from actors.admission.webhooks.validating import ValidatingWebhooks
 from actors.remote.client import RemoteClient
@@ -26,16 +27,17 @@ def make_chain(
     client: RemoteClient,
     authority: Authority = control_plane,
     patience: Patience | None = None,
+    told: Told | None = None,
 ) -> Chain:
     """The chain over `store`; `start` it. Webhooks are called through `client`, which is the caller's to close;
-    `authority` answers the policies that ask who may do what."""
+    `authority` answers the policies that ask who may do what; `told` hears of every call of a webhook."""
     converter = Converter(client)
     shapes = ConvertedShapes(converter)
     world = World(store, shapes, authority)
     return Chain(
         store,
-        mutating=(MutatingPolicies(world), MutatingWebhooks(store, client, shapes, authority)),
-        validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes, authority)),
+        mutating=(MutatingPolicies(world), MutatingWebhooks(store, client, shapes, authority, told)),
+        validating=(ValidatingPolicies(world), ValidatingWebhooks(store, client, shapes, authority, told)),
         shapes=shapes,
         terms=Terms(store, converter),
         patience=patience,

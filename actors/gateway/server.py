@@ -97,7 +97,8 @@ class Gateway:
         fanout = WatchFanout(store)
         self._audit_log, trail = open_trail(config, number)
         self._remote = RemoteClient(store)
-        self._admission = make_chain(store, self._remote, self.access.authority)
+        meter = RequestMeter()
+        self._admission = make_chain(store, self._remote, self.access.authority, told=meter.webhooks.told)
         self._aggregator = Aggregator(store, self._remote, CustomKinds(store), pki.pki_at(config.home_path), now_ms)
         self._flow = FlowControl(store, config.flow, now_ms)
         backend = Backend(
@@ -114,7 +115,7 @@ class Gateway:
             self._remote,
             self._aggregator,
             self._flow,
-            RequestMeter(),
+            meter,
         )
         self.app = App(backend)
         self.port = config.port

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +26,7 @@ from actors.admission.webhooks.review import (
     review_version,
 )
 from actors.api.codec import Object
-from actors.api.errors import BadRequest, Cause, InternalError
+from actors.api.errors import ApiError, BadRequest, Cause, InternalError
 from actors.api.kinds import Kind
 from actors.remote.client import RemoteClient
 from actors.remote.target import RemoteError
@@ -39,12 +42,47 @@ class CallFailure(Exception):
         super().__init__(f'failed calling webhook "{hook.name}": {why}')
 
 
+class Asked(NamedTuple):
+    """One call of a webhook, for those who count: `code` of its refusal (0: it allowed), `failed`: it did not answer as
+    it must, `passed`: the request went on all the same."""
+
+    name: str
+    is_mutating: bool
+    operation: str
+    seconds: float
+    code: int = 0
+    failed: bool = False
+    passed: bool = True
+
+
+Told = Callable[[Asked], None]
+
+
+def _untold(asked: Asked) -> None: ...
+
+
 class Caller:
-    def __init__(self, client: RemoteClient, shapes: Shapes) -> None:
-        self._client, self._shapes = client, shapes
+    """`told` is told of every call."""
+
+    def __init__(self, client: RemoteClient, shapes: Shapes, told: Told = _untold) -> None:
+        self._client, self._shapes, self._told = client, shapes, told
 
     async def ask(self, hook: Hook, request: Request, kind: Kind, mutating: bool) -> tuple[Answer, Object | None]:
         """The answer of a webhook that allows, and the object as it was shown to it. Raises CallFailure, ApiError."""
+        began = perf_counter()
+        asked = Asked(hook.name, mutating, request.operation, 0)
+        try:
+            return await self._ask(hook, request, kind, mutating)
+        except CallFailure:
+            asked = asked._replace(failed=True, code=0 if hook.fails_open else 500, passed=hook.fails_open)
+            raise
+        except ApiError as error:
+            asked = asked._replace(code=error.code, passed=False)
+            raise
+        finally:
+            self._told(asked._replace(seconds=perf_counter() - began))
+
+    async def _ask(self, hook: Hook, request: Request, kind: Kind, mutating: bool) -> tuple[Answer, Object | None]:
         if request.dry_run and hook.webhook.side_effects not in DRY_RUN_SAFE:
             raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
         obj, old = await in_terms_of(request, kind, self._shapes)

@@ -16,7 +16,7 @@ from actors.admission.policies.evaluation import Authority
 from actors.admission.request import Place, Request
 from actors.admission.shapes import Shapes
 from actors.admission.step import Rounds
-from actors.admission.webhooks.call import Caller, CallFailure, judge
+from actors.admission.webhooks.call import Caller, CallFailure, Told, judge
 from actors.admission.webhooks.config import Hook, Hooks
 from actors.admission.webhooks.matching import Matcher
 from actors.admission.webhooks.review import Answer, BadReview, read_patch
@@ -51,10 +51,12 @@ class _Kept:
 class MutatingWebhooks:
     resources = (RESOURCE,)
 
-    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority) -> None:
+    def __init__(
+        self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority, told: Told | None = None
+    ) -> None:
         self._hooks = Hooks()
         self._matcher = Matcher(store, shapes, authority)
-        self._caller = Caller(client, shapes)
+        self._caller = Caller(client, shapes, *([told] if told else []))
         self._shapes = shapes
 
     def configure(self, objects: Mapping[Key, Stored]) -> None:

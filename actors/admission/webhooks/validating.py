@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from actors.admission.policies.evaluation import Authority
 from actors.admission.request import Place, Request
 from actors.admission.shapes import Shapes
-from actors.admission.webhooks.call import Caller, CallFailure, judge
+from actors.admission.webhooks.call import Caller, CallFailure, Told, judge
 from actors.admission.webhooks.config import Hook, Hooks
 from actors.admission.webhooks.matching import Matcher
 from actors.api.errors import ApiError
@@ -24,10 +24,12 @@ _FAILED_OPEN = "failed-open.validating.webhook.admission.k8s.io/"
 class ValidatingWebhooks:
     resources = (RESOURCE,)
 
-    def __init__(self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority) -> None:
+    def __init__(
+        self, store: StorePort, client: RemoteClient, shapes: Shapes, authority: Authority, told: Told | None = None
+    ) -> None:
         self._hooks = Hooks()
         self._matcher = Matcher(store, shapes, authority)
-        self._caller = Caller(client, shapes)
+        self._caller = Caller(client, shapes, *([told] if told else []))
 
     def configure(self, objects: Mapping[Key, Stored]) -> None:
         self._hooks = Hooks(objects.values())

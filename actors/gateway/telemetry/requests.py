@@ -19,6 +19,7 @@ from actors.gateway.options import flag_of, parse_query
 from actors.gateway.served import STATIC
 from actors.gateway.target import Target
 from actors.gateway.telemetry.series import Counter, Histogram, Labels, gauge
+from actors.gateway.telemetry.webhooks import WebhookMeter
 
 _PLACE = ("verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component")
 _SECONDS = (
@@ -77,6 +78,7 @@ class RequestMeter:
             "apiserver_client_certificate_expiration_seconds", "How long clients' certificates are still good.",
             (), _LIFE_SECONDS,
         )  # fmt: skip
+        self.webhooks = WebhookMeter()
         self._now: dict[Labels, int] = {}
 
     def begin(self, request: web.BaseRequest) -> None:
@@ -112,6 +114,7 @@ class RequestMeter:
 
     def series(self) -> Iterator[Counter | Histogram]:
         yield from (self.total, self.seconds, self.sli_seconds, self.terminations, self.lives)
+        yield from self.webhooks.series()
         kinds: dict[Labels, float] = {("mutating",): 0, ("readOnly",): 0}
         long: dict[Labels, float] = {}
         for place, count in self._now.items():
