@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from admission_support import CONFIGURATIONS, MAPS, authority, clean, config_map, install, post, url_client
 from gateway_server import RunningGateway, deployment, pod, served
 from remote_server import (
     Authority,
@@ -16,6 +15,7 @@ from remote_server import (
     serving,
     webhook,
 )
+from webhook_support import CONFIGURATIONS, MAPS, authority, clean, config_map, install, post, url_client
 
 __all__ = ["authority", "clean", "served"]
 pytestmark = pytest.mark.usefixtures("clean")

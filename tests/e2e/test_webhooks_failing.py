@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from admission_support import MAPS, authority, clean, config_map, install, post, url_client
 from gateway_server import RunningGateway, served
 from remote_server import (
     Authority,
@@ -17,6 +16,7 @@ from remote_server import (
     serving,
     webhook,
 )
+from webhook_support import MAPS, authority, clean, config_map, install, post, url_client
 
 __all__ = ["authority", "clean", "served"]
 pytestmark = pytest.mark.usefixtures("clean")

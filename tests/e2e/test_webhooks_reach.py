@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pytest
-from admission_support import MAPS, authority, clean, config_map, install, post, url_client, wait_until
 from gateway_server import RunningGateway, deployment, pod, running_status, served
 from remote_server import (
     Authority,
@@ -17,6 +16,7 @@ from remote_server import (
     serving,
     webhook,
 )
+from webhook_support import MAPS, authority, clean, config_map, install, post, url_client, wait_until
 
 from actors.api.key import Key
 from actors.controllers.actor import ControllersActor
