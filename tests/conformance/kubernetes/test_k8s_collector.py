@@ -1,4 +1,4 @@
-"""garbage_collector.go: what Deployments and ReplicaSets own. Circles, several owners and custom resources are in
+"""garbage_collector.go: what ReplicationControllers, ReplicaSets and Deployments own. Circles and custom resources are in
 `api/test_collector.py`."""
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import pytest
 from api_client import Api, Json
 from eventually import eventually
 
+_CONTROLLERS = pytest.mark.parametrize("resource", ["replicationcontrollers", "replicasets"])
+
 
 def _path(api: Api, resource: str) -> str:
+    if resource.startswith("replicationcontrollers"):
+        return f"/api/v1/namespaces/{api.namespace}/{resource}"
     return f"/apis/apps/v1/namespaces/{api.namespace}/{resource}"
 
 
 def _make(api: Api, resource: str, replicas: int = 2, **metadata: Any) -> Json:
     template = {"metadata": {"labels": {"app": "gc"}}, "spec": {"containers": [{"name": "nginx", "image": "nginx"}]}}
-    spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "gc"}}, "template": template}
+    selector = {"app": "gc"} if resource == "replicationcontrollers" else {"matchLabels": {"app": "gc"}}
+    spec = {"replicas": replicas, "selector": selector, "template": template}
     return api.post(_path(api, resource), {"metadata": {"name": "simpletest", **metadata}, "spec": spec}).ok()
 
 
@@ -31,19 +36,21 @@ def _delete(api: Api, path: str, policy: str, uid: str) -> None:
     api.delete(path, {"propagationPolicy": policy, "preconditions": {"uid": uid}}).ok()
 
 
-def test_pods_of_a_replica_set_go_with_it(api: Api) -> None:
-    uid = _make(api, "replicasets")["metadata"]["uid"]
+@_CONTROLLERS
+def test_pods_go_with_their_controller(api: Api, resource: str) -> None:
+    uid = _make(api, resource)["metadata"]["uid"]
     eventually(lambda: _owned(api, "pods", uid))
-    _delete(api, _path(api, "replicasets/simpletest"), "Background", uid)
+    _delete(api, _path(api, f"{resource}/simpletest"), "Background", uid)
     eventually(lambda: not api.get("pods").names)
 
 
+@_CONTROLLERS
 @pytest.mark.parametrize("options", [{"propagationPolicy": "Orphan"}, {"orphanDependents": True}])
-def test_pods_are_orphaned(api: Api, options: Json) -> None:
-    uid = _make(api, "replicasets", replicas=10)["metadata"]["uid"]
+def test_pods_are_orphaned(api: Api, options: Json, resource: str) -> None:
+    uid = _make(api, resource, replicas=10)["metadata"]["uid"]
     eventually(lambda: len(_owned(api, "pods", uid)) == 10)
-    api.delete(_path(api, "replicasets/simpletest"), {**options, "preconditions": {"uid": uid}}).ok()
-    eventually(lambda: api.get(_path(api, "replicasets/simpletest")).code == 404)
+    api.delete(_path(api, f"{resource}/simpletest"), {**options, "preconditions": {"uid": uid}}).ok()
+    eventually(lambda: api.get(_path(api, f"{resource}/simpletest")).code == 404)
     time.sleep(1)
     assert len(api.get("pods").names) == 10, "the collector has not taken them"
     assert _owned(api, "pods", uid) == []
@@ -66,22 +73,24 @@ def test_replica_sets_of_a_deployment_are_orphaned(api: Api) -> None:
     assert not [ref for ref in left["metadata"].get("ownerReferences", []) if ref.get("controller")]
 
 
-def test_an_owner_is_kept_until_its_pods_are_gone(api: Api) -> None:
-    uid = _make(api, "replicasets", replicas=5)["metadata"]["uid"]
+@_CONTROLLERS
+def test_an_owner_is_kept_until_its_pods_are_gone(api: Api, resource: str) -> None:
+    uid = _make(api, resource, replicas=5)["metadata"]["uid"]
     pods = eventually(lambda: _owned(api, "pods", uid), lambda found: len(found) == 5)
     held = pods[0]["metadata"]["name"]
     api.patch("merge", f"pods/{held}", {"metadata": {"finalizers": ["example.com/hold"]}}).ok()
-    _delete(api, _path(api, "replicasets/simpletest"), "Foreground", uid)
+    _delete(api, _path(api, f"{resource}/simpletest"), "Foreground", uid)
     eventually(lambda: api.get("pods").names == [held])
-    waiting = api.get(_path(api, "replicasets/simpletest")).ok()["metadata"]
+    waiting = api.get(_path(api, f"{resource}/simpletest")).ok()["metadata"]
     assert waiting["deletionTimestamp"] and waiting["finalizers"] == ["foregroundDeletion"]
     api.patch("merge", f"pods/{held}", {"metadata": {"finalizers": None}}).ok()
-    eventually(lambda: api.get(_path(api, "replicasets/simpletest")).code == 404)
+    eventually(lambda: api.get(_path(api, f"{resource}/simpletest")).code == 404)
 
 
-def test_a_pod_with_an_owner_that_stays_is_not_deleted(api: Api) -> None:
+@_CONTROLLERS
+def test_a_pod_with_an_owner_that_stays_is_not_deleted(api: Api, resource: str) -> None:
     """With two owners, one of which waits for its dependents to go."""
-    going = _make(api, "replicasets", replicas=4)["metadata"]["uid"]
+    going = _make(api, resource, replicas=4)["metadata"]["uid"]
     pods = eventually(lambda: _owned(api, "pods", going), lambda found: len(found) == 4)
     stays = api.post("configmaps", {"metadata": {"name": "stays"}}).ok()["metadata"]
     second = {"apiVersion": "v1", "kind": "ConfigMap", "name": "stays", "uid": stays["uid"]}
@@ -89,8 +98,8 @@ def test_a_pod_with_an_owner_that_stays_is_not_deleted(api: Api) -> None:
     for name in both:
         patch = {"metadata": {"ownerReferences": [second]}}
         api.patch("strategic", f"pods/{name}", patch).ok()
-    _delete(api, _path(api, "replicasets/simpletest"), "Foreground", going)
-    eventually(lambda: api.get(_path(api, "replicasets/simpletest")).code == 404)
+    _delete(api, _path(api, f"{resource}/simpletest"), "Foreground", going)
+    eventually(lambda: api.get(_path(api, f"{resource}/simpletest")).code == 404)
     left = api.get("pods").json["items"]
     assert sorted(pod["metadata"]["name"] for pod in left) == sorted(both)
     for pod in left:
