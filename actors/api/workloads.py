@@ -228,6 +228,17 @@ class PodFailurePolicy(Lens, frozen=True):
     rules: tuple[PodFailureRule, ...] = ()
 
 
+class SuccessRule(Lens, frozen=True):
+    """Indexes as in `status.completedIndexes`; how many of them (of all, where none are named) must have succeeded."""
+
+    succeeded_indexes: str | None = None
+    succeeded_count: int | None = None
+
+
+class SuccessPolicy(Lens, frozen=True):
+    rules: tuple[SuccessRule, ...] = ()
+
+
 class JobSpec(Lens, frozen=True):
     template: PodTemplate = PodTemplate()
     selector: LabelSelector | None = None
@@ -241,6 +252,7 @@ class JobSpec(Lens, frozen=True):
     manual_selector: bool = False
     pod_replacement_policy: str = "TerminatingOrFailed"
     pod_failure_policy: PodFailurePolicy | None = None
+    success_policy: SuccessPolicy | None = None
     managed_by: str | None = None
 
 

@@ -20,6 +20,7 @@ from actors.controllers.config import ControllersConfig
 from actors.controllers.job_ends import bring_down, note_ends
 from actors.controllers.job_failures import why_failed
 from actors.controllers.job_pods import count_restarts, plan_pods
+from actors.controllers.job_success import met_rule
 from actors.controllers.job_tally import FINALIZER, Tally, is_over, is_tracked, release, status_of, tally
 from actors.controllers.pods import adopt, is_ready, pod_key
 from actors.controllers.pods import release as let_go
@@ -103,6 +104,9 @@ def _judge(job: Job, count: Tally, now: Millis) -> Verdict | None:
         return Verdict("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if not spec.suspend and _deadline_ms(job, now) <= now:
         return Verdict("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
+    rule = met_rule(job, count.completed)
+    if rule is not None:
+        return Verdict("SuccessCriteriaMet", "SuccessPolicy", f"Matched rules at index {rule}")
     if spec.completions is None:
         done = count.succeeded_total > 0 and not count.active
     else:

@@ -219,6 +219,27 @@ def test_disruptions_are_no_failures_where_the_policy_says_so(work: Workloads) -
     assert done["status"].get("failed", 0) == 0
 
 
+@pytest.mark.parametrize(
+    ("rule", "ending"),
+    [({"succeededIndexes": "0-1"}, [0, 1]), ({"succeededIndexes": "0"}, [0]), ({"succeededCount": 1}, [1])],
+)
+def test_a_policy_says_what_is_success_enough(work: Workloads, rule: Json, ending: list[int]) -> None:
+    """with successPolicy should succeeded when all indexes succeeded; succeededIndexes rule, succeededCount rule should
+    succeeded even when some indexes remain pending"""
+    policy = {"completionMode": "Indexed", "successPolicy": {"rules": [rule]}}
+    path, _ = make(work, job("with-success-policy", FOREVER, 2, 2, **policy))
+    for pod in work.running(2):
+        if int(pod["metadata"]["labels"]["batch.kubernetes.io/job-completion-index"]) in ending:
+            work.living.end_pod(work.namespace, pod["metadata"]["name"], 0)
+    done = work.until(path, "complete", lambda j: condition(j, "Complete"))
+    for type_ in ("SuccessCriteriaMet", "Complete"):
+        row = condition(done, type_)
+        assert (row["reason"], row["message"]) == ("SuccessPolicy", "Matched rules at index 0")
+    status = done["status"]
+    assert (status["succeeded"], status.get("failed", 0), status.get("active", 0)) == (len(ending), 0, 0)
+    eventually("no other pod is left", lambda: len(work.items("pods")) == len(ending))
+
+
 def test_somebody_elses_job_is_left_alone(work: Workloads) -> None:
     """should allow to delegate reconciliation to external controller"""
     path, _ = make(work, job("managed-by", SUCCEED, managedBy="example.com/custom-job-controller"))
