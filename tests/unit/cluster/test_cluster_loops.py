@@ -30,3 +30,12 @@ def test_without_uvloop_asyncios_own_is_taken_and_said(
     loop.close()
     assert isinstance(loop, asyncio.SelectorEventLoop)
     assert "uvloop cannot be loaded" in caplog.text
+
+
+def test_other_loops_of_the_process_are_asyncios_own() -> None:
+    """Ray takes uvloop for all of them; pyroute2's sockets do not work on it."""
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    new_loop("actors.nodelet.actor").close()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    assert isinstance(loop, asyncio.SelectorEventLoop)
