@@ -128,7 +128,7 @@ async def _unpack_all(execution: Execution, source: str, root: str, place: Calla
     chunks: asyncio.Queue[bytes] = asyncio.Queue(_AHEAD_CHUNKS)
     loop = asyncio.get_running_loop()
     stream = _Source(lambda: asyncio.run_coroutine_threadsafe(chunks.get(), loop).result())
-    unpacking = asyncio.ensure_future(asyncio.to_thread(unpack, stream, root, place))  # type: ignore[arg-type]
+    unpacking = asyncio.ensure_future(asyncio.to_thread(unpack, stream, root, place))  # type: ignore[arg-type]  # `read` is all that is asked of it
     said, padding = bytearray(), 0
     try:
         async for channel, data in _read(execution):

@@ -59,7 +59,7 @@ def lens(stored: Stored, shape: type[T]) -> T:
     decoder = _decoders.get(shape)
     if decoder is None:
         decoder = _decoders[shape] = msgspec.json.Decoder(shape)
-    return decoder.decode(with_revision(stored.body, stored.revision))  # type: ignore[no-any-return]
+    return decoder.decode(with_revision(stored.body, stored.revision))  # type: ignore[no-any-return]  # by `shape`
 
 
 @lru_cache(maxsize=1024)

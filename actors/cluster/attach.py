@@ -70,7 +70,7 @@ def _checked(address: str) -> str:
 def _introduce(address: str) -> None:
     """Tell a fresh GCS what drivers and workers look up there, as `ray start` would."""
     from ray._common.usage.usage_lib import put_cluster_metadata
-    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # written in C
 
     client = GcsClient(address)
     if client.internal_kv_get(b"session_name", b"session") is None:

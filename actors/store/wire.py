@@ -77,17 +77,17 @@ def encode_error(error: ApiError) -> bytes:
 def decode_call(blob: bytes, shape: type[T]) -> T:
     """Raises BadRequest for a blob that is not such a call."""
     try:
-        return _decoder(shape).decode(blob)  # type: ignore[no-any-return]
+        return _decoder(shape).decode(blob)  # type: ignore[no-any-return]  # by `shape`
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise BadRequest(f"not a {getattr(shape, '__name__', shape)}: {error}") from error
 
 
 def decode_result(blob: bytes, shape: type[T]) -> T:
     """The result, or the error raised."""
-    result, status = _decoder(tuple[shape | None, dict[str, Any] | None]).decode(blob)  # type: ignore[valid-type]
+    result, status = _decoder(tuple[shape | None, dict[str, Any] | None]).decode(blob)  # type: ignore[valid-type]  # made here
     if status is not None:
         raise from_status(status)
-    return result  # type: ignore[no-any-return]
+    return result  # type: ignore[no-any-return]  # by `shape`
 
 
 def join_requests(requests: Sequence[bytes]) -> bytes:

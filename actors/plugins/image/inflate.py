@@ -60,7 +60,7 @@ def _gunzip(chunk: bytes, read: Read) -> Iterator[bytes]:
 def _unzstd(chunk: bytes, read: Read) -> Iterator[bytes]:
     source = _Source(chunk, read)
     reader = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX).stream_reader(
-        source,  # type: ignore[arg-type]
+        source,  # type: ignore[arg-type]  # `read` is all that is asked of it
         read_size=_CHUNK_BYTES,
         read_across_frames=True,
     )

@@ -40,7 +40,9 @@ def _semver(text: str, normalize: bool = False) -> Semver:
 
 def _normalized(text: str) -> str:
     """`v1.02` -> `1.2.0`: without the v, without leading zeros, with three numbers."""
-    core, sign, rest = re.fullmatch(r"([^-+]*)([-+]?)(.*)", text.removeprefix("v"), re.S).groups()  # type: ignore[union-attr]
+    match = re.fullmatch(r"([^-+]*)([-+]?)(.*)", text.removeprefix("v"), re.S)
+    assert match is not None, "which anything matches"
+    core, sign, rest = match.groups()
     numbers = [part.lstrip("0") or "0" if part.isdigit() else part for part in core.split(".")]
     return ".".join(numbers + ["0"] * (3 - len(numbers))) + sign + rest
 

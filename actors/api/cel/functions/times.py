@@ -25,7 +25,7 @@ def parse_timestamp(text: str) -> Timestamp:
         raise CelError("type conversion error from 'string' to 'google.protobuf.Timestamp'")
     *parts, fraction, zone = match.groups()
     try:
-        moment = datetime.datetime(*map(int, parts), tzinfo=datetime.UTC)  # type: ignore[arg-type, misc]
+        moment = datetime.datetime(*map(int, parts), tzinfo=datetime.UTC)  # type: ignore[arg-type, misc]  # six numbers, says the pattern
     except ValueError as error:
         raise CelError("type conversion error from 'string' to 'google.protobuf.Timestamp'") from error
     since = moment - _EPOCH
