@@ -1,4 +1,5 @@
-"""The users of a simulated cluster: all scenarios of one seed, asked for their next wish one at a time."""
+"""The users of a simulated cluster: all scenarios of one seed, asked for their next wish one at a time; and those who
+change what the others have made."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from actors.sim.users.scenario import Draw, Scenario
 __all__ = ["Users"]
 
 #: How often each scenario has its turn; some seeds leave some out.
-_WEIGHTS = (4, 5, 4, 2, 2, 1, 1, 2)
+_WEIGHTS = (4, 5, 4, 2, 2, 1, 1)
+#: How often pods that run are changed.
+_CHANGED = 0.1
 #: The first of them make something, the others disturb it.
 _CREATORS = 5
 
@@ -42,13 +45,17 @@ class Users:
             Operators(draw, nodes, is_calm),
         ]
         if not is_calm:
-            everyone += [Meddlers(draw, objects), Changers(draw, objects)]
+            everyone.append(Meddlers(draw, objects))
+        self._dice = Draw(-1 - seed)  # of their own: what the others wish for does not depend on who changes it
+        self._changers = None if is_calm else Changers(self._dice, objects)
         self._scenarios = everyone
         self._weights = [weight * draw.random.choice((0, 1, 1, 2)) for weight in _WEIGHTS[: len(everyone)]]
         if not any(self._weights[:_CREATORS]):
             self._weights = list(_WEIGHTS[: len(everyone)])
 
     def next_write(self) -> StoreWrite:
+        if self._changers is not None and self._dice.random.random() < _CHANGED:
+            return self._dice.random.choice(self._changers.wishes())()
         (scenario,) = self._random.choices(self._scenarios, self._weights)
         return self._random.choice(scenario.wishes())()
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from actors.api.codec import Object
 from actors.api.key import Key, Stored
 from actors.reconcile.actions import Patch, PatchType, StoreWrite
 from actors.sim.manifests import IMAGE
-from actors.sim.rest.look import Look
 from actors.sim.users.scenario import Draw, Wish
 
 #: The last one is more than any node has.
@@ -16,16 +15,13 @@ _CPUS = ("50m", "200m", "700m", "1500m", "9")
 
 
 class Changers:
-    """`objects`: what is in the store now."""
+    """`objects`: what is in the store now. What pods have in the end is told beside what they ask for (`rest.pods`)."""
 
     def __init__(self, draw: Draw, objects: Callable[[], Mapping[Key, Stored]]) -> None:
         self._draw, self._objects = draw, objects
 
     def wishes(self) -> Sequence[Wish]:
         return [self._resize, self._resize, self._debug] if self._pods() else [self._touch]
-
-    def settle(self) -> Sequence[StoreWrite]:
-        return ()
 
     def _pods(self) -> list[Key]:
         """Those on a node that nobody's quota bounds: it might refuse them more."""
@@ -57,7 +53,3 @@ class Changers:
         patch = {"spec": {"ephemeralContainers": [added]}}
         key = self._draw.random.choice(self._pods())
         return Patch(key=key, patch=patch, type=PatchType.STRATEGIC, subresource="ephemeralcontainers")
-
-    def unfinished(self, look: Look) -> Iterable[str]:
-        """What pods have in the end is told beside what they are asked to have (`rest.pods`)."""
-        return ()
