@@ -129,7 +129,7 @@ class App:
         try:
             return await _in_turn(await self._call(request, entry))
         except ApiError as error:
-            return answer_failure(request, error)
+            return answer_failure(request, error)  # of what is not even let in
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
@@ -193,23 +193,30 @@ async def _in_turn(call: Call) -> web.StreamResponse:
     how many the next one like it takes; refusals tell by what they were classified, too. Raises TooManyRequests."""
     flow, target = call.backend.flow, call.target
     if flow is None or target.subresource in _STREAMED or target.segments[:2] == extras.PREFIX:
-        return await _route_in_time(call)
+        return await _answered(call)
     is_list, limited = target.verb == "list", "limit" in call.query
     seats = flow.seats_of(target.group, target.plural, limited=limited) if is_list else 1
     granted = call.granted = flow.arrive(call.user, attributes_of(target), seats)
     if granted is None:
-        return await _route_in_time(call)
+        return await _answered(call)
     try:
         if granted.started is not None:
             await flow.wait(granted)
         response = await _route_in_time(call)
     except ApiError as error:
-        response = answer_failure(call.request, error)
+        response = call.warned(answer_failure(call.request, error))
     finally:
         granted.leave()
     if not response.prepared:
         response.headers.update(granted.headers)
     return response
+
+
+async def _answered(call: Call) -> web.StreamResponse:
+    try:
+        return await _route_in_time(call)
+    except ApiError as error:
+        return call.warned(answer_failure(call.request, error))
 
 
 async def _route_in_time(call: Call) -> web.StreamResponse:

@@ -240,6 +240,11 @@ class Call:
             self._warn(response)
         return response
 
+    def warned(self, response: web.StreamResponse) -> web.StreamResponse:
+        """A refusal, with what admission has said before it."""
+        self._warn(response)
+        return response
+
     def _warn(self, response: web.StreamResponse) -> None:
         for text in few_warnings(self.warnings):
             response.headers.add("Warning", format_warning(text))

@@ -88,6 +88,14 @@ def test_warnings_reach_kubectl(served: RunningGateway, authority: Authority) ->
         assert "Warning: mind the gap" in served.kubectl("create", "configmap", "warned").err
 
 
+def test_warnings_come_with_a_refusal_too(served: RunningGateway, authority: Authority) -> None:
+    answer = {"allowed": False, "warnings": ["mind the gap"]}
+    with serving(authority.issue("127.0.0.1"), reviewing(lambda request: answer)) as server:
+        install(served, "Validating", webhook("warn.example.com", url_client(server, authority)))
+        shown = served.kubectl("create", "configmap", "refused", fails=True).err
+        assert "Warning: mind the gap" in shown and "denied the request" in shown
+
+
 def test_a_pods_binding_its_scale_and_its_removal_are_asked_about(served: RunningGateway, authority: Authority) -> None:
     with serving(authority.issue("127.0.0.1"), reviewing(lambda request: {})) as server:
         hook = webhook("every.example.com", url_client(server, authority), ("*/*",))

@@ -7,6 +7,7 @@ are read again when they are old, and, at most every few seconds, when a token n
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from actors.gateway.auth.jwt import TokenError, VerifyingKey
 from actors.gateway.auth.user import User, authenticated
 from actors.gateway.config import OidcConfig
 
+_LOG = logging.getLogger(__name__)
 _FRESH_SECONDS = 300
 _AGAIN_SECONDS = 10
 _FETCH_SECONDS = 5
@@ -64,6 +66,9 @@ class OidcIssuer:
                 return await asyncio.to_thread(Path(config.jwks_file).read_bytes)
             return await self._fetch(config.jwks_url or await self._discover(), config.ca_file)
         except (OSError, aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
+            _LOG.warning(
+                "the keys of the OpenID issuer %s cannot be read: %s", config.issuer, str(error) or repr(error)
+            )
             raise TokenError(f"the keys of {config.issuer} cannot be read: {type(error).__name__}") from error
 
     async def _discover(self) -> str:

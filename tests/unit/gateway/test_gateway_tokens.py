@@ -380,3 +380,12 @@ async def test_tokens_are_compared_by_digest_alone(tmp_path: Path, monkeypatch: 
         assert compared
         assert {len(part) for pair in compared for part in pair} == {32}
     assert all(len(key) == 32 for key in StaticTokens.read(tmp_path / "t.csv")._users)
+
+
+async def test_an_issuer_that_cannot_be_reached_is_told_of_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fetch(url: str, ca_file: str) -> bytes:
+        raise OSError("no route to host")
+
+    rig = Rig(issuers=[OidcIssuer(OidcConfig(issuer=OIDC, audiences=("raypod",)), fetch)])
+    await rig.refused(rs256(id_claims()))
+    assert f"the keys of the OpenID issuer {OIDC} cannot be read: no route to host" in caplog.text
