@@ -93,6 +93,14 @@ def test_the_payload_is_one_read_only_folder():
     assert calls.command("python:3", "")[0] == "python3"
 
 
+@pytest.fixture(autouse=True)
+def _a_users_process(monkeypatch):
+    """The modules of this suite, once all are loaded, are more than go along with a call."""
+    for name, module in list(sys.modules.items()):
+        if "/tests/" in (getattr(module, "__file__", None) or "") and name != __name__:
+            monkeypatch.delitem(sys.modules, name)
+
+
 def test_the_users_modules_go_along_and_nobody_elses(tmp_path, monkeypatch):
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "__init__.py").write_text("")
