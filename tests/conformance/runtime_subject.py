@@ -52,7 +52,7 @@ def new_sandbox_spec(**fields: object) -> SandboxSpec:
         "pod_namespace": "default",
         "pod_uid": str(number),
     }
-    return SandboxSpec(**{**values, **fields})  # type: ignore[arg-type]
+    return SandboxSpec(**{**values, **fields})  # type: ignore[arg-type]  # by name, as the tests give them
 
 
 IMAGE, EMPTY_IMAGE = "image-with-shell", "image-without-command"
@@ -78,7 +78,7 @@ class OnSubject:
                 "log_path": str(tmp_path / f"{name}.log"),
                 "termination_message_path": "/dev/termination-log",
             }
-            return ContainerSpec(**{**values, **fields})  # type: ignore[arg-type]
+            return ContainerSpec(**{**values, **fields})  # type: ignore[arg-type]  # by name, as the tests give them
 
         return spec_of
 

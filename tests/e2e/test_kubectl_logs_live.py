@@ -22,7 +22,7 @@ def pod(whole: WholeCluster) -> Iterator[str]:
         "echo one; echo two; sleep 1.5; echo three; sleep 0.2; echo four >&2; sleep 0.2; echo five; exit 4"
     )
     main = {"name": "main", "image": "host", "command": ["sh", "-c", script]}
-    main["volumeMounts"] = [{"name": "shared", "mountPath": "/shared"}]  # type: ignore[assignment]
+    main["volumeMounts"] = [{"name": "shared", "mountPath": "/shared"}]  # type: ignore[assignment]  # a list beside texts
     spec = {"terminationGracePeriodSeconds": 0, "containers": [main], "volumes": [{"name": "shared", "emptyDir": {}}]}
     made = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": POD}, "spec": spec}
     whole.kubectl("apply", "-f", "-", stdin=json.dumps(made))

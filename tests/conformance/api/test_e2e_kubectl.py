@@ -434,8 +434,8 @@ def proxy(living: Living) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def test_a_proxy_on_any_port(proxy: Callable[..., subprocess.Popen[str]]) -> None:
     """Proxy server should support proxy with --port 0"""
-    said = proxy("-p", "0", "--disable-filter").stdout.readline()  # type: ignore[union-attr]
-    port = int(re.search(r"Starting to serve on 127\.0\.0\.1:(\d+)", said)[1])  # type: ignore[index]
+    said = proxy("-p", "0", "--disable-filter").stdout.readline()  # type: ignore[union-attr]  # it is a pipe
+    port = int(re.search(r"Starting to serve on 127\.0\.0\.1:(\d+)", said)[1])  # type: ignore[index]  # no match fails the test
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://localhost:{port}/api/", timeout=10) as reply:
         assert json.load(reply)["versions"] == ["v1"]
@@ -444,7 +444,7 @@ def test_a_proxy_on_any_port(proxy: Callable[..., subprocess.Popen[str]]) -> Non
 def test_a_proxy_on_a_unix_socket(proxy: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """Proxy server should support --unix-socket=/path"""
     path = tmp_path / "test"
-    assert str(path) in proxy(f"--unix-socket={path}").stdout.readline()  # type: ignore[union-attr]
+    assert str(path) in proxy(f"--unix-socket={path}").stdout.readline()  # type: ignore[union-attr]  # it is a pipe
     connection = http.client.HTTPConnection("localhost", timeout=10)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))

@@ -118,7 +118,7 @@ def test_canaries_and_phased_updates(work: Workloads) -> None:
     assert images(work) == [WEB, WEB, NEW_WEB]
     for partition, wanted in ((1, [WEB, NEW_WEB, NEW_WEB]), (0, [NEW_WEB] * 3)):
         work.patch("merge", path, {"spec": {"updateStrategy": {"rollingUpdate": {"partition": partition}}}}).ok()
-        eventually(f"partition {partition}", lambda wanted=wanted: images(work) == wanted)  # type: ignore[misc]
+        eventually(f"partition {partition}", lambda wanted=wanted: images(work) == wanted)  # type: ignore[misc]  # of a default in a lambda
     assert rolled(work, path)["status"]["currentRevision"] == second
 
 
