@@ -151,9 +151,8 @@ class AsyncCluster:
     async def runs(self) -> list[tuple[AsyncRun, RunStatus]]:
         """All runs with their status, oldest first."""
         api = await self.api()
-        jobs, pods = await asyncio.gather(
-            api.get(self._jobs_path, labelSelector=RUN_LABEL), api.get(self._pods_path, labelSelector=RUN_LABEL)
-        )
+        jobs = await api.get(self._jobs_path, labelSelector=RUN_LABEL)  # first, as in AsyncRun.status
+        pods = await api.get(self._pods_path, labelSelector=RUN_LABEL)
         by_run: dict[str, list[Object]] = {}
         for pod in pods.get("items") or ():
             by_run.setdefault(pod["metadata"]["labels"][RUN_LABEL], []).append(pod)

@@ -51,7 +51,8 @@ class AsyncRun(ReplicaStreams):
     async def status(self) -> RunStatus:
         """As it is now. Raises NotFound once the run is deleted."""
         api = await self._cluster.api()
-        job, pods = await asyncio.gather(self._read_job(), api.get(self._pods_path, labelSelector=self._selector))
+        job = await self._read_job()  # first: its pods are then no older, and who has finished has exit codes
+        pods = await api.get(self._pods_path, labelSelector=self._selector)
         self._job, self._pods = job, pods.get("items") or []
         return derive_status(job, self._pods)
 
@@ -186,7 +187,10 @@ class AsyncRun(ReplicaStreams):
                 changed.clear()
                 if not jobs:
                     raise self._deleted()
-                yield with_stopped(jobs[0], pods), derive_status(jobs[0], pods)
+                status = derive_status(jobs[0], pods)
+                if status.is_finished and None in status.exit_codes:  # the watch of its pods may be behind
+                    status = await self.status()
+                yield with_stopped(jobs[0], self._pods), status
         finally:
             for task in tasks:
                 task.cancel()
