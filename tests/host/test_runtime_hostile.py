@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -239,6 +240,22 @@ async def test_deep_layers(rig: Rig, tmp_path: Path) -> None:
         layers.append(path)
     _, output = await rig.shell("ls / | grep -c file-; cat /top", image=rig.image(*layers))
     assert output == "60\n0" or output == "60\n0\n"
+
+
+async def test_a_shutdown_returns_when_the_launcher_has_ended(rig: Rig) -> None:
+    """It agrees first and takes its mounts away afterwards; one that hangs must not be waited for in vain."""
+    await rig.run("/bin/sleep", "1000")
+    supervisor = (await rig.launcher())["supervisor"]
+    os.kill(supervisor, signal.SIGSTOP)
+    try:
+        shutdown = asyncio.create_task(rig.close())
+        finished, _ = await asyncio.wait([shutdown], timeout=1.5)
+        assert not finished
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    await shutdown
+    assert not os.listdir(rig.root / "node" / "run")
+    rig.runtime = rig.open()
 
 
 async def test_what_a_container_leaves_behind_is_gone(rig: Rig) -> None:

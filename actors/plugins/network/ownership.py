@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from ipaddress import IPv4Network
 
 import msgspec
 
+from actors.plugins.file_lock import is_locked
 from actors.plugins.network.config import NetworkConfig
 from actors.plugins.network.netlink import Netlink, plan_alias
 
@@ -139,7 +139,7 @@ def is_alive(mark: Mark) -> bool:
     if probe is None:
         return True
     probe.close()
-    return _is_locked(f"{os.path.dirname(mark.root)}/launcher.lock")
+    return is_locked(f"{os.path.dirname(mark.root)}/launcher.lock")
 
 
 def _is_of(mark: Mark, home: str) -> bool:
@@ -157,12 +157,3 @@ def _bind(bridge: str) -> socket.socket | None:
             raise
         return None
     return held
-
-
-def _is_locked(path: str) -> bool:
-    with contextlib.suppress(OSError), open(path, "rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

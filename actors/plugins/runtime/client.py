@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actors.plugins.errors import PluginError
+from actors.plugins.file_lock import is_locked
 from actors.plugins.runtime.errors import runtime_error
 from actors.plugins.runtime.launcher import protocol
 from actors.plugins.runtime.spawn import start_launcher
@@ -92,6 +93,16 @@ class LauncherClient:
                 if self._connections > 1:
                     self._on_reconnect()
             return self._socket
+
+    async def wait_ended(self) -> None:
+        """The launcher says yes to `shutdown` first and unmounts afterwards: its lock goes with its last process."""
+        for _ in range(_CONNECT_ATTEMPTS):
+            if not is_locked(f"{self._root}/launcher.lock"):
+                return
+            await asyncio.sleep(_PAUSE_S)
+        raise runtime_error(
+            "shutdown", "RuntimeUnavailable", f"the launcher does not end: see {self._root}/launcher.log"
+        )
 
     async def _dial(self) -> socket.socket:
         for attempt in range(_CONNECT_ATTEMPTS):

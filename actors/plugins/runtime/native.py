@@ -281,13 +281,17 @@ class NativeRuntime:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def shutdown(self) -> None:
-        """Remove every sandbox and end the launcher: nothing is left but logs. For taking a node down."""
+        """Remove every sandbox and end the launcher: nothing is left but logs. For taking a node down.
+
+        Raises PluginError (RuntimeUnavailable) where the launcher, told to end, does not within ten seconds.
+        """
         for sandbox in await self.list_pod_sandboxes():
             await self.remove_pod_sandbox(sandbox.spec.id)
         for status in await self.list_containers():
             await self.remove_container(status.spec.id)
         await self._call("shutdown", "shutdown")
         await self.close()
+        await self._launcher.wait_ended()
         await asyncio.to_thread(self._delete_trash)
 
     # Parts
