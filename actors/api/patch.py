@@ -16,6 +16,9 @@ from actors.api.errors import BadRequest, Invalid, TooLarge
 
 Json = Any
 _OPERATIONS_MAX = 10_000
+_SHOWN_CHARS_MAX = 200
+#: Deeper than any object that is accepted: a longer pointer leads nowhere, and following it takes time.
+POINTER_PARTS_MAX = 200
 #: Of all that `copy` adds: a few operations could otherwise double an object until nothing holds it.
 _COPIED_BYTES_MAX = 3 << 20
 _REFUSED = "the server rejected our request due to an error in our request"
@@ -95,7 +98,9 @@ def _parse_pointer(pointer: str) -> list[str]:
     if pointer == "":
         return []
     if not pointer.startswith("/"):
-        raise BadRequest(f"JSON pointer {pointer!r} does not start with '/'")
+        raise BadRequest(f"JSON pointer {pointer[:_SHOWN_CHARS_MAX]!r} does not start with '/'")
+    if pointer.count("/") > POINTER_PARTS_MAX:
+        raise Invalid(f"{_REFUSED}: no value at {pointer[:_SHOWN_CHARS_MAX]}...")
     return [part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")]
 
 

@@ -18,6 +18,7 @@ from actors.api.conform import conforms
 from actors.api.crd.kinds import CustomKind
 from actors.api.errors import ApiError, BadRequest, Cause, Invalid
 from actors.api.kinds import Kind
+from actors.api.patch import POINTER_PARTS_MAX
 from actors.api.schema import Definition, check_object, definition, definition_name
 from actors.api.structural.prune import prune
 from actors.gateway.duplicates import NONE, Repeats
@@ -110,10 +111,10 @@ def _admit_operation(
     path = operation.get("path") if isinstance(operation, dict) else None
     if not isinstance(path, str) or operation.get("op") not in ("add", "replace") or "value" not in operation:
         return operation
-    if path and not path.startswith("/"):
+    if (path and not path.startswith("/")) or path.count("/") > POINTER_PARTS_MAX:
         return operation
     parts = [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
-    if any(tuple(parts[:end]) in dropped for end in range(1, len(parts))):
+    if dropped and any(tuple(parts[:end]) in dropped for end in range(1, len(parts))):
         return None
     types = _types_along(parts, kind)
     if types is None:

@@ -184,3 +184,10 @@ def test_strategic_null_removes():
 def test_strategic_without_the_merge_key_is_a_bad_request():
     with pytest.raises(BadRequest, match="merge key 'name'"):
         strategic(in_template({"containers": [{"image": "x"}]}))
+
+
+def test_a_pointer_deeper_than_any_object_is_refused_in_few_words():
+    for path in ("/a" * 1_000_000, "a" * 1_000_000):
+        with pytest.raises((BadRequest, Invalid)) as refused:
+            apply_json({}, [{"op": "add", "path": path, "value": 1}])
+        assert len(refused.value.message) < 500

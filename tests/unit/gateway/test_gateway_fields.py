@@ -104,3 +104,12 @@ def test_times_anywhere_in_an_object() -> None:
     admitted = admit_object(obj, POD, "Strict").value
     assert admitted["metadata"]["creationTimestamp"] == "2026-11-23T10:00:00Z"
     assert admitted["status"]["conditions"][0]["lastTransitionTime"] == "2026-11-23T10:00:00Z"
+
+
+def test_a_pointer_deeper_than_any_object_is_not_followed() -> None:
+    """Two megabytes of steps: following each from the beginning would take an hour."""
+    operations = [
+        {"op": "add", "path": "/spec/wombat", "value": 1},
+        {"op": "add", "path": "/a" * 1_000_000, "value": 1},
+    ]
+    assert admit_operations(operations, POD, "Warn").value == operations[1:]
