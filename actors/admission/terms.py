@@ -25,6 +25,7 @@ from actors.reconcile.actions import Amended, Create, Delete, Patch, Reply, Stor
 from actors.remote.conversion import Converter, by_webhook
 from actors.store.admission import Context, Keep, Outcome, admit
 from actors.store.admission.plugin import Plugins
+from actors.store.admission.twins import Twins
 from actors.store.ids import RandomIds
 from actors.store.port import StorePort
 
@@ -101,7 +102,7 @@ class Terms:
             known[live.key] = replace(live, body=encode(await self._shown(decode(live), kind)))
         if write.amended is not None and write.amended.object is not None:
             write = replace(write, amended=replace(write.amended, object=await self._shown(write.amended.object, kind)))
-        context = Context(known.get, lambda resource, namespace: (), self._clock(), self._ids, _NO_PLUGINS)
+        context = Context(known.get, lambda resource, namespace: (), self._clock(), self._ids, _NO_PLUGINS, Twins())
         return admit(write, context)
 
     async def _shown(self, obj: Object, kind: CustomKind) -> Object:

@@ -13,6 +13,7 @@ from actors.api.key import Key, Stored
 from actors.reconcile.actions import Reply, StoreWrite
 from actors.store.admission import Context, Keep, Notes, Outcome, Put, Remove, admit
 from actors.store.admission.plugin import Plugins
+from actors.store.admission.twins import Twins
 from actors.store.ids import Ids
 from actors.store.log import Log
 from actors.store.record import Answer, Batch, Record
@@ -51,7 +52,10 @@ class Draft:
         self._revision = log.revision
         self._changed: dict[Key, Stored | None] = {}
         self._changed_keys: dict[str, dict[Key, None]] = {}
-        self._context = Context(self.lookup, self.scan, now, ids, plugins, node_ports=log.config.node_ports)
+        self._twins = Twins()
+        self._context = Context(
+            self.lookup, self.scan, now, ids, plugins, self._twins, node_ports=log.config.node_ports
+        )
 
     def lookup(self, key: Key) -> Stored | None:
         return self._changed[key] if key in self._changed else self._log.find(key)
@@ -115,6 +119,7 @@ class Draft:
         stored = Stored(key, self._revision, created, stored.uid, stored.body)
         self._changed[key] = None if removed else stored
         self._changed_keys.setdefault(key.resource, {})[key] = None
+        self._twins.forget(key.resource)
         self.records.append(Record(stored, removed, self._context.now, user, manager))
         return stored
 

@@ -42,6 +42,8 @@ def admit(write: StoreWrite, context: Context) -> Outcome:
 
 def _decide(write: StoreWrite, context: Context) -> Outcome:
     match write:
+        case Create(resource=kinds.POD.resource):
+            return context.twins.admit(write, context)
         case Create():
             return admit_create(write, context)
         case Update():

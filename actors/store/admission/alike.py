@@ -57,7 +57,7 @@ class Alike:
             if conforms(pod, POD.api_version, POD.kind):
                 _remember(self._made, shape, _Made(whole["spec"], whole["status"], fields))
             return whole, fields
-        return {**pod, "spec": _with_text(made.spec, given), "status": made.status}, made.fields
+        return {**pod, "spec": with_text(made.spec, given), "status": made.status}, made.fields
 
     def find_problems(self, pod: Object) -> list[Cause]:
         """`validate(pod)` of a new pod."""
@@ -96,21 +96,28 @@ def _remember(known: dict[bytes, Any], shape: bytes, what: Any) -> None:
 
 def _shape_of(spec: Any) -> bytes | None:
     """None for what is no spec, or too large to be kept. Equal shapes have equal members in equal order."""
-    if type(spec) is not dict:
-        return None
-    shape = dict(spec)
-    for kind in ("initContainers", "containers"):
-        containers = spec.get(kind)
-        if type(containers) is list:
-            shape[kind] = [_without_text(c) if type(c) is dict else c for c in containers]
+    return encode_shape(without_text(spec)) if type(spec) is dict else None
+
+
+def encode_shape(value: Any) -> bytes | None:
+    """Equal for equal values only."""
     try:
-        encoded = _ENCODER.encode(shape)
+        encoded = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError):
         return None
     return encoded if len(encoded) <= _SHAPE_BYTES_MAX else None
 
 
-def _without_text(container: Object) -> Object:
+def without_text(spec: Object) -> Object:
+    shape = dict(spec)
+    for kind in ("initContainers", "containers"):
+        containers = spec.get(kind)
+        if type(containers) is list:
+            shape[kind] = [_bare(c) if type(c) is dict else c for c in containers]
+    return shape
+
+
+def _bare(container: Object) -> Object:
     """Only text of the right type is left out: anything else stays, and is judged."""
     bare = dict(container)
     for name in ("command", "args"):
@@ -132,7 +139,7 @@ def _without_value(variable: Object) -> Object:
     return {**variable, "value": _TEXT} if value and type(value) is str else variable
 
 
-def _with_text(made: Object, given: Object) -> Object:
+def with_text(made: Object, given: Object) -> Object:
     """`made` of a spec of this shape, with the free text of this one."""
     spec = dict(made)
     for kind in ("initContainers", "containers"):
@@ -144,11 +151,11 @@ def _with_text(made: Object, given: Object) -> Object:
 def _container(made: Object, given: Object) -> Object:
     container = dict(made)
     for name in ("command", "args"):
-        if name in given:
+        if _is_text(given.get(name)):
             container[name] = given[name]
     if env := given.get("env"):
         container["env"] = [
-            {**known, "value": told["value"]} if "value" in told else known
+            {**known, "value": told["value"]} if told.get("value") else known
             for known, told in zip(made["env"], env, strict=True)
         ]
     return container

@@ -37,7 +37,7 @@ def admit_create(write: Create, context: Context) -> Put:
     amended = context.amended.object if context.amended else None
     obj = metadata.check_type(write.object if amended is None else amended, kind)
     namespace = _namespace_of(write, obj, kind)
-    key = _name_new(kind, namespace, obj, context)
+    key = name_new(kind, namespace, obj, context)
     _check_namespace(kind, key, context)
     now = format_time(context.now)
     uid = context.ids.uid() if amended is None else str(obj["metadata"]["uid"])
@@ -92,7 +92,7 @@ def _namespace_of(write: Create, obj: Object, kind: Kind) -> str:
     return namespace
 
 
-def _name_new(kind: Kind, namespace: str, obj: Object, context: Context) -> Key:
+def name_new(kind: Kind, namespace: str, obj: Object, context: Context) -> Key:
     """`metadata.name`, or `generateName` and a suffix that makes a free name."""
     meta = metadata.read_meta(obj)
     if meta.name:

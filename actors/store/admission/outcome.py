@@ -18,6 +18,7 @@ from actors.store.ids import Ids
 
 if TYPE_CHECKING:
     from actors.store.admission.plugin import Plugins
+    from actors.store.admission.twins import Twins
 
 
 class Notes(msgspec.Struct):
@@ -29,8 +30,9 @@ class Notes(msgspec.Struct):
 
 class Context(msgspec.Struct, frozen=True):
     """`lookup` and `scan` (of a resource: all, or those of an API namespace, in no order) answer the objects as the
-    writes before this one have left them. `plugins`: the built-in ones. `user`: who asks. `notes` are of one write.
-    `draft` and `amended` are those of that write. `node_ports`: the first and the last that Services may have.
+    writes before this one have left them. `plugins`: the built-in ones. `twins`: of the whole commit. `user`: who
+    asks. `notes` are of one write, as are `draft` and `amended`. `node_ports`: the first and the last that Services may
+    have.
     """
 
     lookup: Callable[[Key], Stored | None]
@@ -38,6 +40,7 @@ class Context(msgspec.Struct, frozen=True):
     now: Millis
     ids: Ids
     plugins: Plugins
+    twins: Twins
     user: str = ""
     notes: Notes = msgspec.field(default_factory=Notes)
     draft: bool = False
