@@ -4,6 +4,7 @@ wanted before and nobody else does goes; what another manager wants otherwise is
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -150,7 +151,17 @@ def _merged(live: Any, wanted: Any, field: Field | None) -> Any:
 
 
 def _merged_items(live: list[tuple[str, Any]], wanted: dict[str, Any], field: Field) -> list[Any]:
-    """The wanted ones in their order, each over its old self; then those that only others want, repeated or not."""
+    """The wanted ones in their order, each over its old self; what only others want keeps its place between those
+    that are in both, repeated or not (structured-merge-diff, visitListItems): what a webhook has put first stays first.
+    """
     element, known = field.item, dict(reversed(live))
     merged = {step: _merged(known.get(step), item, element) for step, item in wanted.items()}
-    return [*merged.values(), *(item for step, item in live if step not in merged)]
+    ahead, shared = deque(merged), deque(step for step in merged if step in known)
+    items: list[Any] = []
+    for step, item in live:
+        if step not in merged:
+            items.append(item)
+        elif shared and step == shared[0]:
+            upto = ahead.index(shared.popleft()) + 1
+            items.extend(merged[ahead.popleft()] for _ in range(upto))
+    return [*items, *(merged[step] for step in ahead)]

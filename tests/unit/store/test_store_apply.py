@@ -140,6 +140,30 @@ def test_items_of_keyed_lists_are_merged_by_key() -> None:
     assert [c["name"] for c in containers_of(decode(engine.get(DEPLOYMENT)))] == ["c"]
 
 
+@pytest.mark.parametrize(
+    ("live", "wanted", "merged"),
+    [
+        ("a", "b", "ab"),  # what another has put there first stays first
+        ("xa", "a", "xa"),
+        ("axb", "ab", "axb"),
+        ("axb", "ba", "xba"),  # moved by who applies: the others keep their place before what follows
+        ("axc", "abc", "axbc"),
+        ("ax", "ab", "axb"),
+        ("xbyaz", "anb", "xyaznb"),
+    ],
+)
+def test_items_of_others_keep_their_place(live: str, wanted: str, merged: str) -> None:
+    engine = new_engine()
+    others, mine = web(), web()
+    others["spec"]["template"]["spec"]["containers"] = [{"name": name, "image": "i"} for name in live]
+    mine["spec"]["template"]["spec"]["containers"] = [{"name": name, "image": "i"} for name in wanted]
+    applied(engine, DEPLOYMENT, others, "webhook")
+    assert "".join(c["name"] for c in containers_of(applied(engine, DEPLOYMENT, mine, "me"))) == merged
+    revision = engine.get(DEPLOYMENT).revision
+    assert "".join(c["name"] for c in containers_of(applied(engine, DEPLOYMENT, mine, "me"))) == merged
+    assert engine.get(DEPLOYMENT).revision == revision
+
+
 def test_a_field_of_an_item_that_is_given_up_goes_and_defaults_come_back() -> None:
     engine = new_engine()
     applied(engine, DEPLOYMENT, web(imagePullPolicy="Never", env=[{"name": "A", "value": "1"}]), "me")
