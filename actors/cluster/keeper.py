@@ -27,7 +27,7 @@ from actors.api.node import NODE_LABEL
 from actors.cluster.config import ClusterConfig, ConfigError, load_config
 from actors.cluster.home import Home
 from actors.cluster.machine import machine_resources
-from actors.cluster.processes import Process, is_locked, reap, spawn, start_ticks, stop_all, wait_exit
+from actors.cluster.processes import Process, reap, spawn, start_ticks, stop_all, wait_exit
 from actors.cluster.ray_commands import (
     AGENT_PORT_FILES,
     RaySession,
@@ -36,6 +36,7 @@ from actors.cluster.ray_commands import (
     plan_raylet,
     plan_zygote,
 )
+from actors.plugins.file_lock import is_locked
 
 RESTART_PAUSE_SECONDS = 0.05
 RESTART_PAUSE_SECONDS_MAX = 5.0
@@ -75,7 +76,7 @@ def write_state(home: Home, state: KeeperState) -> None:
 
 def is_kept(home: Home) -> bool:
     """Whether a keeper lives."""
-    return is_locked(home.lock)
+    return is_locked(str(home.lock))
 
 
 def spawn_keeper(home: Home) -> None:

@@ -6,7 +6,6 @@ A `Process` may be a child or one that an earlier keeper started: both are watch
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import select
 import signal
@@ -53,16 +52,6 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
         )  # fmt: skip
     child.returncode = 0  # reaped by `reap`, not by Popen
     return Process(child.pid, start_ticks(child.pid) or 0)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds the (exclusive) flock of a file."""
-    with contextlib.suppress(OSError), open(path, "rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def reap() -> None:
