@@ -60,6 +60,7 @@ class ControllersCore:
         self._events = EventRecorder(name)
         self._in_flight: list[_Decided] = []
         self._refused: dict[Task, str] = {}
+        self._undeleted: dict[Task, tuple[str, ...]] = {}
 
     @property
     def view(self) -> View:
@@ -98,6 +99,7 @@ class ControllersCore:
     def replied(self, writes: Sequence[StoreWrite], replies: Sequence[Reply], now: Millis) -> None:
         own = len(self._in_flight)
         failed: dict[Task, None] = {}
+        undeleted: dict[Task, list[str]] = {}
         for (task, write, told), reply in zip(self._in_flight, replies[:own], strict=True):
             if reply.stored is not None and not write.dry_run:
                 self._notice(reply.stored, reply.removed, now)
@@ -109,12 +111,18 @@ class ControllersCore:
                 self._complain(task, write, reply.error, now)
                 if isinstance(write, Create) and reply.error.get("reason") not in (*_STALE_CREATE, _UNKNOWN):
                     self._refused[task] = str(reply.error.get("message", ""))
+                elif isinstance(write, Delete) and reply.error.get("reason") not in (*_STALE_CHANGE, _UNKNOWN):
+                    undeleted.setdefault(task, []).append(str(reply.error.get("message", "")))
         for task in dict.fromkeys(decided.task for decided in self._in_flight):
             if task in failed:
                 self._queue.fail(task, now)
             else:
                 self._queue.forget(task)
                 self._refused.pop(task, None)
+            if task in undeleted:
+                self._undeleted[task] = tuple(undeleted[task])
+            else:
+                self._undeleted.pop(task, None)
         self._in_flight = []
         self._events.replied(writes[own:], replies[own:], now)
 
@@ -146,9 +154,10 @@ class ControllersCore:
         if obj is None or not controller.handles(obj):
             self._queue.forget(task)
             self._refused.pop(task, None)
+            self._undeleted.pop(task, None)
             return []
         writes: list[_Decided] = []
-        self._view.refused = self._refused.get(task, "")
+        self._view.refused, self._view.undeleted = self._refused.get(task, ""), self._undeleted.get(task, ())
         try:
             for action in controller.reconcile(obj, self._view, now):
                 if isinstance(action, Emit) and writes:

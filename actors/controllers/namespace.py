@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from actors.api.clock import Millis
 from actors.api.key import Key
-from actors.api.kinds import NAMESPACE, SERVICE_ACCOUNT
+from actors.api.kinds import NAMESPACE, POD, SERVICE_ACCOUNT
 from actors.api.meta import Resource
 from actors.api.workloads import Namespace
+from actors.controllers.namespace_conditions import Remaining, told
 from actors.reconcile.actions import Action, Create, Delete, Patch, Propagation
-from actors.reconcile.conditions import condition, differs, with_conditions
+from actors.reconcile.conditions import differs, with_conditions
 from actors.reconcile.controller import controller
 from actors.reconcile.view import View
 
@@ -42,29 +44,35 @@ def _default_account(namespace: str) -> Create:
 
 
 def _empty(ns: Namespace, view: View, now: Millis) -> Iterable[Action]:
+    """Pods first: what they mount and who they are stays with them to their end (KEP-5080)."""
     left = view.in_namespace(ns.metadata.name)
-    for key in left:
-        obj = view.at(key)
-        if obj is not None and not obj.metadata.is_deleting:
-            yield Delete(key=key, uid=obj.metadata.uid, propagation=Propagation.BACKGROUND)
+    pods = [key for key in left if key.resource == POD.resource]
+    doomed = [Delete(key=key, uid=uid, propagation=Propagation.BACKGROUND) for key, uid in _alive(pods or left, view)]
+    yield from doomed
+    if not doomed or view.undeleted:
+        yield from _report(ns, told(_remaining(pods or left, view), view.undeleted, now))
     finalizers = ns.spec.finalizers or ()
-    if left:
-        yield from _report(ns, left, now)
-    elif _FINALIZER in finalizers:
+    if not left and _FINALIZER in finalizers:
         kept = [name for name in finalizers if name != _FINALIZER]
         yield Patch(key=_key(ns), patch={"spec": {"finalizers": kept}}, subresource="finalize", uid=ns.metadata.uid)
 
 
-def _report(ns: Namespace, left: Sequence[Key], now: Millis) -> Iterable[Action]:
-    """What it still waits for, in the words of `kubectl describe namespace`."""
-    counts = sorted(Counter(key.resource for key in left if key.resource != "events").items())
-    text = ", ".join(f"{resource} has {count} resource instances" for resource, count in counts)
-    news = [
-        condition(
-            "NamespaceContentRemaining", True, "SomeResourcesRemain", f"Some resources are remaining: {text}", now
-        )
-    ]
-    if text and differs(ns.status.conditions, news):
+def _alive(keys: Iterable[Key], view: View) -> Iterator[tuple[Key, str]]:
+    """Those that nobody has deleted yet, with their uids."""
+    for key in keys:
+        obj = view.at(key)
+        if obj is not None and not obj.metadata.is_deleting:
+            yield key, obj.metadata.uid
+
+
+def _remaining(keys: Sequence[Key], view: View) -> Remaining:
+    found = (view.at(key) for key in keys)
+    finalizers = Counter(name for obj in found if obj is not None for name in obj.metadata.finalizers or ())
+    return Remaining(Counter(key.resource for key in keys), finalizers)
+
+
+def _report(ns: Namespace, news: Sequence[dict[str, Any]]) -> Iterable[Action]:
+    if differs(ns.status.conditions, news):
         patch = {"status": {"conditions": with_conditions(ns.status.conditions, news)}}
         yield Patch(key=_key(ns), patch=patch, subresource="status", uid=ns.metadata.uid)
 

@@ -184,8 +184,13 @@ def json_object(text: bytes) -> dict[str, Any]:
 
 
 def peer_certificate(request: web.BaseRequest) -> Mapping[str, Any] | None:
+    """As `ssl.SSLSocket.getpeercert` tells it, and itself under `der`."""
     transport = request.transport
-    return transport.get_extra_info("peercert") if transport is not None else None
+    told: Mapping[str, Any] | None = transport.get_extra_info("peercert") if transport is not None else None
+    if not told or transport is None:
+        return told
+    tls = transport.get_extra_info("ssl_object")
+    return {**told, "der": tls.getpeercert(binary_form=True)} if tls is not None else told
 
 
 async def _in_turn(call: Call) -> web.StreamResponse:

@@ -130,6 +130,7 @@ def _admit_patch(call: Call, kind: Kind, text: bytes, body: Body, options: Write
     repeats = _repeats(text, body, value, options)
     if body is not Body.APPLY:
         return admit_patch(value, kind, options.validation, repeats)
+    check_versioned(value, kind)
     obj = identify(value, kind)
     _check_namespace(call, kind, obj["metadata"])
     return admit_applied(obj, kind, options.validation, repeats)
@@ -157,6 +158,21 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
 def in_own_terms(obj: Object, kind: Kind) -> Object:
     """As the store takes it; a custom resource in the version of its client, which admission knows how to commit."""
     return obj if kind.is_custom else to_stored(obj, kind)
+
+
+def check_versioned(value: Any, kind: Kind) -> None:
+    """An applied configuration says itself what it is: its fields are owned in that version, whatever the path says
+    (managedfields/internal/structuredmerge.go). Raises BadRequest."""
+    if not isinstance(value, dict):
+        return  # who reads it says so
+    version = value.get("apiVersion") or ""
+    if version != kind.api_version:
+        raise BadRequest(
+            "Incorrect version specified in apply patch. "
+            f"Specified patch version: {str(version)[:100]}, expected: {kind.api_version}"
+        )
+    if not value.get("kind"):
+        raise BadRequest("failed to create typed patch object: Object 'Kind' is missing")
 
 
 def identify(value: Any, kind: Kind) -> Object:

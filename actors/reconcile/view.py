@@ -95,6 +95,8 @@ class View:
         self.revision = 0
         #: Why the last object that the running reconcile wanted to create was refused; "" when it was not.
         self.refused = ""
+        #: Why objects that it wanted to delete were not.
+        self.undeleted: tuple[str, ...] = ()
 
     # -- what a controller asks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from gateway_server import RunningGateway, deployment, pod, running_status, served
@@ -204,7 +205,9 @@ def test_explain_describes_also_by_version_2(served: RunningGateway) -> None:
 
 def test_who_am_i_and_may_i(served: RunningGateway) -> None:
     assert served.kubectl("auth", "can-i", "create", "pods").out == "yes\n"
-    assert "system:masters" in served.kubectl("auth", "whoami").out
+    told = served.kubectl("auth", "whoami").out
+    assert "system:masters" in told
+    assert re.search(r"Extra: authentication.kubernetes.io/credential-id +\[X509SHA256=[0-9a-f]{64}\]", told)
     assert served.kubectl("auth", "can-i", "create", "pods", "--as=bob", fails=True).out == "no\n"
     assert 'User "bob" cannot list resource "pods"' in served.kubectl("get", "pods", "--as=bob", fails=True).err
     assert "*.*" in served.kubectl("auth", "can-i", "--list").out

@@ -28,3 +28,23 @@ async def test_both_forms_go_by_one_hash() -> None:
     assert plain.code == packed.code == 200
     assert plain.headers["Cache-Control"] == packed.headers["Cache-Control"] == "public, immutable"
     assert plain.headers["ETag"] != packed.headers["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("path", "watched", "action", "operation"),
+    [
+        ("api/v1", "/api/v1/watch/namespaces/{namespace}/pods", "watchlist", "watchCoreV1NamespacedPodList"),
+        ("api/v1", "/api/v1/watch/namespaces/{namespace}/pods/{name}", "watch", "watchCoreV1NamespacedPod"),
+        ("api/v1", "/api/v1/watch/pods", "watchlist", "watchCoreV1PodListForAllNamespaces"),
+        ("api/v1", "/api/v1/watch/nodes/{name}", "watch", "watchCoreV1Node"),
+        ("apis/apps/v1", "/apis/apps/v1/watch/deployments", "watchlist", "watchAppsV1DeploymentListForAllNamespaces"),
+    ],
+)
+async def test_the_older_paths_of_watches_are_told(path: str, watched: str, action: str, operation: str) -> None:
+    wire = Wire()
+    document = (await wire.ask("GET", f"/openapi/v3/{path}")).json
+    get = document["paths"][watched]["get"]
+    assert (get["x-kubernetes-action"], get["operationId"]) == (action, operation)
+    shape = get["responses"]["200"]["content"]["application/json;stream=watch"]["schema"]["$ref"]
+    assert document["components"]["schemas"][shape.rpartition("/")[2]]["required"] == ["object", "type"]
+    assert watched in (await wire.ask("GET", "/openapi/v2")).json["paths"]

@@ -97,12 +97,36 @@ _STATEFUL_SET_FIELDS = (
 
 def validate_stateful_set(stateful_set: Object, old: Object | None) -> Causes:
     spec = stateful_set.get("spec") or {}
+    yield from _stateful_policies(spec)
     yield from _owns(spec, "statefulset")
     before = (old or {}).get("spec") or {}
     if old is not None and _others(spec, _STATEFUL_SET_FIELDS) != _others(before, _STATEFUL_SET_FIELDS):
         *first, last = (f"'{name}'" for name in _STATEFUL_SET_FIELDS)
         told = f"updates to statefulset spec for fields other than {', '.join(first)} and {last} are forbidden"
         yield forbidden("spec", told)
+
+
+def _stateful_policies(spec: Object) -> Causes:
+    """As ValidateStatefulSetSpec tells them: of the strategy as a whole, not of its type."""
+    order, strategy, at = spec.get("podManagementPolicy"), spec.get("updateStrategy") or {}, "spec.updateStrategy"
+    rolling = strategy.get("rollingUpdate")
+    if order and order not in ("OrderedReady", "Parallel"):
+        yield wrong("spec.podManagementPolicy", order, "must be 'OrderedReady' or 'Parallel'")
+    match strategy.get("type"):
+        case None | "":
+            yield required(at)
+        case "OnDelete" if rolling is not None:
+            yield wrong(f"{at}.rollingUpdate", rolling, "only allowed for updateStrategy 'RollingUpdate'")
+        case "OnDelete":
+            pass
+        case "RollingUpdate":
+            fewer = (rolling or {}).get("maxUnavailable")
+            if fewer in (0, "0%"):
+                yield wrong(f"{at}.rollingUpdate.maxUnavailable", fewer, "cannot be 0")
+            if isinstance(fewer, str) and re.fullmatch(r"\d+%", fewer) and int(fewer[:-1]) > 100:
+                yield wrong(f"{at}.rollingUpdate.maxUnavailable", fewer, "must not be greater than 100%")
+        case _:
+            yield wrong(at, strategy, "must be 'RollingUpdate' or 'OnDelete'")
 
 
 def _others(spec: Object, names: Sequence[str]) -> Object:

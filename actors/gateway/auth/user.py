@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -15,6 +16,8 @@ ANONYMOUS = "system:anonymous"
 SERVICE_ACCOUNTS = "system:serviceaccounts"
 NODES = "system:nodes"
 NODE_PREFIX = "system:node:"
+#: The extra that tells which credential was shown.
+CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 
 
@@ -65,16 +68,18 @@ def authenticated(user: User) -> User:
 
 
 def user_of(certificate: Mapping[str, Any] | None) -> User | None:
-    """Of what `ssl.SSLSocket.getpeercert` tells, verified by TLS: CN is the name, each O a group."""
-    return _user_of_subject(certificate.get("subject", ())) if certificate else None
+    """Of what `ssl.SSLSocket.getpeercert` tells, verified by TLS: CN is the name, each O a group. `der`, the
+    certificate itself, tells which one it was (KEP-4193)."""
+    return _user_of_subject(certificate.get("subject", ()), certificate.get("der")) if certificate else None
 
 
 @lru_cache(maxsize=1024)
-def _user_of_subject(parts: tuple[tuple[tuple[str, str], ...], ...]) -> User | None:
+def _user_of_subject(parts: tuple[tuple[tuple[str, str], ...], ...], der: bytes | None) -> User | None:
     subject = [pair for part in parts for pair in part]
     name = next((value for key, value in subject if key == "commonName"), "")
     groups = tuple(value for key, value in subject if key == "organizationName")
-    return authenticated(User(name, groups)) if name else None
+    extra = ((CREDENTIAL_ID, (f"X509SHA256={sha256(der).hexdigest()}",)),) if der else ()
+    return authenticated(User(name, groups, extra=extra)) if name else None
 
 
 def service_account_name(namespace: str, name: str) -> str:

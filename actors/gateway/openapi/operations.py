@@ -15,6 +15,7 @@ from actors.gateway.custom_schemas import schema_name
 from actors.gateway.media import PATCH_BODIES, Body
 from actors.gateway.openapi.connecting import CONNECTED, LOG, connections, parameter
 from actors.gateway.openapi.schemas import Document, Version, long_name
+from actors.gateway.openapi.watching import EVENT, watches
 from actors.gateway.served import SUBRESOURCES, Subresource, subresources_of
 
 #: Of a parameter: its type and what it is for.
@@ -86,6 +87,11 @@ def paths_of(kind: Kind) -> Iterator[tuple[str, Document]]:
                 yield further, {**item, "parameters": [*_in_path(kind, further), *item["parameters"]]}
             continue
         yield path, _item(kind, path, actions, suffix=name[0].upper() + name[1:], sub=sub)
+    if "watch" in kind.verbs and not kind.is_custom:
+        for path, item in watches(
+            kind, root, _tag(kind), _place(kind), [_query(name) for name in (*_LISTING, "pretty")]
+        ):
+            yield path, {**item, "parameters": [*_in_path(kind, path), *item["parameters"]]}
 
 
 def _actions(kind: Kind, *verbs: str) -> tuple[str, ...]:
@@ -250,6 +256,8 @@ def shapes_of(kind: Kind) -> Iterator[str]:
         yield _built_in(kind)
         if kind.is_listed:
             yield _shape(kind, kind.list_kind)
+        if "watch" in kind.verbs:
+            yield EVENT
     for name, sub in subresources_of(kind):
         if sub.kind and name not in CONNECTED:
             yield _built_in(Kind(sub.group, sub.version, sub.kind, ""))

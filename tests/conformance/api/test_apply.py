@@ -119,11 +119,12 @@ def test_sets_unite_atomic_lists_and_maps_are_one(api: Api) -> None:
     api.apply(f"{MAPS}/a", one, "one").ok()
     both = api.apply(f"{MAPS}/a", two, "two").ok()
     assert set(both["metadata"]["finalizers"]) == {"a.io/one", "a.io/two", "a.io/both"}
-    less = api.apply(f"{MAPS}/a", {"metadata": {"name": "a"}}, "one").ok()
+    less = api.apply(f"{MAPS}/a", config_map("a"), "one").ok()
     assert set(less["metadata"]["finalizers"]) == {"a.io/two", "a.io/both"}
-    service = {"metadata": {"name": "s"}, "spec": {"selector": {"a": "1"}, "ports": [{"port": 1}]}}
+    named = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}}
+    service = {**named, "spec": {"selector": {"a": "1"}, "ports": [{"port": 1}]}}
     api.apply("services/s", service, "one").ok()
-    other = {"metadata": {"name": "s"}, "spec": {"selector": {"b": "1"}}}
+    other = {**named, "spec": {"selector": {"b": "1"}}}
     assert (
         api.apply("services/s", other, "two").refused(409, "Conflict")["details"]["causes"][0]["field"]
         == ".spec.selector"
@@ -188,10 +189,10 @@ def test_what_cannot_be_told_apart_cannot_be_applied(api: Api, containers: list[
 
 
 def test_status_is_applied_on_its_own(api: Api) -> None:
-    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
-    api.post("pods", pod).ok()
+    named = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}}
+    api.post("pods", {**named, "spec": {"containers": [{"name": "c", "image": "i"}]}}).ok()
     condition = {"type": "Mine", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
-    status = {"metadata": {"name": "p"}, "status": {"conditions": [condition]}, "spec": {"nodeName": "n"}}
+    status = {**named, "status": {"conditions": [condition]}, "spec": {"nodeName": "n"}}
     told = api.apply("pods/p/status", status, "checker").ok()
     assert "nodeName" not in told["spec"]
     assert [c["type"] for c in told["status"]["conditions"]] == ["Mine"]
@@ -202,7 +203,7 @@ def test_status_is_applied_on_its_own(api: Api) -> None:
     refused = {**status, "status": {"conditions": [{**condition, "status": "False"}]}}
     cause = api.apply("pods/p/status", refused, "second").refused(409, "Conflict")["details"]["causes"][0]
     assert cause["message"] == 'conflict with "checker" with subresource "status" using v1'
-    less = api.apply("pods/p/status", {"metadata": {"name": "p"}}, "checker").ok()
+    less = api.apply("pods/p/status", named, "checker").ok()
     assert [c["type"] for c in less["status"]["conditions"]] == ["Other"]
 
 
@@ -229,9 +230,23 @@ def test_what_cannot_be_applied(api: Api) -> None:
     assert api.apply(f"{MAPS}/a", managed).refused(400, "BadRequest")["message"] == "metadata.managedFields must be nil"
     api.apply(f"{MAPS}/b", config_map("a")).refused(400, "BadRequest")
     api.apply(f"{MAPS}/a", {**config_map("a"), "kind": "Secret"}).refused(400, "BadRequest")
-    api.apply("pods/nope/status", {"metadata": {"name": "nope"}, "status": {}}).refused(404, "NotFound")
+    nowhere = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "nope"}, "status": {}}
+    api.apply("pods/nope/status", nowhere).refused(404, "NotFound")
     unknown = {**config_map("a"), "nope": 1}
     api.apply(f"{MAPS}/a", unknown, fieldValidation="Strict").refused(400, "BadRequest")
+
+
+def test_an_applied_configuration_says_what_it_is(api: Api) -> None:
+    """Unlike a body of a PUT, which the path tells the kind of."""
+    whole = config_map("a", x="1")
+    for without in ("kind", "apiVersion"):
+        part = {name: value for name, value in whole.items() if name != without}
+        api.apply(f"{MAPS}/a", part).refused(400, "BadRequest")
+    other = api.apply(f"{MAPS}/a", {**whole, "apiVersion": "v2"}).refused(400, "BadRequest")
+    told = "Incorrect version specified in apply patch. Specified patch version: v2, expected: v1"
+    assert other["message"] == told
+    api.get(f"{MAPS}/a").refused(404, "NotFound")
+    api.apply(f"{MAPS}/a", whole).ok()
 
 
 def test_a_client_may_forget_all_owners_but_not_make_up_nonsense(api: Api) -> None:

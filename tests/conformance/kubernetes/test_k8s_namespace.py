@@ -84,3 +84,27 @@ def test_finalizers_are_added_to_and_removed_from_a_namespace(api: Api) -> None:
     assert updated["spec"]["finalizers"] == ["kubernetes", "e2e.example.com/fakeFinalizer"]
     updated["spec"]["finalizers"].pop()
     assert api.put(f"{path}/finalize", updated).ok()["spec"]["finalizers"] == ["kubernetes"]
+
+
+def test_pods_are_deleted_first(api: Api) -> None:
+    """namespace.go, OrderedNamespaceDeletion: what a pod may need stays until the pod is gone."""
+    name = f"nsdeletetest-ordered-{api.namespace}"
+    root = f"/api/v1/namespaces/{name}"
+    api.post("/api/v1/namespaces", {"metadata": {"name": name}}).ok()
+    eventually(lambda: api.get(f"{root}/serviceaccounts/default").code == 200)
+    held = {**_POD, "metadata": {"name": "testpod", "finalizers": ["e2e.example.com/finalizer"]}}
+    api.post(f"{root}/pods", held).ok()
+    api.post(f"{root}/configmaps", {"metadata": {"name": "test-configmap"}, "data": {"key": "value"}}).ok()
+    api.delete(root).ok()
+
+    def conditions() -> dict[str, str]:
+        rows = api.get(root).ok()["status"].get("conditions") or ()
+        return {row["type"]: row["status"] for row in rows}
+
+    eventually(lambda: conditions().get("NamespaceDeletionContentFailure") == "False")
+    eventually(lambda: "deletionTimestamp" in api.get(f"{root}/pods/testpod").ok()["metadata"])
+    eventually(lambda: conditions()["NamespaceFinalizersRemaining"] == "True")
+    assert "deletionTimestamp" not in api.get(f"{root}/configmaps/test-configmap").ok()["metadata"]
+    api.patch("merge", f"{root}/pods/testpod", {"metadata": {"finalizers": None}}).ok()
+    eventually(lambda: api.get(root).code == 404)
+    api.get(f"{root}/configmaps/test-configmap").refused(404, "NotFound")

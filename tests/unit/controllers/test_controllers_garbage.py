@@ -5,6 +5,9 @@ from typing import Any
 from corerig import Rig, node, pod
 
 from actors.api.key import Key
+from actors.controllers import namespace
+from actors.controllers.core import ControllersCore
+from actors.reconcile.actions import Patch, Reply
 
 
 def config_map(name: str, *owners: dict[str, Any], **ref: Any) -> dict[str, Any]:
@@ -106,21 +109,73 @@ def test_a_ca_that_was_changed_in_a_namespace_is_given_back(rig: Rig) -> None:
 
 
 def test_a_terminating_namespace_is_emptied_and_goes(rig: Rig) -> None:
+    """Pods go first (KEP-5080); all the while it says what it waits for."""
     rig.create(node("n"))
     rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
-    rig.create(config_map("a"), "team")
+    rig.create(config_map("a") | {"metadata": {"name": "a", "finalizers": ["example.com/wait"]}}, "team")
     rig.create(pod("p"), "team")
     rig.settle()
     rig.delete(Key("namespaces", "", "team"))
     rig.settle()
     ns = rig.get("namespaces", "team", "")
     assert ns["status"]["phase"] == "Terminating"
-    (row,) = ns["status"]["conditions"]
-    assert (row["type"], row["message"]) == (
-        "NamespaceContentRemaining",
-        "Some resources are remaining: pods has 1 resource instances",
-    )
+    assert _told(ns) == {
+        "NamespaceDeletionDiscoveryFailure": ("False", "All resources successfully discovered"),
+        "NamespaceDeletionGroupVersionParsingFailure": ("False", "All legacy kube types successfully parsed"),
+        "NamespaceDeletionContentFailure": (
+            "False",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        "NamespaceContentRemaining": ("True", "Some resources are remaining: pods. has 1 resource instances"),
+        "NamespaceFinalizersRemaining": ("False", "All content-preserving finalizers finished"),
+    }
+    assert "deletionTimestamp" not in rig.get("configmaps", "a", "team")["metadata"]
     rig.delete(Key("pods", "team", "p"), grace_period_seconds=0)
+    rig.settle()
+    told = _told(rig.get("namespaces", "team", ""))
+    assert told["NamespaceContentRemaining"] == (
+        "True",
+        "Some resources are remaining: configmaps. has 1 resource instances",
+    )
+    assert told["NamespaceFinalizersRemaining"] == (
+        "True",
+        "Some content in the namespace has finalizers remaining: example.com/wait in 1 resource instances",
+    )
+    rig.patch(Key("configmaps", "team", "a"), {"metadata": {"finalizers": None}})
     rig.settle()
     assert rig.get("namespaces", "team", "") is None
     assert rig.get("configmaps", "a", "team") is None
+
+
+def test_a_namespace_with_a_finalizer_of_its_own_says_that_it_is_empty(rig: Rig) -> None:
+    rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    patch = {"spec": {"finalizers": ["kubernetes", "example.com/mine"]}}
+    rig.patch(Key("namespaces", "", "team"), patch, "finalize")
+    rig.delete(Key("namespaces", "", "team"))
+    rig.settle()
+    ns = rig.get("namespaces", "team", "")
+    assert ns["spec"]["finalizers"] == ["example.com/mine"]
+    assert {status for status, _ in _told(ns).values()} == {"False"}
+
+
+def test_a_namespace_says_what_could_not_be_deleted() -> None:
+    """A webhook may refuse a deletion; it is tried again, and told of meanwhile."""
+    core = ControllersCore([namespace.reconcile])
+    rig = Rig(core)
+    rig.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team"}})
+    rig.create(config_map("a"), "team")
+    rig.settle()
+    rig.delete(Key("namespaces", "", "team"))
+    rig.deliver(core)
+    writes = core.decide(rig.now)
+    refusal = {"reason": "Forbidden", "message": "admission webhook denied the request: not this one"}
+    core.replied(writes, [Reply(error=refusal) for _ in writes], rig.now)
+    rig.now += 60_000
+    (told,) = (w.patch["status"]["conditions"] for w in core.decide(rig.now) if isinstance(w, Patch))
+    (failure,) = (row for row in told if row["type"] == "NamespaceDeletionContentFailure")
+    assert (failure["status"], failure["reason"]) == ("True", "ContentDeletionFailed")
+    assert "not this one" in failure["message"]
+
+
+def _told(ns: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {row["type"]: (row["status"], row["message"]) for row in ns["status"]["conditions"]}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -44,6 +45,10 @@ def may(policy: Policy, user: User, method: str, path: str, watch: bool = False)
 def test_who_a_certificate_names() -> None:
     subject = ((("organizationName", "a"),), (("organizationName", "b"),), (("commonName", "me"),))
     assert user_of({"subject": subject}) == User("me", ("a", "b", "system:authenticated"))
+    of_one, of_another = (user_of({"subject": subject, "der": der}) for der in (b"one", b"another"))
+    assert of_one and of_another and of_one != of_another
+    (told,) = of_one.to_info()["extra"]["authentication.kubernetes.io/credential-id"]
+    assert told == f"X509SHA256={hashlib.sha256(b'one').hexdigest()}"
     assert user_of(None) is user_of({}) is user_of({"subject": ((("organizationName", MASTERS),),)}) is None
 
 
