@@ -21,7 +21,7 @@ import ray
 
 from actors.api.errors import Unavailable
 from actors.cluster.config import ClusterConfig
-from actors.cluster.handles import RayApi, RayCluster, RayNodes, near_store, ray_store, replica
+from actors.cluster.handles import RayApi, RayCluster, RayNodes, feed, near_store, ray_store, replica
 from actors.cluster.home import Home
 from actors.cluster.loops import new_loop
 from actors.cluster.topology import CONTROLLERS, SCHEDULER, STORE, SUPERVISOR, ActorSpec, gateway_number
@@ -58,7 +58,12 @@ def plan_part(spec: ActorSpec, config: ClusterConfig, home: Home, embedded: bool
         case name if name == CONTROLLERS:
             ca_pem = config.controllers.ca_pem or read_ca(config.gateway.home_path, datetime.now(UTC))
             controllers = msgspec.structs.replace(config.controllers, ca_pem=ca_pem)
-            return "actors.controllers.actor", "ControllersActor", (controllers, store)
+            follower = feed(f"system:{spec.name}", home.store_line)
+            return (
+                "actors.controllers.actor",
+                "ControllersActor",
+                (controllers, follower),
+            )
         case name if name == SUPERVISOR:
             return "actors.cluster.supervisor", "SupervisorActor", (config, str(home.root), spec.node, embedded)
     state = str(home.nodes / spec.node)

@@ -26,6 +26,7 @@ from actors.gateway.port import ActorHealth
 from actors.nodelet.streams.endpoint import redeem
 from actors.nodelet.streams.frames import Frames
 from actors.store.client import StoreClient
+from actors.store.feed import Feed
 from actors.store.line.caller import StoreLine
 from actors.store.replica import Replica
 
@@ -96,6 +97,12 @@ def replica(user: str, line: Path) -> Replica:
     """As `near_store`, with all that is read kept in the process that reads it."""
     source = StoreLine(line, ActorCall(STORE))
     return Replica(StoreClient(source, user=user), source)
+
+
+def feed(user: str, line: Path) -> Feed:
+    """As `near_store`, for one who watches everything: it is pushed to him."""
+    source = StoreLine(line, ActorCall(STORE))
+    return Feed(StoreClient(source, user=user), source)
 
 
 class RayNodes:

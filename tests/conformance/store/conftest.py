@@ -16,6 +16,7 @@ from actors.store.backend.sqlite import SqliteBackend
 from actors.store.client import StoreClient
 from actors.store.config import StoreConfig
 from actors.store.engine import Engine
+from actors.store.feed import Feed
 from actors.store.ids import RandomIds
 from actors.store.line.caller import StoreLine
 from actors.store.local import LocalStore, read_clock
@@ -37,7 +38,7 @@ class ActorCall:
 
 
 @pytest.fixture(
-    params=["local-memory", "local-sqlite", "server-memory", "client-of-actor", "client-over-a-line", "replica"]
+    params=["local-memory", "local-sqlite", "server-memory", "client-of-actor", "client-over-a-line", "replica", "feed"]
 )
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     path = str(tmp_path / "log.db")
@@ -58,9 +59,11 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         async with listening(tmp_path) as line:
             source = StoreLine(line, refuse)
             client = StoreClient(source)
-            mirror = Replica(client, source)
-            yield client if request.param == "client-over-a-line" else mirror
-            await mirror.close()
+            ports = {"client-over-a-line": client, "replica": Replica(client, source), "feed": Feed(client, source)}
+            port: Any = ports[request.param]
+            yield port
+            if port is not client:
+                await port.close()
 
 
 Reopen = Callable[[], Backend]
