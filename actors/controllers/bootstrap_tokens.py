@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Iterable
 
 from actors.api.clock import Millis, parse_time
+from actors.api.contents import BootstrapToken
 from actors.api.key import Key
 from actors.api.kinds import SECRET
-from actors.api.workloads import BootstrapToken
 from actors.reconcile.actions import Action, Delete, RequeueAfter
 from actors.reconcile.controller import controller
 from actors.reconcile.view import View

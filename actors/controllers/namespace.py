@@ -10,7 +10,7 @@ from actors.api.clock import Millis
 from actors.api.key import Key
 from actors.api.kinds import NAMESPACE, POD, SERVICE_ACCOUNT
 from actors.api.meta import Resource
-from actors.api.workloads import Namespace
+from actors.api.namespaces import Namespace
 from actors.controllers.namespace_conditions import Remaining, told
 from actors.reconcile.actions import Action, Create, Delete, Patch, Propagation
 from actors.reconcile.conditions import differs, with_conditions

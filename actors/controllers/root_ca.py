@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from actors.api.clock import Millis
+from actors.api.contents import RootCaMap
 from actors.api.key import Key
 from actors.api.kinds import CONFIG_MAP, NAMESPACE
-from actors.api.workloads import Namespace, RootCaMap
+from actors.api.namespaces import Namespace
 from actors.controllers.config import ControllersConfig
 from actors.reconcile.actions import Action, Create, Patch, PatchType
 from actors.reconcile.controller import Controller, controller

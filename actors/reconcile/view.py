@@ -14,28 +14,27 @@ import msgspec
 from actors.api import kinds
 from actors.api.clock import Millis
 from actors.api.codec import lens
+from actors.api.contents import BootstrapToken, RootCaMap
 from actors.api.crd.definition import RESOURCE as DEFINITIONS
 from actors.api.crd.definition import CustomResourceDefinition
 from actors.api.disruption import RESOURCE as BUDGETS
 from actors.api.disruption import PodDisruptionBudget
 from actors.api.key import Key, Stored
 from actors.api.meta import ObjectMeta, Resource, controller_of
+from actors.api.namespaces import Namespace
 from actors.api.node import Lease, Node
 from actors.api.pod import Pod
 from actors.api.quota import ResourceQuota
 from actors.api.rbac import ClusterRole
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import (
-    BootstrapToken,
     ControllerRevision,
     CronJob,
     DaemonSet,
     Deployment,
     Job,
-    Namespace,
     ReplicaSet,
     ReplicationController,
-    RootCaMap,
     StatefulSet,
 )
 from actors.reconcile.events import Event

@@ -9,8 +9,8 @@ import msgspec
 
 from actors.api.clock import Millis
 from actors.api.meta import Resource
+from actors.api.namespaces import Namespace
 from actors.api.node import Lease
-from actors.api.workloads import Namespace
 from actors.gateway.tables.table import AGE, NAME, Cell, Column, Printer, age
 
 #: Of a value that is counted, not read.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from actors.api.key import Key, Stored
 from actors.api.meta import Resource
-from actors.api.workloads import Namespace
+from actors.api.namespaces import Namespace
 from actors.reconcile.actions import Reply
 from actors.reconcile.watch import Selection
 from actors.sim.laws.law import Breach, Sight

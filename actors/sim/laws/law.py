@@ -12,9 +12,10 @@ import msgspec
 from actors.api.codec import lens
 from actors.api.key import Key
 from actors.api.meta import Resource
+from actors.api.namespaces import Namespace
 from actors.api.node import Node
 from actors.api.pod import Pod
-from actors.api.workloads import Deployment, Job, Namespace, ReplicaSet
+from actors.api.workloads import Deployment, Job, ReplicaSet
 from actors.store.record import Record
 
 T = TypeVar("T", bound=Resource)

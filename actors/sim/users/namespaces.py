@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from actors.api.key import Key
 from actors.api.meta import Resource
-from actors.api.workloads import Deployment, Namespace
+from actors.api.namespaces import Namespace
+from actors.api.workloads import Deployment
 from actors.reconcile.actions import Create, Delete, StoreWrite
 from actors.sim.manifests import deployment, job, pod
 from actors.sim.rest.look import Look

@@ -11,8 +11,8 @@ from actors.api.defaulting import default
 from actors.api.errors import BadRequest, Cause
 from actors.api.key import Key
 from actors.api.kinds import Kind
+from actors.api.namespaces import Namespace
 from actors.api.validation import invalid, typed, validate
-from actors.api.workloads import Namespace
 from actors.reconcile.actions import Create
 from actors.store.admission import custom, metadata, policies, refusals
 from actors.store.admission.alike import Alike
