@@ -231,11 +231,16 @@ class ContainerStatus(Lens, frozen=True):
     last_state: ContainerState = ContainerState()
 
 
+class PodIp(Lens, frozen=True):
+    ip: str = ""
+
+
 class PodStatus(Lens, frozen=True):
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
     pod_ip: str = msgspec.field(name="podIP", default="")
+    pod_ips: tuple[PodIp, ...] | None = msgspec.field(name="podIPs", default=None)
     host_ip: str = msgspec.field(name="hostIP", default="")
     start_time: str | None = None
     conditions: tuple[Condition, ...] | None = None

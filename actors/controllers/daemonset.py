@@ -41,8 +41,7 @@ def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
     """Its controller; for an orphan, whoever's selector matches it."""
     if controller_of(pod.metadata):
         return owner(key, pod, view)
-    near = (one for one in view.all(DaemonSet) if one.metadata.namespace == key.namespace)
-    return [_key(one) for one in near if _matcher(one).matches(pod.metadata.labels)]
+    return [_key(one) for one in view.within(DaemonSet, key.namespace) if _matcher(one).matches(pod.metadata.labels)]
 
 
 def every(key: Key, node: Node, view: View) -> Iterable[Key]:

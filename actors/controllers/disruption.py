@@ -29,14 +29,18 @@ class _Unknown(Exception):
 
 
 def budgets_of(key: Key, pod: Pod, view: View) -> Iterable[Key]:
-    return [key_in(RESOURCE, budget.metadata) for budget in view.all(PodDisruptionBudget) if budget.covers(pod)]
+    return [
+        key_in(RESOURCE, budget.metadata)
+        for budget in view.within(PodDisruptionBudget, key.namespace)
+        if budget.covers(pod)
+    ]
 
 
 @controller(PodDisruptionBudget, watches={Pod: budgets_of})
 def reconcile(budget: PodDisruptionBudget, view: View, now: Millis) -> Iterable[Action]:
     if budget.metadata.is_deleting:
         return
-    pods = [pod for pod in view.all(Pod) if budget.covers(pod)]
+    pods = [pod for pod in view.within(Pod, budget.metadata.namespace) if budget.covers(pod)]
     try:
         expected, desired = _wanted(budget, pods, view)
     except _Unknown as error:

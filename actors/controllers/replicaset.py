@@ -47,8 +47,7 @@ def interested_of(shape: type[T]) -> Concerns:
         """Its controller; for an orphan, whoever's selector matches it."""
         if controller_of(pod.metadata):
             return owner(key, pod, view)
-        near = (one for one in view.all(shape) if one.metadata.namespace == key.namespace)
-        return [_key(one) for one in near if _matcher(one).matches(pod.metadata.labels)]
+        return [_key(one) for one in view.within(shape, key.namespace) if _matcher(one).matches(pod.metadata.labels)]
 
     return interested
 

@@ -33,8 +33,7 @@ def protect_claim(claim: PersistentVolumeClaim, view: View, now: Millis) -> Iter
     if not _waits(claim, _CLAIM_FINALIZER):
         return
     key = key_in(RESOURCES[PersistentVolumeClaim], claim.metadata)
-    pods = (pod for pod in view.all(Pod) if pod.metadata.namespace == key.namespace)
-    if not any(_runs(pod) and key in claims_of(key, pod, view) for pod in pods):
+    if not any(_runs(pod) and key in claims_of(key, pod, view) for pod in view.within(Pod, key.namespace)):
         yield _released(key, claim, _CLAIM_FINALIZER)
 
 

@@ -26,6 +26,7 @@ from actors.api.node import Lease, Node
 from actors.api.pod import Pod
 from actors.api.quota import ResourceQuota
 from actors.api.rbac import ClusterRole
+from actors.api.services import Endpoints, EndpointSlice, Service
 from actors.api.volumes import PersistentVolume, PersistentVolumeClaim
 from actors.api.workloads import (
     ControllerRevision,
@@ -66,6 +67,9 @@ RESOURCES: dict[type[Resource], str] = {
     PersistentVolumeClaim: "persistentvolumeclaims",
     RootCaMap: kinds.CONFIG_MAP.resource,
     BootstrapToken: kinds.SECRET.resource,
+    Service: kinds.SERVICE.resource,
+    Endpoints: kinds.ENDPOINTS.resource,
+    EndpointSlice: kinds.ENDPOINT_SLICE.resource,
 }
 
 
@@ -109,6 +113,10 @@ class View:
 
     def all(self, shape: type[T]) -> list[T]:
         return self._shaped(("kind", RESOURCES[shape]), shape)
+
+    def within(self, shape: type[T], namespace: str) -> list[T]:
+        """Those of one API namespace."""
+        return self._shaped(("kind", RESOURCES[shape], namespace), shape)
 
     def owned_by(self, owner: Resource, shape: type[T]) -> list[T]:
         """Those whose controller is `owner`."""
@@ -248,6 +256,8 @@ def _terms(key: Key, obj: Resource) -> list[Term]:
     meta = obj.metadata
     controller = controller_of(meta)
     terms: list[Term] = [("kind", key.resource), ("uid", meta.uid), ("namespace", key.namespace)]
+    if key.namespace:
+        terms.append(("kind", key.resource, key.namespace))
     if controller:
         terms.append(("controller", key.resource, controller.uid))
     else:

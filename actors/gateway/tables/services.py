@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from actors.api.clock import Millis
-from actors.api.meta import Lens, Resource
+from actors.api.services import EndpointPort, Endpoints, Service, ServiceSpec
 from actors.gateway.tables.table import AGE, NAME, NONE, Cell, Column, Printer, age, wide
 
 _SHOWN_MAX = 3
-
-
-class ServicePort(Lens, frozen=True):
-    port: int = 0
-    protocol: str = "TCP"
-    node_port: int = 0
-
-
-class ServiceSpec(Lens, frozen=True):
-    type: str = "ClusterIP"
-    cluster_ip: str = msgspec.field(name="clusterIP", default="")
-    external_ips: tuple[str, ...] | None = msgspec.field(name="externalIPs", default=None)
-    external_name: str = ""
-    ports: tuple[ServicePort, ...] | None = None
-    selector: dict[str, str] | None = None
-
-
-class ShownService(Resource, frozen=True):
-    spec: ServiceSpec = ServiceSpec()
 
 
 def _external(spec: ServiceSpec) -> str:
@@ -45,7 +24,7 @@ def _ports(spec: ServiceSpec) -> str:
     return ",".join(texts) or NONE
 
 
-def cells(service: ShownService, now: Millis) -> tuple[Cell, ...]:
+def cells(service: Service, now: Millis) -> tuple[Cell, ...]:
     spec = service.spec
     selector = ",".join(f"{key}={value}" for key, value in sorted((spec.selector or {}).items()))
     address = spec.cluster_ip or NONE
@@ -54,29 +33,12 @@ def cells(service: ShownService, now: Millis) -> tuple[Cell, ...]:
 
 PRINTER = Printer(
     (NAME, Column("Type"), Column("Cluster-IP"), Column("External-IP"), Column("Port(s)"), AGE, *wide("Selector")),
-    ShownService,
+    Service,
     cells,
 )
 
 
-class Address(Lens, frozen=True):
-    ip: str = ""
-
-
-class EndpointPort(Lens, frozen=True):
-    port: int = 0
-
-
-class Subset(Lens, frozen=True):
-    addresses: tuple[Address, ...] | None = None
-    ports: tuple[EndpointPort, ...] | None = None
-
-
-class ShownEndpoints(Resource, frozen=True):
-    subsets: tuple[Subset, ...] | None = None
-
-
-def _endpoints(shown: ShownEndpoints) -> str:
+def _endpoints(shown: Endpoints) -> str:
     texts = [
         f"{address.ip}:{port.port}"
         for subset in shown.subsets or ()
@@ -87,8 +49,8 @@ def _endpoints(shown: ShownEndpoints) -> str:
     return ",".join(texts[:_SHOWN_MAX]) + more or NONE
 
 
-def endpoints_cells(shown: ShownEndpoints, now: Millis) -> tuple[Cell, ...]:
+def endpoints_cells(shown: Endpoints, now: Millis) -> tuple[Cell, ...]:
     return shown.metadata.name, _endpoints(shown), age(shown, now)
 
 
-ENDPOINTS_PRINTER = Printer((NAME, Column("Endpoints"), AGE), ShownEndpoints, endpoints_cells)
+ENDPOINTS_PRINTER = Printer((NAME, Column("Endpoints"), AGE), Endpoints, endpoints_cells)

@@ -232,7 +232,7 @@ def test_describe_a_cron_job(kube: Kube) -> None:
 
 
 def test_expose(work: Workloads, kube: Kube) -> None:
-    """expose should create services for rc (the endpoints of a service are not made yet)"""
+    """expose should create services for rc"""
     kube("create", "-f", "-", stdin=controller())
     work.running(1, "app=agnhost")
     kube("expose", "rc", "agnhost-primary", "--name=rm2", "--port=1234", "--target-port=6379")
@@ -241,6 +241,15 @@ def test_expose(work: Workloads, kube: Kube) -> None:
         spec = work.get(f"services/{name}").ok()["spec"]
         (row,) = spec["ports"]
         assert (row["port"], row["targetPort"], spec["selector"]) == (port, 6379, PRIMARY)
+        eventually(f"endpoints of {name}", lambda name=name: exposed(work, name) == [6379])  # type: ignore[misc]  # of a default in a lambda
+
+
+def exposed(work: Workloads, service: str) -> list[int]:
+    """The ports of its one endpoint."""
+    found = work.items(
+        f"/apis/discovery.k8s.io/v1/namespaces/{work.namespace}/endpointslices", f"kubernetes.io/service-name={service}"
+    )
+    return [port["port"] for one in found if len(one["endpoints"]) == 1 for port in one["ports"]]
 
 
 def test_label(work: Workloads, kube: Kube) -> None:
