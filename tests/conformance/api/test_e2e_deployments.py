@@ -175,7 +175,7 @@ def test_the_lifecycle(work: Workloads) -> None:
     assert [d["spec"]["template"]["spec"]["containers"][0]["image"] for d in listed] == [NEW_WEB]
     work.change(path, lambda d: d["metadata"]["labels"].update({"test-deployment": "updated"}))
     work.change(path, lambda d: d["spec"].update(replicas=2))
-    upto(ready(2))
+    upto(lambda e: ready(2)(e) and e["object"]["metadata"]["labels"].get("test-deployment") == "updated")
     assert work.get(f"{path}/status").ok()["status"]["readyReplicas"] == 2
     patch = {"metadata": {"labels": {"test-deployment": "patched-status"}}, "status": {"readyReplicas": 1}}
     told = work.patch("merge", f"{path}/status", patch).ok()
