@@ -66,7 +66,10 @@ class VolumeMount(Lens, frozen=True):
     name: str
     mount_path: str
     read_only: bool = False
+    recursive_read_only: str = ""
+    mount_propagation: str = ""
     sub_path: str = ""
+    sub_path_expr: str = ""
 
 
 class ContainerPort(Lens, frozen=True):
@@ -98,11 +101,18 @@ class SecurityContext(Lens, frozen=True):
     seccomp_profile: SeccompProfile | None = None
 
 
+class Sysctl(Lens, frozen=True):
+    name: str
+    value: str = ""
+
+
 class PodSecurityContext(Lens, frozen=True):
     run_as_user: int | None = None
     run_as_group: int | None = None
     run_as_non_root: bool | None = None
     supplemental_groups: tuple[int, ...] | None = None
+    supplemental_groups_policy: str = ""
+    sysctls: tuple[Sysctl, ...] | None = None
     fs_group: int | None = None
     seccomp_profile: SeccompProfile | None = None
 
@@ -183,6 +193,8 @@ class PodSpec(Lens, frozen=True):
     host_ipc: bool = msgspec.field(name="hostIPC", default=False)
     hostname: str = ""
     subdomain: str = ""
+    hostname_override: str = ""
+    set_hostname_as_fqdn: bool = msgspec.field(name="setHostnameAsFQDN", default=False)
     dns_policy: str = "ClusterFirst"
     dns_config: dict[str, Any] | None = None
     host_aliases: tuple[dict[str, Any], ...] | None = None

@@ -15,13 +15,19 @@ from actors.api.pod import DEVICES_ANNOTATION, Pod
 from actors.nodelet.facts import NodeFacts
 from actors.nodelet.record import Refusal, all_containers
 from actors.nodelet.resources import Amounts, container_requests, pod_requests, sum_requests
-from actors.nodelet.unsupported import refused_fields
+from actors.nodelet.sysctls import FORBIDDEN_REASON, find_forbidden
+from actors.nodelet.unsupported import refused_fields, uses_apparmor
 
 Assignments = dict[str, dict[str, tuple[str, ...]]]
 
 
 def find_refusal(
-    pod: Pod, obj: Mapping[str, Any], running: Iterable[Pod], allocatable: Amounts, facts: NodeFacts
+    pod: Pod,
+    obj: Mapping[str, Any],
+    running: Iterable[Pod],
+    allocatable: Amounts,
+    facts: NodeFacts,
+    unsafe_sysctls: tuple[str, ...] = (),
 ) -> Refusal | None:
     """None: it may run. `running` are the pods admitted before, `obj` is the pod as JSON."""
     others = list(running)
@@ -29,6 +35,10 @@ def find_refusal(
     if fields:
         message = f"Pod was rejected: raypod does not support {', '.join(fields)}; remove these fields"
         return Refusal("UnsupportedField", message)
+    if forbidden := find_forbidden(pod, unsafe_sysctls):
+        return Refusal(FORBIDDEN_REASON, f"Pod was rejected: {forbidden}")
+    if uses_apparmor(obj):
+        return Refusal("AppArmor", "Pod was rejected: Cannot enforce AppArmor: AppArmor is not enabled on the host")
     return _lack(pod, others, allocatable) or _device_fault(pod, others, facts)
 
 

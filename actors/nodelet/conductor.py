@@ -33,6 +33,8 @@ _HISTORY_LENGTH = 16
 _LEFT_MS = 200
 #: How soon a size that cannot be had now is asked for again.
 RESIZE_RETRY_MS = 2_000
+#: What an Event calls a pod that is blocked, by the first part of the slot.
+_BLOCKED_REASONS = {"volumes": "FailedMount", "sandbox": "FailedCreatePodSandBox"}
 _ENDING = frozenset({Stage.STOPPING, Stage.CLEANING, Stage.GONE})
 
 
@@ -145,7 +147,8 @@ class Conductor:
             retry = record.retries[slot] = retry_after(slot, retry, failure, now)
             record.config_stale = True
             record.absent.discard(slot.removeprefix("image/"))
-            self.say(record, [Said("Warning", "FailedMount" if slot == "volumes" else "Failed", failure.message)], now)
+            reason = _BLOCKED_REASONS.get(slot.partition("/")[0], "Failed")
+            self.say(record, [Said("Warning", reason, failure.message)], now)
             self.plans.no_later(record.uid, now)
         self._wait(record, slot, retry, now)
 
@@ -176,7 +179,14 @@ class Conductor:
             return
         record.started_ms = record.started_ms or now
         if not record.sandboxes and not pod.metadata.is_deleting:
-            record.refusal = find_refusal(pod, decode(stored), self._admitted(), view.allocatable, view.facts)
+            record.refusal = find_refusal(
+                pod,
+                decode(stored),
+                self._admitted(),
+                view.allocatable,
+                view.facts,
+                view.config.allowed_unsafe_sysctls,
+            )
         if record.refusal is not None:
             self.say(record, [Said("Warning", record.refusal.reason, record.refusal.message)], now)
             return

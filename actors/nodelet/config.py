@@ -7,6 +7,7 @@ import msgspec
 from actors.api.clock import Millis
 from actors.api.node_labels import forbidden_labels
 from actors.nodelet.lifecycle import Backoff
+from actors.nodelet.sysctls import unknown_patterns
 from actors.plugins.device.config import DevicesConfig
 from actors.plugins.image.config import ImagesConfig
 from actors.plugins.network.config import NetworkConfig
@@ -26,6 +27,9 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     memory_reserved_bytes: int = 0
     pods_max: int = 110
     pod_pids_max: int = 16_384
+    #: Kernel parameters beyond the safe ones that pods may set: names, or prefixes that end in `*`.
+    allowed_unsafe_sysctls: tuple[str, ...] = ()
+    cluster_domain: str = "cluster.local"
     labels: dict[str, str] = {}
     api_env: dict[str, str] = {}
     stream_port: int = 0
@@ -54,5 +58,7 @@ class NodeletConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError(f"pods_max {self.pods_max}: between 1 and 10000")
         if labels := forbidden_labels(self.labels):
             raise ValueError(f"labels: a node may not give itself {', '.join(labels)}: label it with kubectl")
+        if patterns := unknown_patterns(self.allowed_unsafe_sysctls):
+            raise ValueError(f"allowed_unsafe_sysctls: {', '.join(patterns)} not known to be namespaced")
         if self.log_retention_hours < 0:
             raise ValueError(f"log_retention_hours {self.log_retention_hours}: 0 or more")

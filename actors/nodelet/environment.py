@@ -30,6 +30,12 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
+def unknown_references(text: str, values: Mapping[str, str]) -> list[str]:
+    """The names of `$(NAME)` that have no value."""
+    names = (match[1] for match in _REFERENCE.finditer(text))
+    return [name for name in names if name and name not in values]
+
+
 class Downward:
     """What a container may learn of its pod and node (`fieldRef`, `resourceFieldRef`)."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from posixpath import normpath
 
 import msgspec
 
@@ -24,25 +23,17 @@ from actors.nodelet.attempts import (
 )
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.configuration import ConfigMissing, ConfigView
-from actors.nodelet.environment import Downward, derive_environment, expand, expand_command
+from actors.nodelet.environment import Downward, derive_environment, expand_command
 from actors.nodelet.facts import NodeFacts
+from actors.nodelet.mounting import derive_mounts
+from actors.nodelet.names import Names, derive_hosts, derive_names, derive_resolv_conf
 from actors.nodelet.record import PodRecord, main_containers
 from actors.nodelet.resize import RESOURCES_LABEL, format_size
+from actors.nodelet.sysctls import derive_sysctls
 from actors.plugins.device.port import DeviceEdits
 from actors.plugins.image.port import Image
 from actors.plugins.network.port import PortMapping
-from actors.plugins.runtime.port import ContainerSpec, ContainerState, Mount, Resources, SandboxSpec, Security
-
-#: Kubernetes' limit for a host name (RFC 1123 label).
-HOSTNAME_LENGTH_MAX = 63
-_HOSTS = """# Kubernetes-managed hosts file.
-127.0.0.1\tlocalhost
-::1\tlocalhost ip6-localhost ip6-loopback
-fe00::0\tip6-localnet
-fe00::0\tip6-mcastprefix
-fe00::1\tip6-allnodes
-fe00::2\tip6-allrouters
-"""
+from actors.plugins.runtime.port import ContainerSpec, ContainerState, Resources, SandboxSpec, Security
 
 
 class NodeView(msgspec.Struct, frozen=True):
@@ -60,20 +51,27 @@ class NodeView(msgspec.Struct, frozen=True):
 
 
 def derive_sandbox_spec(pod: Pod, attempt: int, node: NodeView) -> SandboxSpec:
+    """Raises ConfigMissing for a host name that no kernel takes."""
     meta, spec = pod.metadata, pod.spec
+    if spec.host_network:
+        names = Names(node.facts.hostname or node.name)
+    else:
+        names = derive_names(pod, node.config.cluster_domain)
     return SandboxSpec(
         id=derive_sandbox_id(meta.uid, attempt),
         pod_name=meta.name,
         pod_namespace=meta.namespace,
         pod_uid=meta.uid,
         attempt=attempt,
-        hostname=derive_hostname(pod, node),
+        hostname=names.kernel,
+        own_names=names.hosts,
         host_network=spec.host_network,
         host_pid=spec.host_pid,
         host_ipc=spec.host_ipc,
         resolv_conf=derive_resolv_conf(pod, node.facts.resolv_conf),
-        etc_hosts="" if spec.host_network else derive_hosts(pod),
+        etc_hosts=derive_hosts(pod),
         ports=() if spec.host_network else tuple(_host_ports(pod)),
+        sysctls=derive_sysctls(pod),
         labels=dict(meta.labels or {}),
     )
 
@@ -126,52 +124,6 @@ def find_target_id(record: PodRecord, container: Container) -> str:
     return attempts[-1].spec.id
 
 
-def derive_hostname(pod: Pod, node: NodeView) -> str:
-    if pod.spec.host_network:
-        return node.facts.hostname or node.name
-    return (pod.spec.hostname or pod.metadata.name)[:HOSTNAME_LENGTH_MAX].rstrip("-.")
-
-
-def derive_resolv_conf(pod: Pod, host: str) -> str:
-    """The host's for every policy but None: there is no cluster DNS yet. `dnsConfig` is added to it."""
-    extra = pod.spec.dns_config or {}
-    lines = [] if pod.spec.dns_policy == "None" else host.splitlines()
-    lines += [f"nameserver {server}" for server in extra.get("nameservers") or ()]
-    if extra.get("searches"):
-        lines.append("search " + " ".join(extra["searches"]))
-    options = [o["name"] + (f":{o['value']}" if o.get("value") else "") for o in extra.get("options") or ()]
-    if options:
-        lines.append("options " + " ".join(options))
-    return "\n".join(lines) + "\n" if lines else ""
-
-
-def derive_hosts(pod: Pod) -> str:
-    aliases = [f"{alias.get('ip')}\t{' '.join(alias.get('hostnames') or ())}" for alias in pod.spec.host_aliases or ()]
-    return _HOSTS + ("\n# Entries added by HostAliases.\n" + "\n".join(aliases) + "\n" if aliases else "")
-
-
-def derive_mounts(
-    pod: Pod, container: Container, volumes: Mapping[str, str], env: Mapping[str, str]
-) -> tuple[Mount, ...]:
-    """What the nodelet writes (config maps and the like) is read-only for containers, as in Kubernetes."""
-    written = {v.name for v in pod.spec.volumes or () if v.config_map or v.secret or v.projected or v.downward_api}
-    mounts = []
-    for mount in container.volume_mounts or ():
-        if mount.name not in volumes:
-            raise ConfigMissing(f'volume mount "{mount.mount_path}" names the unknown volume "{mount.name}"')
-        if not normpath(f"/{mount.mount_path}").strip("/"):
-            raise ConfigMissing(
-                f'volumeMounts: the mountPath "{mount.mount_path}" of "{mount.name}" is the container\'s own root: '
-                "name a folder or file in it"
-            )
-        sub_path = expand(mount.sub_path, env)
-        if sub_path.startswith("/") or ".." in sub_path.split("/"):
-            raise ConfigMissing(f'subPath "{sub_path}" must be relative and must not contain ".."')
-        host_path = f"{volumes[mount.name]}/{sub_path}" if sub_path else volumes[mount.name]
-        mounts.append(Mount(host_path, mount.mount_path, mount.read_only or mount.name in written))
-    return tuple(mounts)
-
-
 def derive_resources(container: Container, pids_max: int) -> Resources:
     """A limit without a request is the request, too."""
     limits, requests = container.resources.limits or {}, container.resources.requests or {}
@@ -193,6 +145,7 @@ def derive_security(pod: PodSecurityContext | None, container: SecurityContext |
         uid=_first(inner.run_as_user, outer.run_as_user),
         gid=_first(inner.run_as_group, outer.run_as_group),
         groups=groups,
+        strict_groups=outer.supplemental_groups_policy == "Strict",
         privileged=bool(inner.privileged),
         read_only_rootfs=bool(inner.read_only_root_filesystem),
         no_new_privileges=inner.allow_privilege_escalation is False,

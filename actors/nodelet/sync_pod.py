@@ -193,11 +193,19 @@ def _plan_sandbox(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> I
     """One that is no longer ready is stopped, so that address and ports are free, and followed by the next."""
     sandbox = record.sandbox
     if sandbox is None:
-        yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, 0, node))
+        yield from _plan_attempt(record, pod, 0, node)
     elif record.ready_sandbox is None and sandbox.spec.id not in record.stopped:
         yield StopSandbox(pod_uid=record.uid, sandbox_id=sandbox.spec.id)
     elif record.ready_sandbox is None and not record.running():
-        yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, sandbox.spec.attempt + 1, node))
+        yield from _plan_attempt(record, pod, sandbox.spec.attempt + 1, node)
+
+
+def _plan_attempt(record: PodRecord, pod: Pod, attempt: int, node: NodeView) -> Iterator[Step]:
+    try:
+        yield RunSandbox(pod_uid=record.uid, spec=derive_sandbox_spec(pod, attempt, node))
+    except ConfigMissing as error:
+        failure = Failure(reason="FailedCreatePodSandBox", message=f"Failed to create pod sandbox: {error}")
+        yield Blocked(f"sandbox/{attempt}", failure)
 
 
 def _plan_sizes(record: PodRecord, pod: Pod, node: NodeView, now: Millis) -> Iterator[Step]:

@@ -6,7 +6,7 @@ runs, and one Event names the fields. Pure; works on the pod as JSON, for lenses
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 JSON = dict[str, Any]
@@ -14,8 +14,6 @@ JSON = dict[str, Any]
 _VOLUME_SOURCES = frozenset(
     {"hostPath", "emptyDir", "configMap", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
 )
-#: Only the nodelet writes into these, so no container can plant a link there that leads a subPath astray.
-_WRITTEN = frozenset({"configMap", "secret", "projected", "downwardAPI"})
 _PROJECTED_SOURCES = frozenset({"configMap", "secret", "downwardAPI", "serviceAccountToken"})
 
 
@@ -29,23 +27,14 @@ REFUSED_POD: dict[str, Callable[[Any], bool]] = {
     "runtimeClassName": _is_set,
     "resourceClaims": _is_set,
     "os": lambda value: (value or {}).get("name", "linux") != "linux",
-    "setHostnameAsFQDN": _is_set,
 }
 REFUSED_SECURITY: dict[str, Callable[[Any], bool]] = {
     "windowsOptions": _is_set,
     "seLinuxOptions": _is_set,
-    "sysctls": _is_set,
     "procMount": lambda value: value not in (None, "Default"),
     "seccompProfile": lambda value: (value or {}).get("type") == "Localhost",
-    "appArmorProfile": lambda value: (value or {}).get("type") == "Localhost",
 }
 REFUSED_CONTAINER: dict[str, Callable[[Any], bool]] = {"volumeDevices": _is_set}
-REFUSED_MOUNT: dict[str, Callable[[Any], bool]] = {
-    "subPathExpr": _is_set,
-    "mountPropagation": lambda value: value not in (None, "None"),
-    "recursiveReadOnly": lambda value: value not in (None, "Disabled"),
-}
-REPORTED_POD: dict[str, Callable[[Any], bool]] = {"subdomain": _is_set}
 REPORTED_CONTAINER: dict[str, Callable[[Any], bool]] = {
     "livenessProbe": _is_set,
     "readinessProbe": _is_set,
@@ -65,35 +54,38 @@ def refused_ephemeral_fields(pod: JSON, name: str) -> list[str]:
     spec = pod.get("spec") or {}
     found = [c for c in spec.get("ephemeralContainers") or () if c.get("name") == name]
     named = [("spec.ephemeralContainers", container) for container in found]
-    return sorted(_refused_of(spec, named))
+    return sorted(_refused_of(named))
 
 
 def reported_fields(pod: JSON) -> list[str]:
     """The paths of the fields that the pod runs without."""
     spec = pod.get("spec") or {}
-    fields = list(_select(spec, REPORTED_POD, "spec"))
+    fields: list[str] = []
     for path, container in _containers(spec):
         fields.extend(_select(container, REPORTED_CONTAINER, path))
     return sorted(fields)
 
 
+def uses_apparmor(pod: Mapping[str, Any]) -> bool:
+    """Does it ask for a profile that only AppArmor can enforce? No node of ours has it: see docs/pod-fields.md."""
+    spec = pod.get("spec") or {}
+    contexts = [spec.get("securityContext"), *(c.get("securityContext") for _, c in _containers(spec))]
+    types = (((context or {}).get("appArmorProfile") or {}).get("type") for context in contexts)
+    return any(kind not in (None, "Unconfined") for kind in types)
+
+
 def _refused(spec: JSON) -> Iterator[str]:
     yield from _select(spec, REFUSED_POD, "spec")
     yield from _select(spec.get("securityContext") or {}, REFUSED_SECURITY, "spec.securityContext")
-    yield from _refused_of(spec, _containers(spec))
+    yield from _refused_of(_containers(spec))
     for index, volume in enumerate(spec.get("volumes") or ()):
         yield from _volume(volume, f"spec.volumes[{index}]")
 
 
-def _refused_of(spec: JSON, containers: Iterable[tuple[str, JSON]]) -> Iterator[str]:
-    written = {volume.get("name") for volume in spec.get("volumes") or () if _WRITTEN & volume.keys()}
+def _refused_of(containers: Iterable[tuple[str, JSON]]) -> Iterator[str]:
     for path, container in containers:
         yield from _select(container, REFUSED_CONTAINER, path)
         yield from _select(container.get("securityContext") or {}, REFUSED_SECURITY, f"{path}.securityContext")
-        for index, mount in enumerate(container.get("volumeMounts") or ()):
-            yield from _select(mount, REFUSED_MOUNT, f"{path}.volumeMounts[{index}]")
-            if mount.get("subPath") and mount.get("name") not in written:
-                yield f"{path}.volumeMounts[{index}].subPath"
 
 
 def _volume(volume: JSON, path: str) -> Iterator[str]:

@@ -107,7 +107,7 @@ class RuntimeSuite(StreamsSuite):
         [
             ({"image": EMPTY_IMAGE, "command": ()}, "no command"),
             ({"security": Security(run_as_non_root=True)}, "runAsNonRoot"),
-            ({"security": Security(run_as_non_root=True, uid=0)}, "runAsNonRoot"),
+            ({"security": Security(run_as_non_root=True, uid=0)}, "container's runAsUser breaks non-root policy"),
         ],
     )
     async def test_a_wrong_configuration_is_refused_for_good(

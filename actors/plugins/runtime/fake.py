@@ -325,6 +325,8 @@ class FakeRuntime:
             raise runtime_error("create_container", "CreateContainerError", f"image {spec.image!r} is not on this node")
         if not merge_argv(spec, image.config):
             raise _config_error("no command specified: the image has none, give the container a command")
+        if spec.security.run_as_non_root and spec.security.uid == 0:
+            raise _config_error("container's runAsUser breaks non-root policy")
         if spec.security.run_as_non_root and merge_user(spec, image.config).partition(":")[0] in ("0", "root"):
             raise _config_error("container has runAsNonRoot and image will run as root")
         await self._images.rootfs(image.id, spec.id)

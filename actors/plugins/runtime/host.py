@@ -45,10 +45,10 @@ def _list_devices(directory: str) -> list[tuple[str, str, int, int]]:
 def write_etc(directory: str, spec: SandboxSpec, hostname: str, network: NetworkResult) -> None:
     """The sandbox's resolv.conf, hosts and hostname: the spec's text, else the network's, else the host's."""
     nameservers = "".join(f"nameserver {server}\n" for server in network.nameservers)
-    shares_hosts = spec.host_network and not spec.etc_hosts
+    shared = _read_text("/etc/hosts") + spec.etc_hosts if spec.host_network else ""
     texts = {
         "resolv.conf": spec.resolv_conf or nameservers or _read_text("/etc/resolv.conf"),
-        "hosts": _read_text("/etc/hosts") if shares_hosts else format_hosts(spec, hostname, network.ips),
+        "hosts": shared or format_hosts(spec, hostname, network.ips),
         "hostname": f"{hostname}\n",
     }
     for name, text in texts.items():

@@ -88,7 +88,8 @@ class NativeRuntime:
     async def _make_sandbox(self, spec: SandboxSpec) -> None:
         hostname = derive_hostname(spec, self._node)
         kinds = derive_namespaces(spec)
-        await self._call("run_pod_sandbox", "make_sandbox", id=spec.id, kinds=kinds, hostname=hostname)
+        verb = "make_sandbox"
+        await self._call("run_pod_sandbox", verb, id=spec.id, kinds=kinds, hostname=hostname, sysctls=spec.sysctls)
         result = NetworkResult(ips=())
         if not spec.host_network:
             result = await self._network.add(self._attachment(spec))

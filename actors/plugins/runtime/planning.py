@@ -52,8 +52,8 @@ def derive_namespaces(spec: SandboxSpec) -> list[str]:
 
 
 def derive_hostname(spec: SandboxSpec, node: Node) -> str:
-    """At most 63 characters, as the kernel's limit of 64 and DNS have it."""
-    return node.hostname if spec.host_network else (spec.hostname or spec.pod_name)[:63].rstrip("-.")
+    """Kept short as DNS (63) and the kernel (64) have it."""
+    return node.hostname if spec.host_network else spec.hostname[:64] or spec.pod_name[:63].rstrip("-.")
 
 
 def derive_stop_signal(words: str) -> int:
@@ -88,6 +88,8 @@ def plan_container(
         whose = "workingDir" if spec.working_dir else "the image's working directory"
         raise ValueError(f"{whose} {cwd!r} must be an absolute path")
     security = spec.security
+    if security.run_as_non_root and security.uid == 0:
+        raise ValueError("container's runAsUser breaks non-root policy")
     capabilities = derive_capabilities(security)
     confined = security.seccomp != "Unconfined" and not security.privileged
     return {
@@ -100,6 +102,7 @@ def plan_container(
         "cwd": cwd,
         "user": merge_user(spec, config),
         "groups": list(security.groups),
+        "strict_groups": security.strict_groups,
         "run_as_non_root": security.run_as_non_root,
         "read_only": security.read_only_rootfs,
         "no_new_privileges": security.no_new_privileges,
@@ -152,8 +155,11 @@ def plan_mounts(spec: ContainerSpec, sandbox: SandboxSpec, layout: Layout) -> li
     planned: list[BindMount] = [
         {
             "source": mount.host_path,
+            "sub_path": mount.sub_path,
             "target": mount.container_path,
-            "read_only": mount.read_only,
+            "read_only": mount.read_only or mount.recursive_read_only,
+            "recursive": mount.recursive_read_only or mount in libraries,
+            "propagation": str(mount.propagation),
             "restricted": mount in libraries,
         }
         for mount in (*kept, *spec.mounts)
@@ -178,7 +184,8 @@ def format_hosts(spec: SandboxSpec, hostname: str, ips: tuple[str, ...]) -> str:
     """/etc/hosts: the spec's text, else the usual one; the pod's own name in the end."""
     text = spec.etc_hosts or "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
     known = {word for line in text.splitlines() for word in line.partition("#")[0].split()[1:]}
-    own = "".join(f"{ip}\t{hostname}\n" for ip in ips if hostname not in known)
+    names = [name for name in spec.own_names or (hostname,) if name not in known]
+    own = "".join("\t".join([ip, *names]) + "\n" for ip in ips if names)
     return text.rstrip("\n") + "\n" + own
 
 

@@ -26,12 +26,17 @@ class SandboxSpec(msgspec.Struct, frozen=True, kw_only=True):
     pod_uid: str
     attempt: int = 0
     hostname: str = ""
+    #: What /etc/hosts calls its own addresses; (): `hostname`.
+    own_names: tuple[str, ...] = ()
     host_network: bool = False
     host_pid: bool = False
     host_ipc: bool = False
     resolv_conf: str = ""
+    #: Without the sandbox's own addresses; on the host's network it comes after the host's.
     etc_hosts: str = ""
     ports: tuple[PortMapping, ...] = ()
+    #: Kernel parameters of its own namespaces, by their path below /proc/sys.
+    sysctls: dict[str, str] = {}
     labels: dict[str, str] = {}
 
 
@@ -47,12 +52,29 @@ class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: Millis = 0
 
 
+class Propagation(StrEnum):
+    """Which mounts that are made later are seen: none, the host's in the container, or both's in both."""
+
+    NONE = "None"
+    HOST_TO_CONTAINER = "HostToContainer"
+    BIDIRECTIONAL = "Bidirectional"
+
+
 class Mount(msgspec.Struct, frozen=True):
-    """Bind `host_path` (a file or a directory that exists) at `container_path`, which is made if missing."""
+    """Bind `host_path` (a file or a directory that exists) at `container_path`, which is made if missing.
+
+    `sub_path`: bind what is there below `host_path` instead; a directory is made where nothing is. Containers may
+    write there, so no link on the way may lead out of `host_path`, at whatever moment (CVE-2017-1002101,
+    CVE-2021-25741): else CreateContainerConfigError. `read_only` alone leaves what is mounted below as it is;
+    `recursive_read_only` does not.
+    """
 
     host_path: str
     container_path: str
     read_only: bool = False
+    sub_path: str = ""
+    recursive_read_only: bool = False
+    propagation: Propagation = Propagation.NONE
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +92,8 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     uid: int = -1
     gid: int = -1
     groups: tuple[int, ...] = ()
+    #: Only these groups, not also those that the image's /etc/group has the user in.
+    strict_groups: bool = False
     privileged: bool = False
     read_only_rootfs: bool = False
     no_new_privileges: bool = False

@@ -9,16 +9,10 @@ from actors.api.pod import Container, Pod, PodSecurityContext, SecurityContext
 from actors.nodelet.config import NodeletConfig
 from actors.nodelet.configuration import ConfigMissing
 from actors.nodelet.facts import NodeFacts
+from actors.nodelet.mounting import derive_mounts
+from actors.nodelet.names import derive_hosts, derive_resolv_conf
 from actors.nodelet.resources import derive_allocatable, derive_capacity, format_amounts, pod_requests
-from actors.nodelet.spec import (
-    NodeView,
-    derive_hosts,
-    derive_mounts,
-    derive_resolv_conf,
-    derive_resources,
-    derive_sandbox_spec,
-    derive_security,
-)
+from actors.nodelet.spec import NodeView, derive_resources, derive_sandbox_spec, derive_security
 from actors.nodelet.status import derive_qos_class
 from actors.nodelet.unsupported import refused_fields, reported_fields
 from actors.plugins.device.port import Device
@@ -55,27 +49,43 @@ def test_host_network_takes_the_hosts_name_and_no_ports() -> None:
 def test_resolv_conf_by_policy() -> None:
     host = "nameserver 10.0.0.53\nsearch corp\n"
     extra = {"nameservers": ["1.2.3.4"], "searches": ["x.y"], "options": [{"name": "ndots", "value": "2"}]}
-    added = "nameserver 1.2.3.4\nsearch x.y\noptions ndots:2\n"
     assert derive_resolv_conf(make(), host) == host
-    assert derive_resolv_conf(make(dnsPolicy="None", dnsConfig=extra), host) == added
-    assert derive_resolv_conf(make(dnsConfig=extra), host) == host + added
+    alone = derive_resolv_conf(make(dnsPolicy="None", dnsConfig=extra), host)
+    assert alone == "search x.y\nnameserver 1.2.3.4\noptions ndots:2\n"
+    both = derive_resolv_conf(make(dnsConfig=extra), host + "options ndots:5 rotate\n")
+    words = [set(line.split()) for line in both.splitlines()]
+    assert words[0] == {"search", "corp", "x.y"}, "a second search line would replace the first"
+    assert both.splitlines()[1:3] == ["nameserver 10.0.0.53", "nameserver 1.2.3.4"]
+    assert words[3] == {"options", "ndots:2", "rotate"}
 
 
 def test_host_aliases() -> None:
     text = derive_hosts(make(hostAliases=[{"ip": "10.9.9.9", "hostnames": ["db", "db.local"]}]))
     assert "127.0.0.1\tlocalhost\n" in text
-    assert text.endswith("10.9.9.9\tdb db.local\n")
+    assert text.endswith("10.9.9.9\tdb\tdb.local\n")
 
 
 def test_mounts() -> None:
     pod = make(volumes=[{"name": "c", "configMap": {"name": "x"}}, {"name": "d", "emptyDir": {}}])
     mounts = [
-        {"name": "c", "mountPath": "/c", "subPath": "$(FILE)"},
+        {"name": "c", "mountPath": "/c", "subPathExpr": "$(FILE)"},
+        {"name": "c", "mountPath": "/e", "subPath": "$(FILE)"},
         {"name": "d", "mountPath": "/d"},
         {"name": "d", "mountPath": "/r", "readOnly": True},
     ]
     derived = derive_mounts(pod, container(volumeMounts=mounts), {"c": "/v/c", "d": "/v/d"}, {"FILE": "f"})
-    assert derived == (Mount("/v/c/f", "/c", True), Mount("/v/d", "/d", False), Mount("/v/d", "/r", True))
+    assert derived == (
+        Mount("/v/c", "/c", True, sub_path="f"),
+        Mount("/v/c", "/e", True, sub_path="$(FILE)"),
+        Mount("/v/d", "/d", False),
+        Mount("/v/d", "/r", True),
+    )
+
+
+def test_an_expression_with_an_unknown_variable_names_it() -> None:
+    mount = {"name": "c", "mountPath": "/c", "subPathExpr": "a/$(NOPE)"}
+    with pytest.raises(ConfigMissing, match=r'subPathExpr "a/\$\(NOPE\)": missing value for "NOPE"'):
+        derive_mounts(make(), container(volumeMounts=[mount]), {"c": "/v/c"}, {})
 
 
 @pytest.mark.parametrize("path", ["/", "//", "/a/..", ".", "./"])
@@ -88,10 +98,10 @@ def test_nothing_is_mounted_over_the_containers_root(path: str) -> None:
 @pytest.mark.parametrize("sub_path", ["../x", "/etc", "a/../../b"])
 def test_a_sub_path_never_leads_out(sub_path: str) -> None:
     mount = {"name": "c", "mountPath": "/c", "subPath": sub_path}
-    with pytest.raises(ConfigMissing, match="subPath"):
+    with pytest.raises(ConfigMissing, match="SubPath"):
         derive_mounts(make(), container(volumeMounts=[mount]), {"c": "/v/c"}, {})
-    smuggled = {**mount, "subPath": "$(X)"}
-    with pytest.raises(ConfigMissing, match="subPath"):
+    smuggled = {"name": "c", "mountPath": "/c", "subPathExpr": "$(X)"}
+    with pytest.raises(ConfigMissing, match="SubPath"):
         derive_mounts(make(), container(volumeMounts=[smuggled]), {"c": "/v/c"}, {"X": sub_path})
 
 
@@ -173,18 +183,13 @@ def test_fields_that_nobody_carries_out() -> None:
     pod = {
         "spec": {
             "hostUsers": False,
-            "securityContext": {"sysctls": [{"name": "a", "value": "b"}], "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [
                 {
                     "name": "a",
                     "livenessProbe": {"exec": {}},
                     "lifecycle": {"preStop": {}},
                     "securityContext": {"procMount": "Unmasked"},
-                    "volumeMounts": [
-                        {"name": "e", "subPath": "x"},
-                        {"name": "c", "subPath": "x"},
-                        {"name": "e", "mountPropagation": "Bidirectional"},
-                    ],
                 }
             ],
             "initContainers": [{"name": "i", "tty": True, "stdin": True, "startupProbe": {"exec": {}}}],
@@ -198,10 +203,7 @@ def test_fields_that_nobody_carries_out() -> None:
     }
     assert refused_fields(pod) == [
         "spec.containers[0].securityContext.procMount",
-        "spec.containers[0].volumeMounts[0].subPath",
-        "spec.containers[0].volumeMounts[2].mountPropagation",
         "spec.hostUsers",
-        "spec.securityContext.sysctls",
         "spec.volumes[2].nfs",
         "spec.volumes[3].projected.sources[0].clusterTrustBundle",
     ]

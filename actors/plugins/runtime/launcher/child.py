@@ -13,7 +13,7 @@ import socket
 import stat
 import sys as interpreter
 
-from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, protocol, rootfs, terminal
+from actors.plugins.runtime.launcher import devfs, kernelfs, mounts, privileges, protocol, rootfs, terminal, volumes
 from actors.plugins.runtime.launcher import syscalls as sys
 
 TYPE_CHECKING = False
@@ -110,8 +110,9 @@ def _prepare(launch: Launch) -> None:
         sys.setns(fd, 0)
     os.setsid()
     reset_process()
+    shared = volumes.open_shared(plan)
     mounts.make_private()
-    working_directory = _build_root(launch)
+    working_directory = _build_root(launch, shared)
     forget_imports()
     mounts.enter(launch.root_fd)
     _set_stdio(launch)
@@ -145,14 +146,14 @@ def forget_imports() -> None:
     interpreter.path.clear()
 
 
-def _build_root(launch: Launch) -> int:
+def _build_root(launch: Launch, shared: dict[int, int]) -> int:
     """Attach the root file system in this mount namespace, and everything inside it, by descriptor. Answers the
     working directory's.
     """
     plan, root = launch.plan, launch.root_fd
     null = kernelfs.open_null()
     # Sources are opened before the root is attached: a path of the host's means the host's file.
-    sources = [mounts.clone_tree(mount["source"]) for mount in plan["mounts"]]
+    sources = volumes.open_sources(plan, shared)
     staging = os.open(launch.staging, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     mounts.attach(root, staging)
     proc = kernelfs.attach_proc(root)
@@ -160,16 +161,7 @@ def _build_root(launch: Launch) -> int:
     dev = devfs.attach_dev(root, plan)
     launch.null = rootfs.open_path(dev, "null", os.O_RDONLY)
     devfs.make_nodes(root, [node for node in plan["nodes"] if not node[0].startswith("/dev/")])
-    proc_device = os.fstat(proc).st_dev
-    for mount, source in zip(plan["mounts"], sources, strict=True):
-        flags = (mounts.RDONLY if mount["read_only"] else 0) | (
-            mounts.NOSUID | mounts.NODEV if mount["restricted"] else 0
-        )
-        if flags:
-            mounts.set_attributes(source, flags, recursive=True)
-        target = rootfs.make_target(root, mount["target"], source, proc_device)
-        mounts.attach(source, target)
-        os.close(target)
+    volumes.attach(plan, sources, root, os.fstat(proc).st_dev)
     for path, target_path in plan["symlinks"]:
         rootfs.make_symlink(root, path, target_path)
     kernelfs.cover_paths(proc, sysfs, null, plan)

@@ -7,7 +7,7 @@ import os
 from actors.plugins.runtime.launcher import syscalls as sys
 
 RDONLY, NOSUID, NODEV, NOEXEC, RELATIME = 1, 2, 4, 8, 0
-_PRIVATE = 1 << 18
+_PRIVATE, SLAVE = 1 << 18, 1 << 19
 #: fsconfig's strings end at 256 bytes, so layers are named by descriptor; older kernels take one string for all.
 _OPTION_BYTES_MAX = 255
 
@@ -77,6 +77,10 @@ def clone_tree(path: str, dir_fd: int = sys.AT_FDCWD, *, recursive: bool = True)
 
 def set_attributes(mount_fd: int, set_: int, *, recursive: bool = False) -> None:
     sys.mount_setattr(mount_fd, "", sys.AT_EMPTY_PATH | (sys.AT_RECURSIVE if recursive else 0), set_)
+
+
+def set_propagation(mount_fd: int, kind: int) -> None:
+    sys.mount_setattr(mount_fd, "", sys.AT_EMPTY_PATH | sys.AT_RECURSIVE, propagation=kind)
 
 
 def make_private() -> None:

@@ -5,6 +5,7 @@ The launcher enters them itself for a moment. If it cannot come back it exits, a
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
@@ -20,8 +21,8 @@ _SIOCSIFFLAGS, _IFF_UP_RUNNING = 0x8914, 0x41
 _SHM_BYTES_MAX = 64 << 20
 
 
-def make_namespaces(directory: str, kinds: list[str], hostname: str) -> None:
-    """Files `net`, `ipc`, `uts` in `directory`, of those asked for. What is there already stays."""
+def make_namespaces(directory: str, kinds: list[str], hostname: str, sysctls: dict[str, str] | None = None) -> None:
+    """Files `net`, `ipc`, `uts` in `directory`, of those asked for. What is there already stays. `sysctls` by path."""
     make_directory(directory)
     missing = [kind for kind in kinds if not is_mounted(f"{directory}/{kind}")]
     if not missing:
@@ -33,12 +34,25 @@ def make_namespaces(directory: str, kinds: list[str], hostname: str) -> None:
             socket.sethostname(hostname)
         if "net" in missing:
             _raise_loopback()
+        for path, value in (sysctls or {}).items():
+            _write_sysctl(path, value)
         for kind in missing:
             path = f"{directory}/{kind}"
             os.close(os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600))
             sys.mount(f"/proc/self/ns/{kind}", path, "", _MS_BIND, "")
     finally:
         leave(ways_back)
+
+
+def _write_sysctl(path: str, value: str) -> None:
+    """/proc/sys shows each process the parameters of the namespaces it is in."""
+    if ".." in path.split("/"):
+        raise OSError(errno.EINVAL, f"sysctl {path!r} has an impossible name")
+    try:
+        with open(f"/proc/sys/{path}", "w", encoding="utf-8") as file:
+            file.write(value)
+    except OSError as error:
+        raise OSError(error.errno, f"sysctl {path} = {value!r}: {error.strerror}") from error
 
 
 def enter_pid(pidfd: int) -> list[tuple[int, int]]:

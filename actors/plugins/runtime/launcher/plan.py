@@ -11,8 +11,14 @@ if TYPE_CHECKING:
 
     class BindMount(TypedDict):
         source: str
+        #: Below `source`; "" is all of it. See `subpaths`.
+        sub_path: str
         target: str
         read_only: bool
+        #: Read-only with all that is mounted below it.
+        recursive: bool
+        #: None, HostToContainer or Bidirectional.
+        propagation: str
         #: Device libraries are mounted nosuid and nodev; volumes as they are.
         restricted: bool
 
@@ -39,6 +45,7 @@ if TYPE_CHECKING:
         #: `user[:group]` as in an image config; numbers need no entry in /etc/passwd.
         user: str
         groups: list[int]
+        strict_groups: bool
         run_as_non_root: bool
         read_only: bool
         no_new_privileges: bool

@@ -8,7 +8,7 @@ import os
 import socket
 import zlib
 
-from actors.plugins.runtime.launcher import child, mounts, namespaces, rootfs, users
+from actors.plugins.runtime.launcher import child, mounts, namespaces, rootfs, users, volumes
 from actors.plugins.runtime.launcher import syscalls as sys
 from actors.plugins.runtime.launcher.state import make_directory
 
@@ -56,10 +56,14 @@ class Started:
 
 def prepare(plan: Plan, layout: Layout) -> Prepared:
     """Mount the overlay and look the user up in it. Repeating it starts from the same upper directory."""
+    try:
+        volumes.prepare(plan)
+    except volumes.Unprepared as error:
+        raise Refused(error.reason, str(error), retryable=True) from error
     root_fd = _open_root(plan, layout)
     try:
         passwd, group = (rootfs.read_file(root_fd, path) for path in ("/etc/passwd", "/etc/group"))
-        user = users.resolve_user(plan["user"], plan["groups"], passwd, group)
+        user = users.resolve_user(plan["user"], plan["groups"], passwd, group, strict=plan["strict_groups"])
         if plan["run_as_non_root"] and user.uid == 0:
             raise Refused("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")
     except ValueError as error:

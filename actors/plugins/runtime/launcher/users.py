@@ -1,6 +1,6 @@
 """Who a container runs as: `user[:group]` of an image or a pod against the image's own /etc/passwd and /etc/group.
 
-Pure; the rules are those of moby's user.GetExecUser, supplementary groups as Kubernetes' policy Merge.
+Pure; the rules are those of moby's user.GetExecUser, supplementary groups as Kubernetes' policies Merge and Strict.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ class User:
 ID_MAX = 0x7FFFFFFF
 
 
-def resolve_user(words: str, extra_groups: list[int], passwd: bytes, group: bytes) -> User:
-    """Raises ValueError with a sentence when a name is not in the image."""
+def resolve_user(words: str, extra_groups: list[int], passwd: bytes, group: bytes, *, strict: bool = False) -> User:
+    """`strict`: of no other groups than `extra_groups`. Raises ValueError with a sentence when a name is not in the
+    image."""
     user_word, _, group_word = words.partition(":")
     name, uid, gid, home = _find_user(user_word or "0", passwd)
     entries = _entries(group, 4)
     if group_word:
         gid = _find_group(group_word, entries)
-    member_of = [_number(entry[2]) for entry in entries if name and name in entry[3].split(",")]
+    joined = [] if strict else entries
+    member_of = [_number(entry[2]) for entry in joined if name and name in entry[3].split(",")]
     groups = sorted({number for number in member_of if 0 <= number <= ID_MAX} | set(extra_groups))
     return User(uid, gid, groups, home or "/")
 

@@ -201,7 +201,7 @@ class Worker:
         memory = self._shared.layout.sandbox_mem(message["id"])
         make_directory(directory)
         namespaces.make_memory(memory)
-        namespaces.make_namespaces(f"{memory}/ns", message["kinds"], message["hostname"])
+        namespaces.make_namespaces(f"{memory}/ns", message["kinds"], message["hostname"], message["sysctls"])
         reply(None)
 
     def verb_stop_sandbox(self, message: dict[str, Any], reply: Callable[[Any], None]) -> None:
