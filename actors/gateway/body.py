@@ -1,7 +1,7 @@
 """A request's bytes to a JSON value: JSON, YAML or protobuf; hostile input is a BadRequest, never a traceback.
 
 Pure. What comes out is nested at most DEPTH_MAX deep and has only str keys, so that nothing behind it
-recurses too far.
+recurses too far, and holds no more than COLLECTIONS_MAX objects and lists: each costs everything behind it some time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ import yaml
 
 from actors.api import protobuf
 from actors.api.codec import NESTED
-from actors.api.errors import BadRequest
+from actors.api.errors import BadRequest, TooLarge
 from actors.gateway.media import Body
 
 DEPTH_MAX = 100
+#: The largest definitions of custom resources that people install hold some 20,000.
+COLLECTIONS_MAX = 50_000
 _JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
@@ -32,10 +34,10 @@ _YamlLoader.yaml_implicit_resolvers = {
 
 
 def parse_value(text: bytes, body: Body) -> Any:
-    """The JSON value of `text`. Raises BadRequest."""
+    """The JSON value of `text`. Raises BadRequest, TooLarge."""
     try:
         value = _parse(text, body)
-        check_depth(value)
+        _count_collections(value)
         return value
     except RecursionError as error:
         raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep") from error
@@ -66,13 +68,17 @@ def _parse_yaml(text: bytes) -> Any:
 
 def _check_yaml(text: bytes) -> None:
     """Before anything is built of it: libyaml's composer recurses in C, so that deep nesting would end the process."""
-    depth = 0
+    depth = collections = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         if isinstance(event, yaml.AliasEvent):
             raise BadRequest("the request body is YAML with aliases, which are not accepted")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        begins = isinstance(event, yaml.CollectionStartEvent)
+        depth += begins - isinstance(event, yaml.CollectionEndEvent)
+        collections += begins
         if depth > DEPTH_MAX:
             raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
+        if collections > COLLECTIONS_MAX:
+            raise _too_dense()
 
 
 def _from_yaml(value: Any) -> Any:
@@ -94,9 +100,18 @@ def _key(key: Any) -> str:
     raise BadRequest("the request body is YAML with a key that is not text")
 
 
-def check_depth(value: Any, depth: int = 0) -> None:
+def _count_collections(value: Any, depth: int = 0) -> int:
+    """Raises BadRequest where they are nested too deep, TooLarge."""
     if depth > DEPTH_MAX:
         raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
+    count = 1
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(item, NESTED):
-            check_depth(item, depth + 1)
+            count += _count_collections(item, depth + 1)
+    if count > COLLECTIONS_MAX:
+        raise _too_dense()
+    return count
+
+
+def _too_dense() -> TooLarge:
+    return TooLarge(f"the request body holds more than {COLLECTIONS_MAX} objects and lists: split it up")

@@ -67,7 +67,7 @@ def reported_fields(pod: JSON) -> list[str]:
 
 
 def uses_apparmor(pod: Mapping[str, Any]) -> bool:
-    """Does it ask for a profile that only AppArmor can enforce? No node of ours has it: see docs/pod-fields.md."""
+    """Does it ask for a profile that only AppArmor can enforce? No node of ours has it."""
     spec = pod.get("spec") or {}
     contexts = [spec.get("securityContext"), *(c.get("securityContext") for _, c in _containers(spec))]
     types = (((context or {}).get("appArmorProfile") or {}).get("type") for context in contexts)

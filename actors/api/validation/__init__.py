@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from actors.api.codec import Object
 from actors.api.conform import conforms
@@ -33,20 +34,30 @@ from actors.api.validation.webhooks import validate_webhooks
 from actors.api.validation.workloads import validate_deployment, validate_replicated
 
 Validator = Callable[[Object, Object | None], Causes]
+#: Nobody reads more, and each takes its time to find and to tell.
+CAUSES_MAX = 1000
+_MORE = Cause("", f"there are more: only the first {CAUSES_MAX} are told", "FieldValueTooMany")
 
 
 def validate(obj: Object, old: Object | None = None, subresource: str = "") -> list[Cause]:
-    """Every bad field of a defaulted object; `old` is what it replaces, by way of `subresource`."""
-    causes = list(validate_metadata(obj))
+    """Every bad field of a defaulted object, up to CAUSES_MAX; `old` is what it replaces, by way of `subresource`."""
+    causes = list(islice(_find(obj, old, subresource), CAUSES_MAX + 1))
+    return causes if len(causes) <= CAUSES_MAX else [*causes[:CAUSES_MAX], _MORE]
+
+
+def _find(obj: Object, old: Object | None, subresource: str) -> Causes:
+    yield from validate_metadata(obj)
     name = (obj.get("apiVersion", ""), obj.get("kind", ""))
     if old is not None and (change := _OF_SUBRESOURCE.get((*name, subresource))) is not None:
-        return [*causes, *change(obj, old)]
+        yield from change(obj, old)
+        return
     if name not in _BY_HAND:
-        causes += JUDGE.whole(obj)
+        yield from JUDGE.whole(obj)
     validator = _BY_HAND.get(name) or _BESIDE_RULES.get(name)
     if validator is not None:
-        causes += validator(obj, old)
-    return causes + list(unchanged(obj, old)) if old is not None else causes
+        yield from validator(obj, old)
+    if old is not None:
+        yield from unchanged(obj, old)
 
 
 def typed(obj: Object, old: Object | None = None) -> Object:
@@ -73,7 +84,7 @@ def invalid(obj: Object, causes: Sequence[Cause]) -> Invalid:
     """`Pod "x" is invalid: [spec.a: Required value, spec.b: Invalid value: ...]`."""
     kind: Kind | None = kind_for(obj.get("apiVersion", ""), obj.get("kind", ""))
     name = str((obj.get("metadata") or {}).get("name", ""))
-    sentences = [f"{cause.field}: {cause.message}" for cause in causes]
+    sentences = [f"{cause.field}: {cause.message}" if cause.field else cause.message for cause in causes]
     listed = sentences[0] if len(sentences) == 1 else f"[{', '.join(sentences)}]"
     shown = kind.kind if kind else str(obj.get("kind", ""))
     group = kind.group if kind else str(obj.get("apiVersion", "")).rpartition("/")[0]

@@ -13,7 +13,7 @@ from actors.api.crd.definition import CLEANUP_FINALIZER, RESOURCE, read_definiti
 from actors.api.crd.kinds import CustomKind
 from actors.api.crd.names import read_all, settle
 from actors.api.errors import Cause, MethodNotAllowed
-from actors.api.structural.defaults import apply_defaults
+from actors.api.structural.defaults import ADDED_MAX, apply_defaults
 from actors.api.structural.embedded import check_embedded
 from actors.api.structural.prune import prune
 from actors.api.structural.rules import check_rules
@@ -27,7 +27,7 @@ DEFINITION = kinds.kind_of(RESOURCE)
 
 def shaped(obj: Object, kind: CustomKind) -> Object:
     """Without what its schema does not know, with the defaults of its schema."""
-    filled: Object = apply_defaults(prune(obj, kind.node, root=True), kind.node)
+    filled: Object = apply_defaults(prune(obj, kind.node, root=True), kind.node, ADDED_MAX)
     return {**filled, "metadata": obj["metadata"]}
 
 

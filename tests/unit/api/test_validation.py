@@ -4,7 +4,7 @@ import pytest
 
 from actors.api.defaulting import default
 from actors.api.errors import Invalid
-from actors.api.validation import check, validate
+from actors.api.validation import CAUSES_MAX, check, validate
 
 
 def pod(name="p", metadata=None, **spec):
@@ -164,3 +164,13 @@ def test_an_indexed_job_has_a_bound():
 def test_config_map_keys():
     bad = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a/b": "", "..": "", "ok": ""}}
     assert fields(bad) == ["data[a/b]", "data[..]"]
+
+
+def test_more_problems_than_anybody_reads_are_not_all_looked_for():
+    bad = pod(containers=[{"name": "c", "image": "i", "ports": [{"containerPort": 0}] * 2 * CAUSES_MAX}])
+    with pytest.raises(Invalid) as refused:
+        check(bad)
+    *told, more = refused.value.causes
+    assert len(told) == CAUSES_MAX and told[-1].field.startswith("spec.containers[0].ports[")
+    assert (more.field, more.message) == ("", "there are more: only the first 1000 are told")
+    assert refused.value.message.endswith(", there are more: only the first 1000 are told]")

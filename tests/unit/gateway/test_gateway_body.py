@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.api.errors import BadRequest
-from actors.gateway.body import DEPTH_MAX, parse_value
+from actors.api.errors import BadRequest, TooLarge
+from actors.gateway.body import COLLECTIONS_MAX, DEPTH_MAX, parse_value
 from actors.gateway.duplicates import find_repeats
 from actors.gateway.media import Body
 
@@ -49,6 +49,16 @@ def test_depth() -> None:
     for count in (DEPTH_MAX + 2, 5_000, 200_000):
         with pytest.raises(BadRequest, match="nested"):
             parse_value(b"[" * count + b"]" * count, Body.JSON)
+
+
+def test_density() -> None:
+    """Scalars are cheap: a list of many numbers is no matter."""
+    assert len(parse_value(b"[" + b",".join([b"{}"] * (COLLECTIONS_MAX - 1)) + b"]", Body.JSON)) == COLLECTIONS_MAX - 1
+    assert len(parse_value(b"[" + b",".join([b"1"] * 500_000) + b"]", Body.JSON)) == 500_000
+    dense = b'{"a":[' + b",".join([b"[{}]"] * (COLLECTIONS_MAX // 2)) + b"]}"
+    for body in (Body.JSON, Body.YAML, Body.APPLY):
+        with pytest.raises(TooLarge, match="more than 50000 objects and lists"):
+            parse_value(dense, body)
 
 
 def test_duplicates() -> None:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from actors.api.errors import TooLarge
 from actors.api.structural.defaults import apply_defaults
 from actors.api.structural.node import compile_node
 from actors.api.structural.prune import prune
@@ -86,6 +87,17 @@ def test_defaults_fill_what_is_missing_and_nulls_that_may_not_be():
     assert filled == {"spec": {"n": 7, "z": None}, "list": [{"n": 7, "z": "q"}, {"n": 1, "z": "q"}]}
     filled["spec"]["n"] = 99
     assert apply_defaults({}, node)["spec"]["n"] == 7
+
+
+def test_defaults_that_multiply_are_counted():
+    """A large default for each of many small items."""
+    leaf = {"type": "object", "properties": {"d": {"type": "array", "default": [1] * 100}}}
+    node = compile_node({"type": "object", "properties": {"list": {"type": "array", "items": leaf}}})
+    assert len(apply_defaults({"list": [{}] * 9}, node, 1000)["list"]) == 9
+    with pytest.raises(TooLarge, match="add more than 1000 values"):
+        apply_defaults({"list": [{}] * 10}, node, 1000)
+    given = {"list": [{"d": [1] * 100}] * 100}
+    assert apply_defaults(given, node, 1000) == given, "what the object has itself is not added"
 
 
 @pytest.mark.parametrize(
