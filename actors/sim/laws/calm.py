@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.api.clock import Millis
 from actors.api.meta import controller_of
+from actors.api.namespaces import Namespace
 from actors.api.node import Node
 from actors.api.pod import Pod
 from actors.api.workloads import Deployment, ReplicaSet
@@ -34,11 +35,13 @@ class RollingKeepsAvailable:
     """A rolling update takes down no pod that leaves fewer available than maxUnavailable allows.
 
     What has just become available may not be known to who decided: only what has been so for a while is owed. And to
-    make a Deployment smaller is no update: its ReplicaSets shrink in proportion, whichever of them is available.
+    make a Deployment smaller is no update: its ReplicaSets shrink in proportion, whichever of them is available. Nor is
+    the end of its namespace, which takes pods first.
     """
 
     def __init__(self) -> None:
         self._deployments: dict[str, Deployment] = {}
+        self._ending: set[str] = set()
         self._shrunk_ms: dict[str, Millis] = {}
         self._deployment_of: dict[str, str] = {}
         self._ready: dict[str, dict[str, Millis]] = {}
@@ -46,7 +49,10 @@ class RollingKeepsAvailable:
     def see(self, sight: Sight) -> None:
         obj, uid = sight.obj, sight.obj.metadata.uid
         owner = controller_of(obj.metadata)
-        if isinstance(obj, Deployment):
+        if isinstance(obj, Namespace):
+            ends = obj.metadata.is_deleting and not sight.removed
+            (self._ending.add if ends else self._ending.discard)(obj.metadata.name)
+        elif isinstance(obj, Deployment):
             before = self._deployments.get(uid)
             if before is not None and obj.spec.replicas < before.spec.replicas:
                 self._shrunk_ms[uid] = sight.record.at
@@ -68,7 +74,10 @@ class RollingKeepsAvailable:
         return now - self._shrunk_ms.get(deployment_uid, now - _NOTICED_MS) < _NOTICED_MS
 
     def _check(self, deployment: Deployment, available: int, settled: int) -> None:
-        if deployment.metadata.is_deleting or deployment.spec.strategy.type != "RollingUpdate":
+        metadata = deployment.metadata
+        if metadata.is_deleting or metadata.namespace in self._ending:
+            return
+        if deployment.spec.strategy.type != "RollingUpdate":
             return
         floor = deployment.spec.replicas - read_bounds(deployment).unavailable
         if available < min(settled, floor):
