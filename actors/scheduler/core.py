@@ -195,7 +195,8 @@ class SchedulerCore:
             self._tell_scheduled(placement, now)
         elif self._cache.is_assumed(pod.key):
             self._changes |= self._cache.release(pod.key)
-            self._queue.hold(pod.key, now)
+            if (parked := self._queue.hold(pod.key, now)) is not None:
+                self._reports.tell(pod.key, pod.uid, parked.reason, parked.message)
 
     def _tell_scheduled(self, placement: Placement, now: Millis) -> None:
         if self._config.scheduled_events:

@@ -40,7 +40,8 @@ class PendingQueue:
         self._groups: dict[GroupId, _Group] = {}
         self._wakes: WorkQueue[GroupId] = WorkQueue()
         self._held: WorkQueue[Key] = WorkQueue(backoff)
-        self._away: set[Key] = set()  # held, or placed and waiting for the reply
+        self._placed: set[Key] = set()  # waiting for the reply to their binds
+        self._refused: set[Key] = set()  # held
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -66,7 +67,7 @@ class PendingQueue:
         del group.pods[key]
         if not group.pods:
             del self._groups[group_of(pod)]
-        self._away.discard(key)
+        self.unhold(key)
         self._held.forget(key)
 
     def take(self, now: Millis, most: int) -> list[Pending]:
@@ -77,24 +78,31 @@ class PendingQueue:
 
     def placed(self, key: Key) -> None:
         """Out of service until `hold` or `remove`: its bind is on the way."""
-        self._away.add(key)
+        self._placed.add(key)
+        self._refused.discard(key)
 
-    def hold(self, key: Key, now: Millis) -> None:
-        """Its bind was refused."""
-        if key in self._pods:
-            self._away.add(key)
-            self._held.fail(key, now)
+    def hold(self, key: Key, now: Millis) -> Failure | None:
+        """Its bind was refused. Why its group is parked, if it has been meanwhile."""
+        pod = self._pods.get(key)
+        if pod is None:
+            return None
+        self._placed.discard(key)
+        self._refused.add(key)
+        self._held.fail(key, now)
+        return self._groups[group_of(pod)].parked
 
     def unhold(self, key: Key) -> None:
         """Its state has changed since it was refused."""
-        self._away.discard(key)
+        self._placed.discard(key)
+        self._refused.discard(key)
 
     def park(self, group_id: GroupId, failure: Failure, now: Millis, *, progress: bool) -> list[Pending]:
-        """No node for this group until a change. Returns all its waiting pods, also those not tried themselves."""
+        """No node for this group until a change. Returns all its waiting pods, also those not tried themselves, and
+        those that are held."""
         group = self._groups[group_id]
         group.parked, group.tried_ms = failure, now
         group.failures = 1 if progress else group.failures + 1
-        return self._sorted(group)
+        return sorted((p for p in group.pods.values() if p.key not in self._placed), key=lambda pod: pod.order)
 
     def wake(self, change: Change, now: Millis) -> None:
         """Something happened: parked groups that it may help are due after their back-off.
@@ -110,7 +118,7 @@ class PendingQueue:
         return min((at for at in (self._wakes.next_at(), self._held.next_at()) if at is not None), default=None)
 
     def clear(self) -> None:
-        for table in (self._pods, self._groups, self._wakes, self._held, self._away):
+        for table in (self._pods, self._groups, self._wakes, self._held, self._placed, self._refused):
             table.clear()
 
     def _release(self, now: Millis) -> None:
@@ -118,7 +126,9 @@ class PendingQueue:
             if group_id in self._groups:
                 self._groups[group_id].parked = None
         while (key := self._held.pop(now)) is not None:
-            self._away.discard(key)
+            self._refused.discard(key)
 
     def _sorted(self, group: _Group) -> list[Pending]:
-        return sorted((p for p in group.pods.values() if p.key not in self._away), key=lambda pod: pod.order)
+        """Those that may be tried."""
+        waiting = (p for p in group.pods.values() if p.key not in self._placed and p.key not in self._refused)
+        return sorted(waiting, key=lambda pod: pod.order)
