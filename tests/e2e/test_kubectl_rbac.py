@@ -83,7 +83,10 @@ def test_can_i_lists_and_whoami(served: RunningGateway, alice: str) -> None:
     assert "deployments.apps" in listed
     assert "selfsubjectreviews.authentication.k8s.io" in listed
     whoami = served.kubectl("--kubeconfig", alice, "auth", "whoami", "-o", "json").json
-    assert whoami["status"]["userInfo"] == {"username": "alice", "groups": ["system:authenticated"]}
+    user = whoami["status"]["userInfo"]
+    assert (user["username"], user["groups"]) == ("alice", ["system:authenticated"])
+    [credential] = user["extra"]["authentication.kubernetes.io/credential-id"]
+    assert credential.startswith("X509SHA256=")
 
 
 def test_nobody_hands_out_what_they_do_not_hold(served: RunningGateway, alice: str) -> None:
