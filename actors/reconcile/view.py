@@ -187,7 +187,7 @@ class View:
             self._drop(key, now)
         for stored in items:
             self.put(stored, now)
-        self.revision = max(self.revision, revision)
+        self.settle(revision)
 
     def put(self, stored: Stored, now: Millis) -> Change | None:
         """A state of an object, from a watch or an own write. None when it is not news."""

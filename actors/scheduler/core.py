@@ -78,6 +78,7 @@ class SchedulerCore:
             self._drop(key)
         for stored in items:
             self._take_in(stored)
+        self._revisions.settle(revision)
         self._wake(now)
 
     def observe(self, batch: WatchBatch, now: Millis) -> None:

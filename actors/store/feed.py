@@ -32,7 +32,7 @@ class Feed:
         self._following: asyncio.Task[None] | None = None
         self._fresh: list[Record] = []
         self._woken = asyncio.Event()
-        self._told = -1
+        self._told = self._heard = -1
 
     def __reduce__(self) -> tuple[type[Feed], tuple[StoreClient, Source]]:
         return Feed, (self._client, self._source)
@@ -67,7 +67,7 @@ class Feed:
 
     async def _begin(self, since: int) -> None:
         await self.close()
-        self._fresh, self._told = [], since
+        self._fresh, self._told, self._heard = [], since, since
         self._following = asyncio.create_task(self._source.follow(since, self._take), name="store-feed")
         self._following.add_done_callback(lambda _: self._woken.set())
 
@@ -78,8 +78,12 @@ class Feed:
         return self._following.exception()
 
     def _take(self, blob: bytes) -> None:
-        self._fresh += (record for record in wire.decode_records(blob) if record.revision > self._told)
-        self._woken.set()
+        """What was under way when it was followed anew may come twice."""
+        fresh = [record for record in wire.decode_records(blob) if record.revision > self._heard]
+        if fresh:
+            self._fresh += fresh
+            self._heard = fresh[-1].revision
+            self._woken.set()
 
     # --- the store's to answer ------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ async def test_a_watcher_of_a_feed_holds_what_the_store_holds(steps: list[tuple[
     now = [1_000_000]
     store = Store(now)
     line = Line(store)
-    watcher = Watcher(store, Feed(line, line))  # type: ignore[arg-type]
+    watcher = Watcher(store, Feed(line, line))  # type: ignore[arg-type]  # both, by the calls that are made
     running = asyncio.create_task(watcher.run())
     for what, name, value in steps:
         if what in ("make", "paint", "drop"):
@@ -100,7 +100,7 @@ async def test_what_is_pushed_is_not_asked_for() -> None:
         raise ApiError("nobody is to ask")
 
     line.watch = watch
-    feed = Feed(line, line)  # type: ignore[arg-type]
+    feed = Feed(line, line)  # type: ignore[arg-type]  # both, by the calls that are made
     waiting = asyncio.create_task(feed.watch(Selection(), store.revision, 10_000))
     await asyncio.sleep(0.01)
     await store.commit([write_of("make", "a", 0)])
@@ -108,4 +108,19 @@ async def test_what_is_pushed_is_not_asked_for() -> None:
     assert [event.stored.key.name for event in (await waiting).events] == ["a"]
     assert (await feed.watch(Selection(), store.revision, 10)).events == ()
     assert not asked
+    await feed.close()
+
+
+async def test_what_was_pushed_twice_is_told_once() -> None:
+    """Pushes that were under way when the store was asked to begin anew come before it begins."""
+    store = Store([1_000_000])
+    line = Line(store)
+    feed = Feed(line, line)  # type: ignore[arg-type]  # both, by the calls that are made
+    assert (await feed.watch(Selection(), store.revision, 10)).events == ()
+    await store.commit([write_of("make", "a", 0)])
+    [blob] = line.lying
+    line.lying.append(blob)
+    line.deliver()
+    batch = await feed.watch(Selection(), store.revision - 1, 10_000)
+    assert [event.stored.key.name for event in batch.events] == ["a"]
     await feed.close()
