@@ -66,7 +66,7 @@ def _wanted(endpoints: Endpoints) -> Iterable[Wanted]:
         ports = tuple(_port(msgspec.to_builtins(port)) for port in subset.ports or ())
         for family, row in _rows(subset):
             group = Group(family, ports)
-            there = groups.get(group.mark, Wanted(group, ()))
+            there = groups.get(group.mark, Wanted(group, []))
             groups[group.mark] = Wanted(group, [*there.endpoints, row][:_ENDPOINTS_MAX])
     return groups.values()
 

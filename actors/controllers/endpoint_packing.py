@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
     """Of one group, endpoints as they stand in a slice. A group without any is written as a slice that is empty."""
 
     group: Group
-    endpoints: Sequence[Object]
+    endpoints: list[Object]
 
 
 class Terms(NamedTuple):

@@ -86,7 +86,7 @@ def _by_ports(service: Service, pods: Sequence[Pod], family: str, view: View) ->
             continue
         group = Group(family, tuple(_ports(service, pod)))
         rows = groups.setdefault(group.mark, Wanted(group, []))
-        rows.endpoints.append(_endpoint(service, pod, node, addresses))  # type: ignore[attr-defined]  # a list, as made above
+        rows.endpoints.append(_endpoint(service, pod, node, addresses))
     return [*groups.values()] or [Wanted(Group(family, ()), [])]
 
 
