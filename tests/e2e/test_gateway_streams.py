@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gateway_server import RunningGateway, pod, running_status
+from whole_cluster import wait_for
 
 from actors.api.errors import Unavailable
 from actors.api.streams import StreamRequest
@@ -48,8 +50,14 @@ def test_it_is_written_down(gateway: RunningGateway) -> None:
     """Who executed what where: once when it began, once when it was over."""
     _says(gateway, Script())
     gateway.kubectl("exec", "web", "--", "audited-command")
-    text = (gateway.home / "audit.log").read_text()
-    events = [json.loads(line) for line in text.splitlines() if "audited-command" in line]
+
+    def written() -> list[dict[str, Any]] | None:
+        """The client may have its last word a moment before the gateway writes that it was so."""
+        text = (gateway.home / "audit.log").read_text()
+        found = [json.loads(line) for line in text.splitlines() if "audited-command" in line]
+        return found if len(found) > 1 else None
+
+    events = wait_for("it is written down", written)
     assert [event["stage"] for event in events] == ["ResponseStarted", "ResponseComplete"]
     assert {event["responseStatus"]["code"] for event in events} == {101}
     reference = events[0]["objectRef"]
