@@ -16,6 +16,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TESTS = Path(__file__).parent
+# The tests are of the tree that they lie in, wherever the environment's raypod is installed from: here by `pythonpath` of
+# pyproject.toml, in every process that they start by this.
+os.environ["PYTHONPATH"] = str(TESTS.parent)
 PURE = ("unit", "property", "golden", "sim")
 
 # The machines are shared and slow at times: a property is judged by its truth, not by its speed. In CI the examples

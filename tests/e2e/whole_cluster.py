@@ -28,6 +28,8 @@ from registry import Registry, start_registry
 import raypod
 
 BIN = Path(sys.executable).parent
+#: Whose code a cluster runs: that of the tree in which the tests lie.
+ROOT = Path(__file__).parents[2]
 NODE = "whole"
 #: A line each 0.1 s, until SIGTERM (which pid 1 would not heed by itself).
 TICKING = "trap exit TERM; i=0; while :; do echo tick $i; i=$((i+1)); sleep 0.1; done"
@@ -97,7 +99,9 @@ class WholeCluster:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY", "KUBE", "PYTHON"))}
-        return kept | {"RAYPOD_HOME": str(self.home), "HOME": str(self.home), "NO_PROXY": "*"}
+        return kept | {
+            "RAYPOD_HOME": str(self.home), "HOME": str(self.home), "NO_PROXY": "*", "PYTHONPATH": str(ROOT)
+        }  # fmt: skip
 
     def raypod(
         self, *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 60

@@ -1,5 +1,5 @@
 """Anything at all, over the wire: bodies, patches, selectors, tokens. Every answer is a Status or a success, none is a
-5xx, none takes long, and the gateway has failed inside of none (the `served` fixture looks at the end).
+5xx, none takes more than its size is worth, and the gateway has failed inside of none (the `served` fixture looks at the end).
 """
 
 from __future__ import annotations
