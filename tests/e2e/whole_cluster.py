@@ -114,8 +114,8 @@ class WholeCluster:
         return said
 
     def python(self, script: Path, *, timeout: float = 60) -> Said:
-        """A user's script, with its folder first on the path."""
-        return self._say([sys.executable, str(script)], {}, script.parent, "", timeout)
+        """A user's script, with its folder first on the path and this tree nowhere on it: an `actors` of the user's own is found."""
+        return self._say([sys.executable, str(script)], {"PYTHONPATH": ""}, script.parent, "", timeout)
 
     def _say(
         self, command: Sequence[str], env: Mapping[str, str], cwd: Path | None, stdin: str, timeout: float
