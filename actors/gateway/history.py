@@ -17,6 +17,7 @@ from actors.api.errors import BadRequest
 from actors.api.kinds import Kind
 from actors.gateway.call import Call
 from actors.gateway.options import text_of
+from actors.gateway.past import find_floor
 from actors.gateway.reading import key_of, parse_past
 from actors.gateway.render import encode, object_bytes
 from actors.reconcile.watch import EventType, Selection
@@ -34,12 +35,16 @@ async def read_history(call: Call, kind: Kind) -> web.StreamResponse:
     key = key_of(kind, call.target)
     selection = Selection((key.resource,), key.namespace, fields=f"metadata.name={key.name}")
     since, until = await read_range(call)
+    floor = await find_floor(call)
+    floor.check(since)
+    floor.check(until)
     items: list[Object] = []
     async for part in _parts(call, selection, since, until):
-        items += map(_history_item, part.changes)
+        items += (_history_item(change) for change in part.changes if change.stored.revision >= floor.revision)
     if not items:
         await call.store.get(key)
-    oldest = {"revision": str(part.horizon), "time": format_micro_time(part.horizon_at)} if part.horizon else {}
+    horizon, at = max((part.horizon, part.horizon_at), (floor.revision, floor.at))
+    oldest = {"revision": str(horizon), "time": format_micro_time(at)} if horizon else {}
     metadata = {"resourceVersion": str(part.until)}
     return call.answer_value(
         {"kind": "History", "apiVersion": "raypod.io/v1", "metadata": metadata, "oldest": oldest, "items": items}

@@ -19,6 +19,7 @@ from actors.api.pod import ContainerStatus, Pod
 from actors.gateway.call import TEXT_TYPE, Call
 from actors.gateway.crilog import LogText, since_of
 from actors.gateway.options import Query, flag_of, integer_of, text_of
+from actors.gateway.past import find_floor
 from actors.gateway.stream import Stream
 from actors.reconcile.watch import Selection
 
@@ -141,7 +142,11 @@ async def read_past_log(call: Call, namespace: str, name: str) -> web.StreamResp
     page = await call.store.list(Selection((NODE.resource,)))
     nodes = [wanted] if wanted else [item.key.name for item in page.items]
     request = request_of(call, options, options.container, text_of(call.query, "uid"))
-    request = msgspec.structs.replace(request, namespace=namespace, pod=name)
+    floor = await find_floor(call)
+    since_ms = max(
+        request.since_ms, floor.at + 1000 if floor.revision else 0
+    )  # the namespace's age is in whole seconds
+    request = msgspec.structs.replace(request, namespace=namespace, pod=name, since_ms=since_ms)
     asked = (call.backend.nodes.read_log(node, request) for node in nodes)
     answers = await asyncio.gather(*asked, return_exceptions=True)
     for node, answer in zip(nodes, answers, strict=True):

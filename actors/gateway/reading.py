@@ -21,11 +21,13 @@ from actors.gateway.converted import rest_of, split_fields
 from actors.gateway.large_lists import is_large, stream_list
 from actors.gateway.media import OBJECT_FORMS, PLAIN_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list, revision_of, text_of
+from actors.gateway.past import find_floor
 from actors.gateway.target import Target
 from actors.reconcile.watch import Selection
 from actors.store.admission.subresource import scale_of
 from actors.store.log import too_large_revision
 from actors.store.port import Page
+from actors.store.reading import expired_page
 
 _REVISION_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 0.1
@@ -53,7 +55,8 @@ def check_selectable(kind: CustomKind, fields: str) -> None:
 
 async def get_object(call: Call, kind: Kind) -> web.StreamResponse:
     """As it is now, which is no older than any resourceVersion that has been; or as it was, when that is asked for."""
-    past = await read_past_revision(call)
+    if past := await read_past_revision(call):
+        (await find_floor(call)).check(past)
     wanted = revision_of(text_of(call.query, "resourceVersion"))
     stored = await call.store.get(key_of(kind, call.target), past)
     if not past and wanted > stored.revision:
@@ -129,7 +132,11 @@ async def _read_page(call: Call, kind: Kind, options: ListOptions) -> Page:
     if exact or options.cursor:
         cursor = unseal(options.cursor, call.now, call.backend.config.continue_seconds)
         revision = wanted if exact else 0
+        floor = await find_floor(call)
+        floor.check(revision)
         page = await call.store.list(selection, limit=options.limit, cursor=cursor, revision=revision)
+        if cursor and page.revision < floor.revision:
+            raise expired_page(cursor)
     else:
         page = await call.store.list(selection, limit=options.limit)
         if page.revision < wanted:

@@ -20,6 +20,7 @@ from actors.gateway.call import JSON_TYPE, Call
 from actors.gateway.converted import Tracked, rest_of
 from actors.gateway.media import OBJECT_FORMS, Form
 from actors.gateway.options import ListOptions, parse_list
+from actors.gateway.past import find_floor
 from actors.gateway.reading import read_shown, selection_of
 from actors.gateway.stream import Stream, chunk_of
 from actors.reconcile.watch import EventType, WatchBatch
@@ -51,6 +52,7 @@ async def watch_objects(call: Call, kind: Kind) -> web.StreamResponse:
 async def _start(call: Call, kind: Kind, options: ListOptions) -> tuple[Sequence[Stored], int]:
     """What is shown first, and from where to go on: a state when none is named, nothing from a named revision."""
     if options.revision > 0 and not options.initial_events:
+        (await find_floor(call)).check(options.revision)
         return (), options.revision
     page = await read_shown(call, kind, msgspec.structs.replace(options, limit=0, match="", cursor=""))
     return () if options.initial_events is False else page.items, page.revision

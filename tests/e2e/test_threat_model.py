@@ -232,6 +232,84 @@ def test_what_a_tenant_did_is_written_down_without_secrets(served: RunningGatewa
     assert audited(served)[-1]["responseStatus"]["code"] == 401
 
 
+@pytest.fixture(scope="module")
+def taken_over(served: RunningGateway) -> dict[str, str]:
+    """A namespace of somebody else's that was deleted and made again for the tenant: what to ask of either's past."""
+    told = {"maps": "/api/v1/namespaces/shared/configmaps"}
+    history = "--resource=configmaps/history,namespaces/history"
+    served.kubectl("create", "clusterrole", "historian", "--verb=get", history)
+    log = served.nodes.log("n", "shared", "gone", "main")
+    for word, owner in (("first", "somebody"), ("second", "tenant")):
+        served.kubectl("create", "namespace", "shared")
+        for role in ("admin", "historian"):
+            served.kubectl("create", "rolebinding", role, f"--clusterrole={role}", f"--user={owner}", "-n", "shared")
+        for name in ("a", "b"):
+            served.kubectl("create", "configmap", name, f"--from-literal=of={word}", "-n", "shared")
+        page = json.loads(served.request("GET", f"{told['maps']}?limit=1")[2])["metadata"]
+        told[f"{word} revision"], told[f"{word} token"] = page["resourceVersion"], page["continue"]
+        time.sleep(1.1)  # creation is told in whole seconds
+        told[f"{word} time"] = now_text()
+        log.lines.append(f"{now_text()} stdout F of the {word}\n".encode())
+        if word == "first":
+            for kind in ("configmaps", "rolebindings"):
+                served.kubectl("delete", kind, "--all", "-n", "shared")
+            served.kubectl("delete", "namespace", "shared", "--wait=false")
+            served.request("PUT", "/api/v1/namespaces/shared/finalize", b'{"metadata":{"name":"shared"},"spec":{}}')
+    log.ended = True
+    eventually(lambda: code(served, "GET", told["maps"]) == 200)
+    return told
+
+
+def now_text() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "{maps}?at={T}",
+        "{maps}/a?at={T}",
+        "{maps}?resourceVersion={R}&resourceVersionMatch=Exact",
+        "{maps}/a?resourceVersion={R}&resourceVersionMatch=Exact",
+        "{maps}?resourceVersion={R}&limit=10",
+        "{maps}?continue={C}",
+        "{maps}?continue={D}",
+        "{maps}?watch=true&resourceVersion={R}&timeoutSeconds=1",
+        "{maps}/a/history?since={R}",
+        "/api/v1/namespaces/shared?at={T}",
+        "/api/v1/namespaces/shared/history?until={R}",
+    ],
+)
+def test_a_namespace_made_again_keeps_the_past_of_the_first(
+    served: RunningGateway, taken_over: dict[str, str], way: str
+) -> None:
+    def ask(whose: str, who: str) -> tuple[int, bytes]:
+        token = taken_over[f"{whose} token"]
+        time, revision = taken_over[f"{whose} time"], taken_over[f"{whose} revision"]
+        path = way.format(maps=taken_over["maps"], T=time, R=revision, C=token, D=token.split(".")[0])
+        status, _, body = served.request("GET", path, certificate=who)
+        return status, body
+
+    status, body = ask("first", "tenant")
+    assert (status, json.loads(body)["reason"]) == (410, "Expired")
+    assert b'"first"' not in body
+    assert ask("first", "admin")[0] == ask("second", "tenant")[0] == 200
+
+
+def test_what_a_namespace_made_again_tells_of_itself(served: RunningGateway, taken_over: dict[str, str]) -> None:
+    """Where nobody names how far back: all that there is, from the making of the namespace on."""
+    path = f"{taken_over['maps']}/a/history"
+    mine, all_of_it = (json.loads(served.request("GET", path, certificate=who)[2]) for who in ("tenant", "admin"))
+    assert [item["type"] for item in mine["items"]] == ["ADDED"]
+    assert [item["type"] for item in all_of_it["items"]] == ["ADDED", "DELETED", "ADDED"]
+    assert mine["items"][0] == all_of_it["items"][-1]
+    assert int(mine["oldest"]["revision"]) > int(taken_over["first revision"])
+    served.make({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}}, "nodes", "")
+    logs = "/raypod/v1/logs/shared/gone?container=main"
+    assert served.request("GET", logs, certificate="tenant")[2] == b"of the second\n"
+    assert served.request("GET", logs)[2] == b"of the first\nof the second\n"
+
+
 # --- a Ray user, an administrator ------------------------------------------------------------------------------------
 
 
