@@ -310,6 +310,19 @@ def test_what_a_namespace_made_again_tells_of_itself(served: RunningGateway, tak
     assert served.request("GET", logs)[2] == b"of the first\nof the second\n"
 
 
+def test_a_tenant_does_not_say_where_a_service_leads(served: RunningGateway) -> None:
+    """Its proxies connect from the gateway and the nodes: to Ray's own ports, were the address of its choice."""
+    served.kubectl("create", "service", "clusterip", "way", "--tcp=80", "-n", "team")
+    slices = "/apis/discovery.k8s.io/v1/namespaces/team/endpointslices"
+    for path in ("/api/v1/namespaces/team/endpoints", slices):
+        assert code(served, "GET", path) == 200
+        assert code(served, "POST", path, {"metadata": {"name": "way"}}) == 403
+        for method in ("PUT", "PATCH", "DELETE"):
+            assert code(served, method, f"{path}/way", {}) == 403
+    for path in ("pods/p/status", "services/way/status"):
+        assert code(served, "PUT", f"/api/v1/namespaces/team/{path}", {}) == 403
+
+
 # --- a Ray user, an administrator ------------------------------------------------------------------------------------
 
 
