@@ -6,14 +6,18 @@ from collections.abc import Iterable
 
 
 def format_indexes(indexes: Iterable[int]) -> str:
-    """Runs of three or more, and of two, are written as first-last."""
+    """Runs of three or more are written as first-last, as Kubernetes does: 0,1,3-5."""
     runs: list[list[int]] = []
     for index in sorted(indexes):
         if runs and index == runs[-1][1] + 1:
             runs[-1][1] = index
         else:
             runs.append([index, index])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+    return ",".join(_text(first, last) for first, last in runs)
+
+
+def _text(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first},{last}" if last == first + 1 else f"{first}-{last}"
 
 
 def parse_indexes(text: str, completions: int) -> frozenset[int]:

@@ -19,6 +19,7 @@ from actors.api.workloads import Job
 from actors.controllers.config import ControllersConfig
 from actors.controllers.job_ends import bring_down, note_ends
 from actors.controllers.job_failures import why_failed
+from actors.controllers.job_indexes import count_failures, finished_ms, has_own_limits
 from actors.controllers.job_pods import count_restarts, plan_pods
 from actors.controllers.job_success import met_rule
 from actors.controllers.job_tally import FINALIZER, Tally, is_over, is_tracked, release, status_of, tally
@@ -104,6 +105,8 @@ def _judge(job: Job, count: Tally, now: Millis) -> Verdict | None:
         return Verdict("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit")
     if not spec.suspend and _deadline_ms(job, now) <= now:
         return Verdict("FailureTarget", "DeadlineExceeded", "Job was active longer than specified deadline")
+    if verdict := _judge_indexes(job, count):
+        return verdict
     rule = met_rule(job, count.completed)
     if rule is not None:
         return Verdict("SuccessCriteriaMet", "SuccessPolicy", f"Matched rules at index {rule}")
@@ -116,6 +119,16 @@ def _judge(job: Job, count: Tally, now: Millis) -> Verdict | None:
         if done
         else None
     )
+
+
+def _judge_indexes(job: Job, count: Tally) -> Verdict | None:
+    failed, most = len(count.failed_indexes or ()), job.spec.max_failed_indexes
+    if most is not None and failed > most:
+        words = "Job has exceeded the specified maximal number of failed indexes"
+        return Verdict("FailureTarget", "MaxFailedIndexesExceeded", words)
+    if failed and failed + len(count.completed) >= (job.spec.completions or 0):
+        return Verdict("FailureTarget", "FailedIndexes", "Job has failed indexes")
+    return None
 
 
 def _deadline_ms(job: Job, now: Millis) -> Millis:
@@ -131,9 +144,12 @@ def _known_verdict(job: Job) -> Verdict | None:
 
 
 def _run(job: Job, count: Tally, pods: Sequence[Pod], view: View, backoff: Backoff, now: Millis) -> Iterable[Action]:
-    plan = plan_pods(job, count, view, _BURST)
+    waits = _waits(count, view, backoff, now)
+    plan = plan_pods(job, count, view, _BURST, waits)
     yield from _stop(plan.stop)
-    delay_ms = _backoff_ms(pods, view, backoff, now) if plan.create else 0
+    if waits:
+        yield RequeueAfter(min(waits.values()))
+    delay_ms = _backoff_ms(pods, view, backoff, now) if plan.create and not has_own_limits(job) else 0
     if delay_ms:
         yield RequeueAfter(delay_ms)
     for pod in () if delay_ms else plan.create:
@@ -167,10 +183,19 @@ def _backoff_ms(pods: Sequence[Pod], view: View, backoff: Backoff, now: Millis) 
     return max(max(recent) + backoff.delay_ms(len(recent)) - now, 0) if recent else 0
 
 
+def _waits(count: Tally, view: View, backoff: Backoff, now: Millis) -> dict[int, Millis]:
+    """How long each index that has failed by itself is to wait: it doubles with each failure of its own."""
+    due = {
+        index: _ended_ms(pod, view) + backoff.delay_ms(count_failures(pod) + 1)
+        for index, pod in count.delayed.items()
+        if not is_true(pod.status.conditions, "DisruptionTarget")
+    }
+    return {index: at - now for index, at in due.items() if at > now}
+
+
 def _ended_ms(pod: Pod, view: View) -> Millis:
     """Not after we saw it: the node's clock may be ahead of ours."""
-    times = [s.state.terminated.finished_at for s in pod.status.container_statuses or () if s.state.terminated]
-    return min(max((parse_time(at) for at in times if at), default=pod.metadata.created_ms), view.seen_ms(pod_key(pod)))
+    return min(finished_ms(pod), view.seen_ms(pod_key(pod)))
 
 
 def _report(job: Job, count: Tally, verdict: Verdict | None, now: Millis) -> Iterable[Action]:
@@ -213,6 +238,7 @@ def _known(job: Job) -> dict[str, Any]:
         "succeeded": status.succeeded,
         "failed": status.failed,
         "completedIndexes": status.completed_indexes or None,
+        "failedIndexes": status.failed_indexes,
         "uncountedTerminatedPods": {
             "succeeded": list(listed.succeeded or ()) or None,
             "failed": list(listed.failed or ()) or None,

@@ -16,7 +16,8 @@ from actors.api.kinds import JOB
 from actors.api.meta import key_in
 from actors.api.pod import Pod
 from actors.api.workloads import Job
-from actors.controllers.job_tally import Tally, index_of, is_indexed, release
+from actors.controllers.job_indexes import index_of, is_indexed
+from actors.controllers.job_tally import Tally, release
 from actors.controllers.pods import is_gone, pod_key
 from actors.reconcile.actions import Action, Delete, Patch
 

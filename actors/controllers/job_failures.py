@@ -8,7 +8,7 @@ from actors.api.pod import ContainerStatus, Pod
 from actors.api.workloads import ExitCodes, Job, PodFailureRule
 from actors.reconcile.conditions import find_condition
 
-FAIL_JOB, IGNORE = "FailJob", "Ignore"
+FAIL_JOB, FAIL_INDEX, IGNORE = "FailJob", "FailIndex", "Ignore"
 
 
 def action_for(job: Job, pod: Pod) -> str:

@@ -6,12 +6,13 @@
 
 So a pod can vanish only when it is on the list, and leaves the list only by being counted. One that was listed as
 failed while it was on its way out, and succeeded after all, stays counted as failed. Successes of an Indexed
-Job need no list: `completedIndexes` is a set, and adding to it twice is the same as once.
+Job need no list: `completedIndexes` is a set, and adding to it twice is the same as once; so is `failedIndexes`, and
+what is in one of them never comes into the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
@@ -21,6 +22,14 @@ from actors.api.pod import Pod
 from actors.api.workloads import Job
 from actors.controllers.indexes import format_indexes, parse_indexes
 from actors.controllers.job_failures import IGNORE, action_for
+from actors.controllers.job_indexes import (
+    failed_before,
+    has_own_limits,
+    index_of,
+    is_indexed,
+    select_failed,
+    select_last,
+)
 from actors.controllers.pods import is_gone, pod_key
 from actors.reconcile.actions import Action, Patch
 from actors.reconcile.conditions import is_true
@@ -28,7 +37,6 @@ from actors.reconcile.controller import controller
 from actors.reconcile.view import View
 
 FINALIZER = "batch.kubernetes.io/job-tracking"
-INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +52,9 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     releasable: tuple[Pod, ...]
     failures: tuple[Pod, ...]  # ended without success, with their finalizer
     held: int  # ended pods that still have their finalizer
+    failed_indexes: frozenset[int] | None = None  # None: indexes do not fail by themselves
+    delayed: dict[int, Pod] = {}  # by index: the last failure, which is listed once its successor is there
+    delayed_failures: int = 0  # those of them that are to count
 
     @property
     def succeeded_total(self) -> int:
@@ -51,7 +62,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failed_total(self) -> int:
-        return self.failed + len(self.uncounted_failed)
+        return self.failed + len(self.uncounted_failed) + self.delayed_failures
 
     @property
     def is_settled(self) -> bool:
@@ -64,32 +75,48 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
     indexed = is_indexed(job)
     tracked = {pod.metadata.uid: pod for pod in pods if is_tracked(pod)}
     ended = [pod for pod in tracked.values() if is_success(pod) or is_failure(job, pod)]
-    completed = parse_indexes(job.status.completed_indexes, job.spec.completions or 0) if indexed else frozenset()
+    bound = job.spec.completions or 0
+    completed = parse_indexes(job.status.completed_indexes, bound) if indexed else frozenset()
     listed = job.status.uncounted_terminated_pods
     succeeded = _List(listed.succeeded, tracked)
     failed = _List(listed.failed, tracked)
     wins = [pod for pod in ended if is_success(pod)]
     ignored = [pod for pod in ended if not is_success(pod) and action_for(job, pod) == IGNORE]
     lost = [pod for pod in ended if not is_success(pod) and pod not in ignored]
-    failed.add(pod for pod in lost if pod.metadata.uid not in succeeded.known)
-    now_completed = completed | ({index_of(pod) for pod in wins} - {-1}) if indexed else frozenset()
+    active = tuple(pod for pod in pods if is_active_of(job, pod))
+    known_failed = failed_before(job)
+    won = {index_of(pod) for pod in wins if 0 <= index_of(pod) < bound} - known_failed if indexed else set()
+    now_completed = completed | won
+    now_failed = known_failed | select_failed(job, lost) - now_completed if has_own_limits(job) else None
+    delayed = _delayed(job, [*lost, *ignored], {*now_completed, *(now_failed or ()), *map(index_of, active)})
+    kept = {pod.metadata.uid for pod in delayed.values()}
+    failed.add(pod for pod in lost if pod.metadata.uid not in succeeded.known and pod.metadata.uid not in kept)
     if not indexed:
         succeeded.add(pod for pod in wins if pod.metadata.uid not in failed.known)
     releasable = [p for p in ended if p.metadata.uid in (*succeeded.known, *failed.known)]
-    releasable += [p for p in wins if indexed and (index_of(p) in completed or index_of(p) == -1)]
+    releasable += [p for p in wins if indexed and index_of(p) not in won - completed]
     releasable += [pod for pod in ignored if pod not in releasable]
     return Tally(
-        active=tuple(pod for pod in pods if is_active_of(job, pod)),
+        active=active,
         terminating=sum(p.metadata.is_deleting and not p.is_finished and not is_gone(p) for p in pods),
         succeeded=len(now_completed) if indexed else job.status.succeeded + succeeded.flushed,
         failed=job.status.failed + failed.flushed,
         uncounted_succeeded=tuple(succeeded.uids),
         uncounted_failed=tuple(failed.uids),
         completed=frozenset(now_completed),
-        releasable=tuple(releasable),
+        releasable=tuple(pod for pod in releasable if pod.metadata.uid not in kept),
         failures=tuple(lost),
         held=len(ended),
+        failed_indexes=now_failed,
+        delayed=delayed,
+        delayed_failures=sum(p.metadata.uid in kept and p.metadata.uid not in failed.uids for p in lost),
     )
+
+
+def _delayed(job: Job, failures: Sequence[Pod], over: Collection[int]) -> dict[int, Pod]:
+    """Where the outcome is certain nothing is waited for."""
+    is_judged = any(is_true(job.status.conditions, type_) for type_ in ("SuccessCriteriaMet", "FailureTarget"))
+    return select_last(job, failures, over) if has_own_limits(job) and not is_judged else {}
 
 
 class _List:
@@ -102,10 +129,6 @@ class _List:
 
     def add(self, pods: Iterable[Pod]) -> None:
         self.uids += [pod.metadata.uid for pod in pods if pod.metadata.uid not in self.uids]
-
-
-def is_indexed(job: Job) -> bool:
-    return job.spec.completion_mode == "Indexed"
 
 
 def is_tracked(pod: Pod) -> bool:
@@ -124,13 +147,8 @@ def is_failure(job: Job, pod: Pod) -> bool:
 
 
 def is_active_of(job: Job, pod: Pod) -> bool:
-    return not pod.is_finished and not is_failure(job, pod)
-
-
-def index_of(pod: Pod) -> int:
-    """The completion index; -1 when it has none that can be read."""
-    text = pod.metadata.annotation(INDEX_ANNOTATION) or ""
-    return int(text) if text.isascii() and text.isdigit() else -1
+    """A pod on its way out is not, also where its end is waited for."""
+    return not pod.is_finished and not pod.metadata.is_deleting and not is_failure(job, pod)
 
 
 def status_of(tally_: Tally) -> dict[str, object]:
@@ -141,6 +159,7 @@ def status_of(tally_: Tally) -> dict[str, object]:
         "succeeded": tally_.succeeded,
         "failed": tally_.failed,
         "completedIndexes": format_indexes(tally_.completed) or None,
+        "failedIndexes": None if tally_.failed_indexes is None else format_indexes(tally_.failed_indexes),
         "uncountedTerminatedPods": {
             "succeeded": list(tally_.uncounted_succeeded) or None,
             "failed": list(tally_.uncounted_failed) or None,

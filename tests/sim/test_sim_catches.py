@@ -18,6 +18,7 @@ from actors.controllers import core as controllers_core
 from actors.controllers import (
     deployment,
     garbage_collector,
+    job_indexes,
     job_tally,
     namespace,
     pod_gc,
@@ -105,6 +106,15 @@ def job_counts_what_it_has_counted(patch: Patch) -> None:
         return msgspec.structs.replace(count, failed=count.failed + len(count.uncounted_failed))
 
     patch.setattr("actors.controllers.job.tally", tally)
+
+
+def job_forgets_how_often_an_index_failed(patch: Patch) -> None:
+    """A failed pod is let go of before its successor bears the count."""
+    patch.setattr(job_tally, "select_last", lambda job, failures, over: {})
+
+
+def job_gives_an_index_up_too_early(patch: Patch) -> None:
+    patch.setattr(job_tally, "select_failed", lambda job, failures: {job_indexes.index_of(pod) for pod in failures})
 
 
 def deployment_takes_all_old_pods_down(patch: Patch) -> None:
@@ -324,6 +334,8 @@ DEFECTS: list[tuple[Plant, str]] = [
     (scheduler_frees_nothing, "the scheduler"),
     (controllers_ignore_own_writes_and_draw_names, "were asked for"),
     (job_counts_what_it_has_counted, "failures"),
+    (job_forgets_how_often_an_index_failed, "are its limit"),
+    (job_gives_an_index_up_too_early, "has failed after"),
     (deployment_takes_all_old_pods_down, "pods available"),
     (garbage_is_not_collected, "outlived|is there"),
     (orphans_are_collected, "left behind|orphan|replica set|rest"),

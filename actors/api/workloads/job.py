@@ -47,6 +47,8 @@ class JobSpec(Lens, frozen=True):
     completions: int | None = None
     completion_mode: str = "NonIndexed"
     backoff_limit: int = 6
+    backoff_limit_per_index: int | None = None
+    max_failed_indexes: int | None = None
     active_deadline_seconds: int | None = None
     ttl_seconds_after_finished: int | None = None
     suspend: bool = False
@@ -74,6 +76,7 @@ class JobStatus(Lens, frozen=True):
     start_time: str | None = None
     completion_time: str | None = None
     completed_indexes: str = ""
+    failed_indexes: str | None = None
     conditions: tuple[Condition, ...] | None = None
 
 

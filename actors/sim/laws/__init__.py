@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from actors.reconcile.actions import Reply
 from actors.sim.laws.calm import CordonsHold, GoneMeansStopped, RollingKeepsAvailable
 from actors.sim.laws.history import FinalizersHold, GenerationsAreObserved, Mirror, NamespacesHold, RevisionsGrow
+from actors.sim.laws.indexes import IndexesFailByThemselves
 from actors.sim.laws.law import Breach, Law, read
 from actors.sim.laws.machines import MachineLaws
 from actors.sim.laws.nodes import NodesHoldTheirPods
@@ -45,6 +46,7 @@ class Laws:
             self._quotas,
             NeverTooMany(has_twin),
             JobsCountRight(),
+            IndexesFailByThemselves(has_twin),
         ]
         if is_calm:
             self._laws += [GoneMeansStopped(self.machines), RollingKeepsAvailable(), CordonsHold()]

@@ -10,7 +10,8 @@ import msgspec
 from actors.api.meta import controller_of
 from actors.api.pod import Pod
 from actors.api.workloads import Job, ReplicaSet
-from actors.controllers.job_tally import FINALIZER, INDEX_ANNOTATION
+from actors.controllers.job_indexes import INDEX_ANNOTATION
+from actors.controllers.job_tally import FINALIZER
 from actors.sim.laws.law import Breach, Sight
 
 _ENDS = ("Complete", "Failed")

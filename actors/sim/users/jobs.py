@@ -1,4 +1,5 @@
-"""Jobs that succeed, fail, are suspended and resumed, run out of time, expire, and are deleted in all three ways."""
+"""Jobs that succeed, fail (some index by index), are suspended and resumed, run out of time, expire, and are deleted in
+all three ways."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from actors.api.codec import Object
 from actors.api.key import Key
 from actors.api.meta import controller_of
 from actors.api.pod import Pod
@@ -58,7 +60,15 @@ class Jobs:
             wanted.has_deadline = True
         elif dice < 0.35:
             del made["spec"]["completions"], made["spec"]["completionMode"]
+        elif dice < 0.6 and made["spec"]["template"]["spec"]["restartPolicy"] == "Never":
+            self._limit_each_index(made["spec"])
         return Create(resource=_RESOURCE, namespace=NAMESPACE, object=made)
+
+    def _limit_each_index(self, spec: Object) -> None:
+        del spec["backoffLimit"]
+        spec |= {"completionMode": "Indexed", "backoffLimitPerIndex": self._draw.random.choice((0, 1, 2))}
+        if self._draw.random.random() < 0.5:
+            spec["maxFailedIndexes"] = self._draw.random.randint(0, spec["completions"])
 
     def _pick(self) -> str:
         return self._draw.random.choice(sorted(self._wanted))

@@ -1,7 +1,8 @@
 """A gateway with the controllers, the scheduler and nodes that run nothing but say so: what Kubernetes' e2e tests of
 workloads need of a cluster, in one process.
 
-What a pod does is told by its first container's command (`exit N` ends it so; anything else runs on) and by a test
+What a pod does is told by its first container's command (`exit N` ends it so, `exit $(expr ${JOB_COMPLETION_INDEX} % 2)`
+as its index is even or odd; anything else runs on) and by a test
 through `Nodes`: which pods are not ready, which end how.
 """
 
@@ -44,6 +45,8 @@ class Nodes:
         #: Told by tests: names of pods that run and are not ready, exit codes of pods that are to end, by (namespace, name).
         self.unready: set[tuple[str, str]] = set()
         self.ends: dict[tuple[str, str], int] = {}
+        #: Names of pods that, once deleted, take until the test takes them out.
+        self.lingering: set[tuple[str, str]] = set()
         #: Decides of a pod that none of the above speaks of whether it is ready.
         self.is_ready: Callable[[Object], bool] = _has_an_image_that_serves
 
@@ -82,6 +85,8 @@ class Nodes:
             return None
         if "deletionTimestamp" in meta and not meta.get("deletionGracePeriodSeconds"):
             return None  # only its finalizers keep it
+        if "deletionTimestamp" in meta and (key.namespace, key.name) in self.lingering:
+            return None
         if "deletionTimestamp" in meta:
             return Delete(key=key, uid=meta["uid"], grace_period_seconds=0)
         told = self._status(key, pod, now)
@@ -133,7 +138,10 @@ def _gist(status: Object) -> tuple[Any, ...]:
 
 def _exit_code(pod: Object) -> int | None:
     container = pod["spec"]["containers"][0]
-    found = _EXIT.search(" ".join([*(container.get("command") or ()), *(container.get("args") or ())]))
+    said = " ".join([*(container.get("command") or ()), *(container.get("args") or ())])
+    if "exit $(expr ${JOB_COMPLETION_INDEX} % 2)" in said:
+        return int(pod["metadata"]["annotations"]["batch.kubernetes.io/job-completion-index"]) % 2
+    found = _EXIT.search(said)
     return int(found[1]) if found and pod["spec"].get("restartPolicy") != "Always" else None
 
 

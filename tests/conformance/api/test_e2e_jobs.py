@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from actors.store.local import read_clock
 
 Json = dict[str, Any]
 FOREVER, SUCCEED, FAIL = "sleep 1000000", "exit 0", "exit 1"
+FAIL_ODD = "exit $(expr ${JOB_COMPLETION_INDEX} % 2)"
 
 
 def job(name: str, command: str, parallelism: int = 2, completions: int = 4, **spec: Any) -> Json:
@@ -217,6 +219,72 @@ def test_disruptions_are_no_failures_where_the_policy_says_so(work: Workloads) -
         work.living.end_pod(work.namespace, pod["metadata"]["name"], 0)
     done = completed(work, path, 2)
     assert done["status"].get("failed", 0) == 0
+
+
+def failed_by_index(work: Workloads, obj: Json, **spec: Any) -> Json:
+    """Its status, once it has failed."""
+    del obj["spec"]["backoffLimit"]
+    obj["spec"] |= {"completionMode": "Indexed", **spec}
+    path, _ = make(work, obj)
+    return work.until(path, "failed", lambda j: condition(j, "Failed"))
+
+
+def indexes(failed: Json) -> tuple[str, str, int, int]:
+    status = failed["status"]
+    told = status["failedIndexes"], status.get("completedIndexes", "")
+    return *told, status.get("failed", 0), status.get("succeeded", 0)
+
+
+def test_every_index_is_tried_though_some_fail(work: Workloads) -> None:
+    """should execute all indexes despite some failing when using backoffLimitPerIndex"""
+    failed = failed_by_index(work, job("with-backoff-limit-per-index", FAIL_ODD), backoffLimitPerIndex=1)
+    assert indexes(failed) == ("1,3", "0,2", 4, 2)
+    assert condition(failed, "Failed")["reason"] == "FailedIndexes"
+
+
+def test_too_many_failed_indexes_end_the_job(work: Workloads) -> None:
+    """should terminate job execution when the number of failed indexes exceeds maxFailedIndexes"""
+    obj = job("with-max-failed-indexes", FAIL, 1)
+    failed = failed_by_index(work, obj, backoffLimitPerIndex=0, maxFailedIndexes=0)
+    assert indexes(failed) == ("0", "", 1, 0)
+    assert condition(failed, "Failed")["reason"] == "MaxFailedIndexesExceeded"
+
+
+def test_a_pod_says_how_often_its_index_has_failed(work: Workloads) -> None:
+    """should record the failure-count in the Pod annotation when using backoffLimitPerIndex"""
+    failed = failed_by_index(work, job("backofflimitperindex", FAIL, 2, 2), backoffLimitPerIndex=1)
+    assert indexes(failed) == ("0,1", "", 4, 0)
+    marks = [pod["metadata"]["annotations"] for pod in work.items("pods", "job=backofflimitperindex")]
+    prefix = "batch.kubernetes.io/job-"
+    told = sorted((mark[f"{prefix}completion-index"], mark[f"{prefix}index-failure-count"]) for mark in marks)
+    assert told == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+
+
+def test_a_failure_policy_fails_an_index_at_once(work: Workloads) -> None:
+    """should mark indexes as failed when the FailIndex action is matched in podFailurePolicy"""
+    rule = {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [1]}}
+    obj = job("matching-fail-index-action", FAIL_ODD, 2, 2, **failure_policy(rule))
+    assert indexes(failed_by_index(work, obj, backoffLimitPerIndex=1)) == ("1", "0", 1, 1)
+
+
+def test_a_pod_is_replaced_only_when_it_has_failed(work: Workloads) -> None:
+    """should recreate pods only after they have failed if pod replacement policy is set to Failed"""
+    path, _ = make(work, job("pod-recreate-failed", FOREVER, 1, 1, backoffLimit=1, podReplacementPolicy="Failed"))
+    pod = work.running(1)[0]["metadata"]["name"]
+    lingering = work.living.kubelets.lingering
+    lingering.add((work.namespace, pod))
+    work.delete(f"pods/{pod}", {"gracePeriodSeconds": 30}).ok()
+
+    def counts(status: Json) -> list[int]:
+        return [status.get(name, 0) for name in ("active", "failed", "terminating")]
+
+    work.until(path, "one terminates, none takes its place", lambda j: counts(j["status"]) == [0, 0, 1])
+    time.sleep(0.3)
+    assert len(work.items("pods")) == 1
+    work.patch("merge", f"pods/{pod}/status", {"status": {"phase": "Failed"}}).ok()
+    lingering.clear()
+    work.living.look_again()
+    work.until(path, "another is there", lambda j: counts(j["status"]) == [1, 1, 0])
 
 
 @pytest.mark.parametrize(

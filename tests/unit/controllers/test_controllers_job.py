@@ -301,7 +301,9 @@ def test_a_work_queue_is_done_when_one_succeeded_and_none_runs(world: Rig) -> No
     assert conditions(world)["Complete"][0] == "True"
 
 
-@pytest.mark.parametrize(("indexes", "text"), [((), ""), ((0,), "0"), ((0, 1), "0-1"), ((0, 2, 3, 4, 9), "0,2-4,9")])
+@pytest.mark.parametrize(
+    ("indexes", "text"), [((), ""), ((0,), "0"), ((0, 1), "0,1"), ((1, 2, 3), "1-3"), ((0, 2, 3, 4, 9), "0,2-4,9")]
+)
 def test_index_text(indexes: tuple[int, ...], text: str) -> None:
     assert format_indexes(indexes) == text
     assert parse_indexes(text, 10) == set(indexes)

@@ -12,6 +12,7 @@ from actors.plugins.runtime.port import ContainerSpec, ContainerState, Container
 from actors.reconcile.actions import Reply
 from actors.sim.laws.calm import CordonsHold, GoneMeansStopped, RollingKeepsAvailable
 from actors.sim.laws.history import FinalizersHold, GenerationsAreObserved, Mirror, NamespacesHold, RevisionsGrow
+from actors.sim.laws.indexes import IndexesFailByThemselves
 from actors.sim.laws.law import Breach, Law, Sight, read
 from actors.sim.laws.machines import MachineLaws
 from actors.sim.laws.nodes import NodesHoldTheirPods
@@ -221,6 +222,50 @@ def test_a_job_that_ended_has_counted_all_and_stays() -> None:
         history.see("jobs.batch", {"metadata": {"name": "j"}, "status": {"succeeded": 0, "conditions": [complete]}})
     with pytest.raises(Breach, match="was Complete and is"):
         history.see("jobs.batch", {"metadata": {"name": "j"}, "status": {}})
+
+
+def of_index_0(name: str, phase: str = "Failed", **meta: Any) -> Object:
+    return owned(name, "Job", "j", phase, annotations={"batch.kubernetes.io/job-completion-index": "0"}, **meta)
+
+
+def each_index_twice(twins: list[bool] | None = None, **status: Any) -> History:
+    """Of a Job whose indexes may fail once and be tried again."""
+    history = History(IndexesFailByThemselves(lambda: bool(twins)))
+    spec = {"completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 1}
+    history.see("jobs.batch", {"metadata": {"name": "j"}, "spec": spec, "status": status})
+    return history
+
+
+def test_an_index_is_tried_as_often_as_its_limit_says() -> None:
+    history = each_index_twice()
+    for name in "ab":
+        history.see("pods", of_index_0(name))
+    history.see("pods", of_index_0("stopped", "Running", finalizers=[]))
+    history.see("pods", of_index_0("c"))
+    history.see("pods", of_index_0("d"))
+    with pytest.raises(Breach, match="has failed 5 times, 4 are its limit"):
+        history.see("pods", of_index_0("e"))
+
+
+def test_a_twin_may_try_an_index_once_more() -> None:
+    history = each_index_twice([True])
+    for name in "abc":
+        history.see("pods", of_index_0(name))
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"), [("0", "after 1 failures"), ("", "have failed no more"), ("1", "failed and succeeded")]
+)
+def test_failed_indexes_have_failed_for_good(failed: str, words: str) -> None:
+    history = each_index_twice()
+    history.see("pods", of_index_0("a"))
+    spec = {"completions": 2, "completionMode": "Indexed", "backoffLimitPerIndex": 1 if failed == "0" else 0}
+    job = {"metadata": {"name": "j"}, "spec": spec, "status": {"failedIndexes": "0"}}
+    if failed != "0":
+        history.see("jobs.batch", job)
+        job["status"] = {"failedIndexes": failed and f"0,{failed}", "completedIndexes": "1"}
+    with pytest.raises(Breach, match=words):
+        history.see("jobs.batch", job)
 
 
 def run(state: ContainerState, attempt: int = 0, code: int = 0, at: int = 0) -> ContainerStatus:
