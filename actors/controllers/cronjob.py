@@ -1,6 +1,7 @@
 """CronJob: a Job when its schedule falls due, named after the minute, so that none is made twice (batch/v1).
 
-Of the times that were missed only the last is made up for, unless its deadline has passed too.
+Of the times that were missed only the last is made up for, unless its deadline has passed too. A time counts as kept
+(`lastScheduleTime`) when its Job is there: one that was refused is asked for again until the next time comes.
 """
 
 from __future__ import annotations
@@ -32,33 +33,33 @@ def reconcile(cron: CronJob, view: View, now: Millis) -> Iterable[Action]:
         return
     jobs = view.owned_by(cron, Job)
     active = [job for job in jobs if not is_over(job) and not job.metadata.is_deleting]
-    yield from _clean(cron, [job for job in jobs if is_over(job)])
     try:
         schedule = parse_schedule(cron.spec.schedule, cron.spec.time_zone)
     except ValueError as error:
         yield _told(cron, "UnparseableSchedule", f"unparseable schedule {cron.spec.schedule!r}: {error}", "Warning")
         return
     due = None if cron.spec.suspend else _due(cron, schedule, now)
-    made: list[Object] = []
-    if due is not None:
-        if cron.spec.concurrency_policy == "Replace":
-            for job in active:
-                at = key_in(JOB.resource, job.metadata)
-                yield Delete(key=at, uid=job.metadata.uid, propagation=Propagation.BACKGROUND)
-                yield _told(cron, "SuccessfulDelete", f"Deleted job {job.metadata.name}")
-            active = []
-        if cron.spec.concurrency_policy == "Forbid" and active:
-            words = "Not starting job because prior execution is running and concurrency policy is Forbid"
-            yield _told(cron, "JobAlreadyActive", words)
-            due = None
-        else:
-            made = [_job(cron, due)]
-            yield Create(resource=JOB.resource, namespace=cron.metadata.namespace, object=made[0])
-            yield _told(cron, "SuccessfulCreate", f"Created job {made[0]['metadata']['name']}")
-    yield from _report(cron, jobs, active, due)
+    made = next((job for job in jobs if due is not None and job.metadata.name == _name_at(cron, due)), None)
+    if due is not None and view.at(_job_key(cron, due)) is None:
+        yield from _start(cron, active, due)
+    yield from _report(cron, jobs, active, due if made is not None else None)
+    yield from _clean(cron, [job for job in jobs if is_over(job) and job is not made])
     coming = None if cron.spec.suspend else schedule.next_after(now)
     if coming is not None:
         yield RequeueAfter(coming - now)
+
+
+def _start(cron: CronJob, active: Sequence[Job], due: Millis) -> Iterable[Action]:
+    if cron.spec.concurrency_policy == "Forbid" and active:
+        words = "Not starting job because prior execution is running and concurrency policy is Forbid"
+        yield _told(cron, "JobAlreadyActive", words)
+        return
+    for job in active if cron.spec.concurrency_policy == "Replace" else ():
+        at = key_in(JOB.resource, job.metadata)
+        yield Delete(key=at, uid=job.metadata.uid, propagation=Propagation.BACKGROUND)
+        yield _told(cron, "SuccessfulDelete", f"Deleted job {job.metadata.name}")
+    yield Create(resource=JOB.resource, namespace=cron.metadata.namespace, object=_job(cron, due))
+    yield _told(cron, "SuccessfulCreate", f"Created job {_name_at(cron, due)}")
 
 
 def _due(cron: CronJob, schedule: Schedule, now: Millis) -> Millis | None:
@@ -82,10 +83,18 @@ def _last_missed(schedule: Schedule, since: Millis, now: Millis) -> Millis | Non
     return found
 
 
+def _name_at(cron: CronJob, due: Millis) -> str:
+    return f"{cron.metadata.name}-{due // 60_000}"
+
+
+def _job_key(cron: CronJob, due: Millis) -> Key:
+    return Key(JOB.resource, cron.metadata.namespace, _name_at(cron, due))
+
+
 def _job(cron: CronJob, due: Millis) -> Object:
     template = cron.spec.job_template
     metadata: dict[str, Any] = {
-        "name": f"{cron.metadata.name}-{due // 60_000}",
+        "name": _name_at(cron, due),
         "namespace": cron.metadata.namespace,
         "labels": template.metadata.get("labels") or {},
         "annotations": {**(template.metadata.get("annotations") or {}), _TIME_ANNOTATION: format_time(due)},
@@ -109,7 +118,8 @@ def _clean(cron: CronJob, over: Sequence[Job]) -> Iterable[Action]:
 
 
 def _report(cron: CronJob, jobs: Sequence[Job], active: Sequence[Job], due: Millis | None) -> Iterable[Action]:
-    """A Job that was just made shows here once it is seen, as every Job of a CronJob concerns it."""
+    """`due`: the time that was kept since. A Job that was just made shows here once it is seen, as every Job of a
+    CronJob concerns it."""
     known = {ref.uid: ref.name for ref in cron.status.active or ()}
     ended = {job.metadata.uid: job for job in jobs if is_over(job)}
     for uid, name in known.items():

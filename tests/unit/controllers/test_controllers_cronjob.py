@@ -112,6 +112,53 @@ def test_after_a_long_time_only_the_last_is_made_up_for(rig: Rig) -> None:
     assert jobs(rig) == [f"tick-{THIS_MINUTE + 1000}"]
 
 
+QUOTA = Key("resourcequotas", "default", "q")
+
+
+def test_a_job_that_is_refused_is_made_once_there_is_room(rig: Rig) -> None:
+    hard = {"hard": {"count/jobs.batch": "0"}}
+    rig.create({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": hard})
+    rig.create(cron_job("0 0 * * *"))
+    rig.settle()
+    rig.now = parse_time("2026-12-01T00:00:05Z")
+    rig.advance(MINUTE)
+    assert jobs(rig) == [] and "lastScheduleTime" not in status(rig)
+    told = [event["message"] for event in rig.list("events") if event["reason"] == "FailedCreate"]
+    assert told and told[0].startswith("Error creating:") and "exceeded quota" in told[0]
+    rig.patch(QUOTA, {"spec": {"hard": {"count/jobs.batch": "1"}}})
+    rig.advance(2 * MINUTE)
+    assert jobs(rig) == [f"tick-{parse_time('2026-12-01T00:00:00Z') // MINUTE}"]
+    assert status(rig)["lastScheduleTime"] == "2026-12-01T00:00:00Z"
+
+
+def test_a_job_of_somebody_else_that_has_the_name_is_left_alone(rig: Rig) -> None:
+    made = cron_job()["spec"]["jobTemplate"] | {"apiVersion": "batch/v1", "kind": "Job"}
+    rig.create(made | {"metadata": {"name": f"tick-{THIS_MINUTE + 1}"}})
+    rig.create(cron_job())
+    rig.advance(MINUTE)
+    assert status(rig) == {} and len(jobs(rig)) == 1
+    rig.advance(MINUTE)
+    assert [ref["name"] for ref in status(rig)["active"]] == [f"tick-{THIS_MINUTE + 2}"]
+
+
+def test_what_has_ended_before_its_time_was_noted_is_not_made_again(rig: Rig) -> None:
+    rig.create(cron_job("0 0 1 12 *", successfulJobsHistoryLimit=0))
+    rig.settle()
+    rig.now = parse_time("2026-12-01T00:00:00Z")
+    (controllers, *_) = rig.cores
+    while not jobs(rig):
+        rig.deliver(controllers)
+        rig.step(controllers)
+    job = Key("jobs.batch", "default", jobs(rig)[0])
+    start = format_time(rig.now)
+    rows = [{"type": type_, "status": "True"} for type_ in ("SuccessCriteriaMet", "Complete")]
+    rig.patch(job, {"status": {"conditions": rows, "startTime": start, "completionTime": start}}, "status")
+    rig.advance(2 * MINUTE)
+    assert jobs(rig) == [] and status(rig)["lastScheduleTime"] == start
+    made = [event for event in rig.list("events") if event["reason"] == "SuccessfulCreate"]
+    assert [event.get("count", 1) for event in made if event["involvedObject"]["kind"] == "CronJob"] == [1]
+
+
 def test_a_deadline_that_has_passed_is_passed(rig: Rig) -> None:
     rig.create(cron_job("0 0 1 1 *", startingDeadlineSeconds=30))
     rig.settle()
