@@ -64,6 +64,7 @@ def reconcile(daemon: DaemonSet, view: View, now: Millis) -> Iterable[Action]:
     pods = view.owned_by(daemon, Pod)
     places = _places(daemon, pods, view)
     changed: set[str] = set()
+    yield from (_delete(pod) for pod in _stranded(pods, view))
     for place in places:
         for action in _keep(daemon, place, mark, view, now):
             changed.add(place.node)
@@ -91,6 +92,12 @@ def _places(daemon: DaemonSet, pods: Sequence[Pod], view: View) -> list[_Place]:
         there.setdefault(node_of(pod), []).append(pod)
     nodes = view.all(Node)
     return [_Place(n.metadata.name, *shall_run(daemon, n), tuple(there.get(n.metadata.name, ()))) for n in nodes]
+
+
+def _stranded(pods: Sequence[Pod], view: View) -> Iterable[Pod]:
+    """Those that wait for a node that is gone. (What had come to a node that is gone, pod_gc takes.)"""
+    waiting = (pod for pod in pods if not pod.spec.node_name and not pod.metadata.is_deleting)
+    return (pod for pod in waiting if node_of(pod) and view.get(Node, "", node_of(pod)) is None)
 
 
 def _keep(daemon: DaemonSet, place: _Place, mark: str, view: View, now: Millis) -> Iterable[Action]:

@@ -117,6 +117,19 @@ def test_taints_keep_it_off_unless_it_puts_up_with_them(work: Workloads) -> None
         work.patch("merge", node, {"spec": {"taints": None, "unschedulable": None}}).ok()
 
 
+def test_a_pod_that_waits_for_a_node_that_is_gone_goes_too(work: Workloads) -> None:
+    """getUnscheduledPodsWithoutNode (pkg/controller/daemon): PodGC takes only what had come to a node"""
+    work.living.add_node("worker-4", full="yes")
+    node = "/api/v1/nodes/worker-4"
+    none = {"cpu": "0", "memory": "0", "pods": "0"}
+    work.patch("merge", f"{node}/status", {"status": {"allocatable": none}}).ok()
+    make(work, daemon_set(nodeSelector={"full": "yes"}))
+    (waiting,) = eventually("the pod", lambda: work.items("pods", SELECTOR))
+    assert "nodeName" not in waiting["spec"]
+    work.delete(node).ok()
+    runs_on(work)
+
+
 def test_a_failed_pod_is_replaced(work: Workloads) -> None:
     """should retry creating failed daemon pods"""
     make(work)
