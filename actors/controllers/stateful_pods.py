@@ -1,22 +1,18 @@
-"""Pods of a StatefulSet: each has an ordinal, a name and claims of its own, and is of one version of the template."""
+"""Pods of a StatefulSet: each has an ordinal and a name of its own, and is of one version of the template."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
 
 from actors.api.codec import Object
-from actors.api.key import Key
 from actors.api.pod import Pod
 from actors.api.workloads import PodTemplate, StatefulSet
 from actors.controllers.pods import new_pod
+from actors.controllers.stateful_claims import template_name
 from actors.controllers.template_history import REVISION_LABEL
 from actors.reconcile.actions import Create
-from actors.reconcile.view import View
 
 _NAME_LABEL, _INDEX_LABEL = "statefulset.kubernetes.io/pod-name", "apps.kubernetes.io/pod-index"
-_CLAIMS = "persistentvolumeclaims"
 _ORDINAL = re.compile(r"(.*)-([0-9]+)")
 
 
@@ -39,36 +35,18 @@ def version_of(pod: Pod) -> str:
     return pod.metadata.label(REVISION_LABEL) or ""
 
 
-def make_pod(stateful: StatefulSet, template: PodTemplate, version: str, ordinal: int, view: View) -> Iterable[Create]:
-    """What the pod claims, where that is not there yet, and the pod."""
+def make_pod(stateful: StatefulSet, template: PodTemplate, version: str, ordinal: int) -> Create:
     name = name_at(stateful, ordinal)
-    for claim in stateful.spec.volume_claim_templates or ():
-        key = Key(_CLAIMS, stateful.metadata.namespace, f"{_name(claim)}-{name}")
-        if view.at(key) is None:
-            yield Create(resource=_CLAIMS, namespace=key.namespace, object=_claim(stateful, claim, key))
     labels = {_NAME_LABEL: name, _INDEX_LABEL: str(ordinal), REVISION_LABEL: version}
     pod = new_pod(template, stateful, name, labels=labels)
     pod["spec"] = {**template.spec, "hostname": name, "volumes": _volumes(stateful, template, name)}
     if stateful.spec.service_name:
         pod["spec"]["subdomain"] = stateful.spec.service_name
-    yield Create(resource="pods", namespace=stateful.metadata.namespace, object=pod)
-
-
-def _name(claim: Object) -> str:
-    return str((claim.get("metadata") or {}).get("name", ""))
-
-
-def _claim(stateful: StatefulSet, claim: Object, key: Key) -> Object:
-    metadata = claim.get("metadata") or {}
-    selected = stateful.spec.selector.match_labels or {}
-    kept = {name: metadata[name] for name in ("annotations",) if metadata.get(name)}
-    labels = {**(metadata.get("labels") or {}), **selected}
-    named: dict[str, Any] = {**kept, "name": key.name, "namespace": key.namespace, "labels": labels}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": named, "spec": claim.get("spec") or {}}
+    return Create(resource="pods", namespace=stateful.metadata.namespace, object=pod)
 
 
 def _volumes(stateful: StatefulSet, template: PodTemplate, name: str) -> list[Object]:
     """A claim's volume stands in place of one of the template that has its name."""
-    names = [_name(claim) for claim in stateful.spec.volume_claim_templates or ()]
+    names = [template_name(claim) for claim in stateful.spec.volume_claim_templates or ()]
     own = [{"name": each, "persistentVolumeClaim": {"claimName": f"{each}-{name}"}} for each in names]
     return own + [volume for volume in template.spec.get("volumes") or () if volume.get("name") not in names]

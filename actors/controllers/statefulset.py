@@ -14,8 +14,10 @@ from actors.api.key import Key
 from actors.api.meta import controller_of, key_in
 from actors.api.pod import Pod
 from actors.api.selector import LabelMatcher, from_selector
+from actors.api.volumes import PersistentVolumeClaim
 from actors.api.workloads import ControllerRevision, StatefulSet
 from actors.controllers.pods import adopt, available_at, is_ready, pod_key, release
+from actors.controllers.stateful_claims import any_ends, make_claims, own_claims, set_of
 from actors.controllers.stateful_pods import first_ordinal, make_pod, name_at, ordinal_of, version_of
 from actors.controllers.template_history import History, read_history, take_in, template_of, trim, write_version
 from actors.reconcile.actions import Action, Delete, Emit, Patch, RequeueAfter
@@ -31,7 +33,7 @@ def interested(key: Key, pod: Pod, view: View) -> Iterable[Key]:
     return (at,) if isinstance(view.at(at), StatefulSet) else ()
 
 
-@controller(StatefulSet, watches={Pod: interested, ControllerRevision: owner})
+@controller(StatefulSet, watches={Pod: interested, ControllerRevision: owner, PersistentVolumeClaim: set_of})
 def reconcile(stateful: StatefulSet, view: View, now: Millis) -> Iterable[Action]:
     if stateful.metadata.is_deleting:
         return
@@ -44,6 +46,7 @@ def reconcile(stateful: StatefulSet, view: View, now: Millis) -> Iterable[Action
         yield from news
         return
     state = _State(stateful, view.owned_by(stateful, Pod), history, now)
+    yield from state.provide(view)
     yield from state.next(view)
     yield from state.report()
     live = {version_of(pod) for pod in state.pods} | {state.current, state.update}
@@ -105,17 +108,39 @@ class _State(msgspec.Struct):
                 continue
             if waits:
                 return
-        yield from self._shrink(waits, [pod for ordinal, pod in sorted(there.items()) if ordinal not in self.ordinals])
+        beyond = [pod for ordinal, pod in sorted(there.items()) if ordinal not in self.ordinals]
+        if not any(own_claims(self.stateful, pod, False, view) for pod in beyond):
+            yield from self._shrink(waits, beyond)
         yield from self._roll(there)
 
+    def provide(self, view: View) -> Iterable[Action]:
+        """What pods that have not started claim, where it is gone; and every claim is owned as the policy says."""
+        for pod in self.pods:
+            if pod.status.phase == "Pending" and not pod.metadata.is_deleting:
+                yield from self._claim(pod.metadata.name, view)
+            yield from own_claims(self.stateful, pod, self._stays(pod), view)
+
+    def _stays(self, pod: Pod) -> bool:
+        return ordinal_of(self.stateful, pod) in self.ordinals
+
+    def _claim(self, pod: str, view: View) -> Iterable[Action]:
+        for made in make_claims(self.stateful, pod, view):
+            yield made
+            claim = made.object["metadata"]["name"]
+            words = f"create Claim {claim} Pod {pod} in StatefulSet {self._name} success"
+            yield self._told("SuccessfulCreate", words)
+
     def _make(self, ordinal: int, view: View) -> Iterable[Action]:
+        pod = name_at(self.stateful, ordinal)
+        claims = [*self._claim(pod, view)]
+        if claims or any_ends(self.stateful, pod, view):  # the claims' changes concern the set
+            yield from claims
+            return
         old = ordinal < self.partition and self._rolls
         name = self.current if old else self.update
         version = self.history.named(name)
         template = template_of(version) if old and version is not None else self.stateful.spec.template
-        made = [*make_pod(self.stateful, template, name, ordinal, view)]
-        yield from made
-        pod = name_at(self.stateful, ordinal)
+        yield make_pod(self.stateful, template, name, ordinal)
         yield self._told("SuccessfulCreate", f"create Pod {pod} in StatefulSet {self._name} successful")
 
     @property
@@ -144,7 +169,7 @@ class _State(msgspec.Struct):
                 return
 
     def _wanted(self) -> list[Pod]:
-        mine = [pod for pod in self.pods if ordinal_of(self.stateful, pod) in self.ordinals]
+        mine = [pod for pod in self.pods if self._stays(pod)]
         return sorted(mine, key=lambda pod: ordinal_of(self.stateful, pod))
 
     def _roll(self, there: dict[int, Pod]) -> Iterable[Action]:

@@ -213,6 +213,122 @@ def test_a_pod_has_a_name_a_host_name_and_claims(work: Workloads) -> None:
     assert work.get("persistentvolumeclaims").names == ["datadir-ss-5", "datadir-ss-6"]
 
 
+def keeps(work: Workloads, when_deleted: str = "Retain", when_scaled: str = "Retain", replicas: int = 3) -> Json:
+    claim = {
+        "metadata": {"name": "datadir"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1"}}},
+    }
+    policy = {"whenDeleted": when_deleted, "whenScaled": when_scaled}
+    rules = {"volumeClaimTemplates": [claim], "persistentVolumeClaimRetentionPolicy": policy}
+    return stateful_set("ss", replicas, **rules)
+
+
+def claims(work: Workloads) -> dict[str, list[Json]]:
+    """What owns each claim, by the claim's ordinal."""
+    found = work.items("persistentvolumeclaims")
+    return {c["metadata"]["name"].removeprefix("datadir-ss-"): c["metadata"].get("ownerReferences", []) for c in found}
+
+
+def left(work: Workloads, *ordinals: str) -> dict[str, list[Json]]:
+    return eventually(f"claims {ordinals}", lambda: found if [*(found := claims(work))] == [*ordinals] else None) or {}
+
+
+def scaled(work: Workloads, path: str, replicas: int) -> None:
+    work.patch("merge", path, {"spec": {"replicas": replicas}}).ok()
+    work.running(replicas, "foo=bar")
+
+
+def test_claims_go_with_their_set(work: Workloads) -> None:
+    """should delete PVCs with a WhenDeleted policy; after adopting pod (WhenDeleted)"""
+    path = make(work, keeps(work, when_deleted="Delete"))
+    work.running(3, "foo=bar")
+    uid = work.get(path).ok()["metadata"]["uid"]
+    eventually("owned", lambda: [[ref["uid"] for ref in refs] for refs in claims(work).values()] == [[uid]] * 3)
+    assert claims(work)["1"][0]["controller"] is True
+    work.patch("merge", "pods/ss-2", {"metadata": {"ownerReferences": None}}).ok()
+    work.until("pods/ss-2", "adopted again", lambda pod: owners(pod) == [uid])
+    scaled(work, path, 1)
+    assert [*claims(work)] == ["0", "1", "2"]
+    work.delete(path).ok()
+    eventually("no claims", lambda: not claims(work))
+
+
+def test_claims_go_with_the_pods_that_are_too_many(work: Workloads) -> None:
+    """should delete PVCs with a OnScaledown policy; after adopting pod (WhenScaled)"""
+    path = make(work, keeps(work, when_scaled="Delete"))
+    uid = work.get(path).ok()["metadata"]["uid"]
+    work.running(3, "foo=bar")
+    assert claims(work) == {"0": [], "1": [], "2": []}
+    work.patch("merge", "pods/ss-2", {"metadata": {"ownerReferences": None}}).ok()
+    work.until("pods/ss-2", "adopted again", lambda pod: owners(pod) == [uid])
+    scaled(work, path, 1)
+    left(work, "0")
+    work.delete(path).ok()
+    work.running(0)
+    assert claims(work) == {"0": []}
+
+
+def test_a_claim_of_another_controller_stays(work: Workloads) -> None:
+    """should not delete PVC with OnScaledown policy if another controller owns the PVC"""
+    path = make(work, keeps(work))
+    work.running(3, "foo=bar")
+    other = work.post("configmaps", {"metadata": {"name": "dummy-controller"}}).ok()["metadata"]["uid"]
+    ref = {"apiVersion": "v1", "kind": "ConfigMap", "name": "dummy-controller", "uid": other, "controller": True}
+    claim = "persistentvolumeclaims/datadir-ss-1"
+    work.patch("merge", claim, {"metadata": {"ownerReferences": [ref]}}).ok()
+    work.patch("merge", path, {"spec": {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}}).ok()
+    scaled(work, path, 0)
+    assert left(work, "1") == {"1": [ref]}
+    work.patch("merge", claim, {"metadata": {"ownerReferences": None}}).ok()
+    scaled(work, path, 2)
+    assert [*claims(work)] == ["0", "1"]
+    scaled(work, path, 1)
+    left(work, "0")
+
+
+def test_foreign_and_stale_owners_of_claims_are_heeded(work: Workloads) -> None:
+    """should not delete PVCs when there is another controller"""
+    path = make(work, keeps(work, replicas=4))
+    work.running(4, "foo=bar")
+    uid = work.get(path).ok()["metadata"]["uid"]
+    other = work.post("configmaps", {"metadata": {"name": "random-owner"}}).ok()["metadata"]["uid"]
+    foreign = {"apiVersion": "v1", "kind": "ConfigMap", "name": "random-owner", "uid": other}
+    own = {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "ss", "uid": uid}
+    own |= {"controller": True, "blockOwnerDeletion": True}
+    stale = {**own, "name": "unknown", "uid": "9d86d6ae-4e06-4ff1-bc55-f77f52e272e9"}
+    for ordinal, metadata in (
+        (1, {"ownerReferences": [foreign]}),
+        (3, {"ownerReferences": [stale], "finalizers": ["keep-with/stale-ref"]}),
+    ):
+        work.patch("merge", f"persistentvolumeclaims/datadir-ss-{ordinal}", {"metadata": metadata}).ok()
+    policy = {"whenDeleted": "Delete", "whenScaled": "Retain"}
+    work.patch("merge", path, {"spec": {"persistentVolumeClaimRetentionPolicy": policy}}).ok()
+    wanted = {"0": [own], "1": [foreign, own], "2": [own], "3": [stale]}
+    eventually("owned", lambda: claims(work) == wanted)
+    loose = {"metadata": {"ownerReferences": [{**own, "controller": False}]}}
+    work.patch("merge", "persistentvolumeclaims/datadir-ss-0", loose).ok()
+    eventually("controlled again", lambda: claims(work) == wanted)
+    work.delete(path).ok()
+    left(work, "1", "3")
+    work.patch("merge", "persistentvolumeclaims/datadir-ss-3", {"metadata": {"finalizers": None}}).ok()
+
+
+def test_a_claim_that_is_missing_is_made_again_for_a_pod_that_waits(work: Workloads) -> None:
+    """PVC should be recreated when pod is pending due to missing PVC"""
+    obj = keeps(work, replicas=1)
+    obj["spec"]["template"]["spec"]["nodeSelector"] = {"kubernetes.io/hostname": "nowhere"}
+    make(work, obj)
+    (before,) = eventually("the claim", lambda: work.items("persistentvolumeclaims"))
+    eventually("the pod", lambda: by_name(work))
+    work.delete("persistentvolumeclaims/datadir-ss-0").ok()
+
+    def again() -> bool:
+        found = work.items("persistentvolumeclaims")
+        return bool(found) and found[0]["metadata"]["uid"] != before["metadata"]["uid"]
+
+    eventually("another claim", again)
+
+
 def test_adopts_orphans_and_lets_go_of_strays(work: Workloads) -> None:
     """should adopt matching orphans and release non-matching pods"""
     made = work.post(work.apps("statefulsets"), stateful_set("ss", 1)).ok()
