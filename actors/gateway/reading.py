@@ -13,7 +13,7 @@ from actors.api.crd.kinds import CustomKind
 from actors.api.errors import BadRequest
 from actors.api.field_selector import parse_fields
 from actors.api.key import Key
-from actors.api.kinds import NAMESPACE, Kind
+from actors.api.kinds import EVENT, NAMESPACE, Kind
 from actors.gateway import render
 from actors.gateway.call import JSON_TYPE, YAML_TYPE, Call
 from actors.gateway.continuing import seal, unseal
@@ -118,6 +118,8 @@ async def read_shown(call: Call, kind: Kind, options: ListOptions) -> Page:
     """What is selected, in the shape of `kind`. Raises ApiError."""
     page = await _read_page(call, kind, options)
     items = tuple(await call.backend.views.show(page.items, kind))
+    if kind.storage is EVENT and not (page.cursor or options.cursor):
+        items = tuple(sorted(items, key=lambda event: event.created_revision))  # their names tell no order
     rest = rest_of(kind, options.fields)
     if rest is None:
         return msgspec.structs.replace(page, items=items)

@@ -75,3 +75,13 @@ def test_by_the_new_group_only_the_series_of_an_event_grows(api: Api) -> None:
     applied = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "e"}, "note": "applied"}
     assert set(api.patch("apply", f"{path}/e", applied, fieldManager="me", force=True).causes) == {"message"}
     assert api.patch("merge", f"{CORE}/e", {"message": "the old group lets it change"}).ok()
+
+
+def test_events_are_told_in_the_order_in_which_they_came(api: Api) -> None:
+    """Where all are told at once: kubectl sorts them by whole seconds, and a container starts in less."""
+    for name in ("c", "a", "b"):
+        api.post(CORE, _core(api, metadata={"name": name})).ok()
+    assert api.get(CORE).names == api.get(NEW.format(api.namespace)).names == ["c", "a", "b"]
+    first = api.get(CORE, limit=2)
+    assert first.names == ["a", "b"]
+    assert api.get(CORE, limit=2, **{"continue": first.json["metadata"]["continue"]}).names == ["c"]
