@@ -76,6 +76,9 @@ def _wanted_paths(wanted: Object, kind: Kind, subresource: str) -> frozenset[Pat
 def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Put:
     if write.uid or write.revision or write.subresource:
         raise refusals.not_found(kind, write.key.name)
+    if uid := wanted["metadata"].get("uid"):
+        why = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+        raise refusals.conflict(kind, write.key, why)
     named = {**wanted, "metadata": {**wanted["metadata"], "name": write.key.name}}
     created = admit_create(Create(resource=write.key.resource, namespace=write.key.namespace, object=named), context)
     if context.amended is not None:

@@ -71,6 +71,15 @@ def test_what_is_not_there_is_created_and_owned() -> None:
     assert managers(created) == {"me/Apply": {".data.k"}}, "an entry, not the map that it is in"
 
 
+def test_what_is_not_there_cannot_have_a_uid() -> None:
+    """Who applies it means an object that is gone."""
+    engine = new_engine()
+    error = apply(engine, KEY, {"metadata": {"name": "smp", "uid": "gone"}}, "a").error or {}
+    assert (error["code"], error["reason"]) == (409, "Conflict")
+    told = "uid mismatch: the provided object specified uid gone, and no existing object was found"
+    assert error["message"] == f'Operation cannot be fulfilled on configmaps "smp": {told}'
+
+
 def test_the_same_again_changes_nothing() -> None:
     engine = new_engine()
     applied(engine, DEPLOYMENT, web(), "me")
