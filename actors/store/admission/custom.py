@@ -23,6 +23,13 @@ from actors.api.validation.metadata import validate_metadata
 from actors.store.admission.outcome import Context
 
 DEFINITION = kinds.kind_of(RESOURCE)
+#: What keeps rules from being asked (apiextensions-apiserver, registry/customresource/strategy.go hasBlockingErr).
+_BLOCKING = frozenset(f"FieldValue{what}" for what in ("NotSupported", "Required", "TooLong", "TooMany", "TypeInvalid"))
+_UNCHECKED = Cause(
+    "<nil>",
+    'Invalid value: "null": some validation rules were not checked because the object was invalid; '
+    "correct the existing errors to complete validation",
+)
 
 
 def shaped(obj: Object, kind: CustomKind) -> Object:
@@ -32,11 +39,15 @@ def shaped(obj: Object, kind: CustomKind) -> Object:
 
 
 def find_problems(obj: Object, kind: CustomKind, old: Object | None = None) -> list[Cause]:
-    """Rules are asked only of an object that fits its schema."""
+    """Rules are asked only of an object with the types and sizes of its schema; else it is told that they were not."""
     before = ABSENT if old is None else old
     causes = [*validate_metadata(obj), *validate_structure(obj, kind.node, "", before)]
     causes = causes or list(check_embedded(obj, kind.node, before))
-    return causes or check_rules(obj, kind.node, before)
+    if not kind.node.subtree_rules:
+        return causes
+    if any(cause.reason in _BLOCKING for cause in causes):
+        return [*causes, _UNCHECKED]
+    return [*causes, *check_rules(obj, kind.node, before)]
 
 
 def check_creatable(context: Context, kind: CustomKind) -> None:

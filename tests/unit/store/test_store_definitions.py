@@ -49,6 +49,21 @@ def conditions(obj: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {known["type"]: (known["status"], known["reason"]) for known in obj["status"]["conditions"]}
 
 
+def test_rules_are_asked_of_what_has_the_types_and_sizes_of_its_schema() -> None:
+    """strategy.go hasBlockingErr: what is only wrong as a value is told together with what rules say of it."""
+    sized = {"type": "string", "maxLength": 3, "pattern": "^a"}
+    rules = [{"rule": "self.field == 'abc'", "message": "not abc"}]
+    ruled = {"type": "object", "properties": {"field": sized}, "x-kubernetes-validations": rules}
+    custom = Custom({"type": "object", "properties": {"spec": ruled}})
+    for field, told in (("xyz", ["spec.field", "spec"]), ("abcd", ["spec.field", "<nil>"]), ("abx", ["spec"])):
+        causes = error_of(custom.apply(spec={"field": field}))["details"]["causes"]
+        assert [cause["field"] for cause in causes] == told
+    assert (
+        '<nil>: Invalid value: "null": some validation rules were not checked because the object was invalid'
+        in (error_of(custom.apply(spec={"field": "abcd"}))["message"])
+    )
+
+
 # --- objects that a new schema would refuse (KEP-4008) --------------------------------------------------------------
 
 FOO, RULE = (
