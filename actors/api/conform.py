@@ -1,7 +1,8 @@
 """Whether a value is just what its schema says: the quick way through for what nearly every client sends.
 
 A predicate a type, made once. What does not conform is walked by `schema.check_object`, which tells where and why; a
-time that is not written as Kubernetes writes it (UTC, whole seconds) does not conform either.
+time that is not written as Kubernetes writes it (UTC, whole seconds) does not conform either, nor does an empty list or
+map that it leaves out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _TIME_CHARS = {"meta.v1.Time": len("2026-11-23T10:20:30Z"), "meta.v1.MicroTime":
 
 
 def conforms(obj: Any, api_version: str, kind: str) -> bool:
-    """No unknown field, none of a wrong type, every time in its canonical form. False for a kind without a schema."""
+    """No unknown field, none of a wrong type, all in the canonical form. False for a kind without a schema."""
     name = definition_name(api_version, kind)
     return definition(name) is not None and predicate_of(name)(obj)
 
@@ -52,6 +53,10 @@ def _map_of(item_conforms: Predicate) -> Predicate:
     return map_conforms
 
 
+def _filled(conforms: Predicate) -> Predicate:
+    return lambda value: bool(value) and conforms(value)
+
+
 def _struct(found: Definition) -> Predicate:
     """Members are looked up when they are first met, for a schema may hold itself."""
     members: dict[str, Predicate] = {}
@@ -65,7 +70,8 @@ def _struct(found: Definition) -> Predicate:
                 field = found.fields.get(name)
                 if field is None:
                     return False
-                member = members[name] = predicate_of(field.type)
+                member = predicate_of(field.type)
+                member = members[name] = _filled(member) if found.omits_empty(name) else member
             if item is not None and not member(item):
                 return False
         return True

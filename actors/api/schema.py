@@ -25,6 +25,15 @@ _GROUPS = {kind.group: kind.group.split(".")[0] or "core" for kind in SERVED} | 
     "apiextensions.k8s.io": "apiextensions"
 }
 _PROBLEMS_MAX = 100
+#: Lists that may be absent, and yet are told when they are empty: their Go types do not say `omitempty`.
+_SHOWN_EMPTY = frozenset(
+    {
+        ("discovery.v1.EndpointSlice", "endpoints"),
+        ("discovery.v1.EndpointSlice", "ports"),
+        ("rbac.v1.ClusterRole", "rules"),
+        ("rbac.v1.Role", "rules"),
+    }
+)
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -57,6 +66,11 @@ class Field(msgspec.Struct, frozen=True):
         return self.type.startswith("map:")
 
     @property
+    def empty(self) -> Any:
+        """A list or map of this type with nothing in it; None for other types."""
+        return {} if self.is_map else [] if self.type.startswith("[]") else None
+
+    @property
     def is_struct(self) -> bool:
         """An object whose members are all known."""
         return definition(self.type) is not None
@@ -79,6 +93,11 @@ class Definition(msgspec.Struct, frozen=True):
     fields: dict[str, Field]
     required: tuple[str, ...] = ()
     map_type: str = ""
+
+    def omits_empty(self, name: str) -> bool:
+        """Whether a field is left out when nothing is in it: a list or map that may be absent (Go's `omitempty`)."""
+        may_be_absent = name not in self.required and (self.name, name) not in _SHOWN_EMPTY
+        return may_be_absent and self.fields[name].empty is not None
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -142,12 +161,15 @@ class Checked(msgspec.Struct, frozen=True):
     problems: tuple[Cause, ...] = ()
 
 
-def check_object(obj: Object, api_version: str, kind: str, old: Object | None = None) -> Checked:
+def check_object(
+    obj: Object, api_version: str, kind: str, old: Object | None = None, *, compact: bool = False
+) -> Checked:
     """Against the schema of the kind; an unknown kind has no schema and passes as it is.
 
-    What `obj` has in common with `old`, which has passed before, is not looked at again.
+    What `obj` has in common with `old`, which has passed before, is not looked at again. `compact`: without empty lists
+    and maps where absent ones mean the same.
     """
-    checker = _Checker()
+    checker = _Checker(compact)
     name = definition_name(api_version, kind)
     pruned = checker.walk(obj, name, "", old) if definition(name) else obj
     return Checked(pruned, tuple(checker.unknown), tuple(checker.problems))
@@ -156,9 +178,10 @@ def check_object(obj: Object, api_version: str, kind: str, old: Object | None = 
 class _Checker:
     """Walks one object; collects what is wrong instead of stopping at the first."""
 
-    def __init__(self) -> None:
+    def __init__(self, compact: bool) -> None:
         self.unknown: list[str] = []
         self.problems: list[Cause] = []
+        self._compact = compact
 
     def walk(self, value: Any, type_name: str, path: str, old: Any = None) -> Any:
         if value is None or value == old:
@@ -190,7 +213,7 @@ class _Checker:
             at = f"{path}.{key}" if path else key
             if field is None:
                 self.unknown.append(at)
-            else:
+            elif not (self._compact and not item and item == field.empty and found.omits_empty(key)):
                 pruned[key] = self.walk(item, field.type, at, old.get(key))
         return pruned
 

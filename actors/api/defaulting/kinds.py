@@ -23,7 +23,7 @@ _SCALING_RULES: dict[str, dict[str, Any]] = {
 
 
 def default_namespace(namespace: Object) -> None:
-    fill(section(namespace, "spec"), {"finalizers": ["kubernetes"]})
+    section(namespace, "spec")
     fill(section(namespace, "status"), {"phase": "Active"})
     metadata = section(namespace, "metadata")
     if metadata.get("name"):

@@ -61,13 +61,14 @@ def _find(obj: Object, old: Object | None, subresource: str) -> Causes:
 
 
 def typed(obj: Object, old: Object | None = None) -> Object:
-    """The object without fields that its kind does not have. Raises Invalid for values of the wrong type.
+    """The object without fields that its kind does not have, or that hold nothing. Raises Invalid for values of the
+    wrong type.
 
     Everything else here may rely on the types: a patch can make anything of an object.
     """
     if old is None and conforms(obj, obj.get("apiVersion", ""), obj.get("kind", "")):
         return obj
-    checked = check_object(obj, obj.get("apiVersion", ""), obj.get("kind", ""), old)
+    checked = check_object(obj, obj.get("apiVersion", ""), obj.get("kind", ""), old, compact=True)
     if checked.problems:
         raise invalid(obj, checked.problems)
     return checked.object

@@ -51,8 +51,9 @@ def _may_hold_null(obj: Object) -> bool:
 
 
 def _with_nulls(obj: Object) -> Object:
-    """A custom resource's schema says what its nulls mean; those of metadata mean nothing."""
-    return {**obj, "metadata": without_nulls(obj.get("metadata") or {})}
+    """A custom resource's schema says what is null or empty; in its metadata that is what is absent."""
+    metadata = without_nulls(obj.get("metadata") or {})
+    return {**obj, "metadata": {name: value for name, value in metadata.items() if value not in ([], {})}}
 
 
 def check_type(obj: Any, kind: Kind, known: Object | None = None) -> Object:

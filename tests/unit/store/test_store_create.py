@@ -49,6 +49,30 @@ def test_nulls_are_dropped(desk: Desk) -> None:
     assert "nodeName" not in spec and "env" not in spec["containers"][0]
 
 
+def test_empty_lists_and_maps_are_absent_ones(desk: Desk) -> None:
+    """As Go's omitempty leaves them out: not those that are required, nor empty structs, which say something."""
+    container = {"name": "c", "image": "i", "env": [], "resources": {"limits": {}, "requests": {"cpu": "1"}}}
+    spec = {
+        "containers": [container],
+        "volumes": [{"name": "v", "emptyDir": {}}],
+        "nodeSelector": {},
+        "tolerations": [],
+    }
+    pod = obj_of(desk.create("pods", {"metadata": {"name": "p", "labels": {}, "annotations": {}}, "spec": spec}))
+    assert not {"labels", "annotations"} & pod["metadata"].keys()
+    assert not {"nodeSelector"} & pod["spec"].keys()
+    assert pod["spec"]["volumes"][0] == {"name": "v", "emptyDir": {}}
+    assert pod["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "1"}}
+    assert "env" not in pod["spec"]["containers"][0]
+    role = {"metadata": {"name": "r"}, "rules": []}
+    assert obj_of(desk.create("roles.rbac.authorization.k8s.io", role))["rules"] == []
+    key = Key("pods", "default", "p")
+    for metadata in ({"labels": {}}, {"annotations": {}, "finalizers": []}):
+        assert not desk.patch(key, {"metadata": metadata}).changed
+    obj_of(desk.patch(key, {"metadata": {"finalizers": ["a.b/c"]}}))
+    assert "finalizers" not in obj_of(desk.patch(key, {"metadata": {"finalizers": []}}))["metadata"]
+
+
 def test_generated_names_are_free_and_short(desk: Desk) -> None:
     template = {"metadata": {"generateName": "x" * 80}}
     names = {obj_of(desk.create("configmaps", template))["metadata"]["name"] for _ in range(20)}
