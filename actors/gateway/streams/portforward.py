@@ -26,7 +26,7 @@ from actors.gateway.streams.forward import Dial, forward
 from actors.gateway.streams.idle import Idle
 from actors.gateway.streams.options import PORT_MAX, parse_ports
 from actors.gateway.streams.pod import check_upgrade, read_pod
-from actors.gateway.streams.spdy import SpdyConnection, SpdyStream, WebSocketBytes
+from actors.gateway.streams.spdy import STREAMS_MAX, SpdyConnection, SpdyStream, WebSocketBytes
 from actors.gateway.streams.spdy_process import open_spdy
 from actors.gateway.streams.takeover import Taken
 from actors.gateway.streams.upgrade import WEBSOCKET, choose_protocol, websocket_protocols
@@ -106,7 +106,7 @@ async def _accept_all(call: Call, pod: Pod, connection: SpdyConnection) -> None:
         while (stream := await connection.accept()) is not None:
             kind, number = stream.headers.get("streamtype", ""), stream.headers.get("requestid", "")
             port = parse_port(stream.headers.get("port", ""))
-            if kind not in ("error", "data") or port == 0:
+            if kind not in ("error", "data") or port == 0 or len(waiting) >= STREAMS_MAX:
                 stream.abort()
                 await connection.reset(stream)
                 continue

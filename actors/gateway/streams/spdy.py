@@ -17,6 +17,8 @@ from actors.gateway.streams.idle import Idle
 _UNREAD_BYTES_MAX = 256 << 10
 STREAMS_MAX = 2_000
 _NOW_AND_THEN_SECONDS = 1.0
+#: As many frames as fit into so much are taken before others have their turn.
+_TURN_BYTES = 64 << 10
 
 
 class Bytes(Protocol):
@@ -126,9 +128,11 @@ class SpdyConnection:
         try:
             while data := await self._bytes.receive():
                 self._active.set()
-                for event in self._session.receive(data):
-                    await self._take(event)
-                await self._flush()
+                for start in range(0, len(data), _TURN_BYTES):
+                    for event in self._session.receive(data[start : start + _TURN_BYTES]):
+                        await self._take(event)
+                    await self._flush()
+                    await asyncio.sleep(0)
         finally:
             for stream in self._streams.values():
                 stream.abort()
@@ -148,7 +152,7 @@ class SpdyConnection:
             await stream.put(event.data, end=event.ended)
 
     async def _open(self, event: Opened) -> None:
-        if len(self._streams) >= STREAMS_MAX:
+        if max(len(self._streams), self._opened.qsize()) >= STREAMS_MAX:  # a reset one may still wait to be accepted
             self._session.reset(event.stream, REFUSED_STREAM)
             return
         stream = self._streams[event.stream] = SpdyStream(self, event.stream, event.headers)
