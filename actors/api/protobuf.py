@@ -17,10 +17,12 @@ import msgspec
 
 from actors.api.clock import format_micro_time, format_time
 from actors.api.codec import Object
-from actors.api.errors import BadRequest
+from actors.api.errors import BadRequest, TooLarge
 from actors.api.schema import definition_name
 
 MAGIC = b"k8s\0"
+#: Of a whole body. The largest definitions of custom resources hold some 60,000.
+FIELDS_MAX = 250_000
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 #: Of a message whose fields are its parent's in JSON.
 _INLINE = "."
@@ -47,8 +49,21 @@ def _messages() -> dict[str, dict[int, _Field]]:
     return {name: {number: _parse_row(row) for number, row in rows.items()} for name, rows in table.items()}
 
 
+class _Budget:
+    """How many fields may yet be read: an empty one is two bytes, and takes as long as any."""
+
+    def __init__(self, fields_max: int) -> None:
+        self.left = fields_max
+
+    def spend(self) -> None:
+        """Raises TooLarge."""
+        self.left -= 1
+        if self.left < 0:
+            raise TooLarge(f"the request body holds more than {FIELDS_MAX} fields: split it up")
+
+
 def decode(body: bytes) -> Object:
-    """The object, kind and apiVersion filled in. Raises BadRequest for anything malformed or unknown."""
+    """The object, kind and apiVersion filled in. Raises BadRequest for anything malformed or unknown, TooLarge."""
     if not body.startswith(MAGIC):
         raise BadRequest("the request body is not Kubernetes protobuf: it does not start with the prefix k8s\\0")
     try:
@@ -61,15 +76,15 @@ def decode(body: bytes) -> Object:
 
 def _decode_envelope(body: bytes) -> Object:
     type_meta: Object = {}
-    raw = b""
-    for number, value in _fields(body):
+    raw, budget = b"", _Budget(FIELDS_MAX)
+    for number, value in _fields(body, budget):
         if number == 1 and isinstance(value, bytes):
-            type_meta = _message(value, "runtime.TypeMeta")
+            type_meta = _message(value, "runtime.TypeMeta", budget)
         elif number == 2 and isinstance(value, bytes):
             raw = value
     api_version, kind = str(type_meta.get("apiVersion", "")), str(type_meta.get("kind", ""))
     name = _message_name(api_version, kind)
-    return {"kind": kind, "apiVersion": api_version, **_message(raw, name)}
+    return {"kind": kind, "apiVersion": api_version, **_message(raw, name, budget)}
 
 
 def _message_name(api_version: str, kind: str) -> str:
@@ -81,9 +96,10 @@ def _message_name(api_version: str, kind: str) -> str:
     return name
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+def _fields(data: bytes, budget: _Budget) -> Iterator[tuple[int, bytes | int]]:
     position = 0
     while position < len(data):
+        budget.spend()
         tag, position = _varint(data, position)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
@@ -117,25 +133,25 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
     raise ValueError("a varint is longer than 10 bytes")
 
 
-def _message(data: bytes, name: str) -> Object:
+def _message(data: bytes, name: str, budget: _Budget) -> Object:
     rows = _messages()[name]
     result: Object = {}
-    for number, wire in _fields(data):
+    for number, wire in _fields(data, budget):
         field = rows.get(number)
         if field is not None:
-            _put(result, field, wire)
+            _put(result, field, wire, budget)
     return result
 
 
-def _put(result: Object, field: _Field, wire: bytes | int) -> None:
+def _put(result: Object, field: _Field, wire: bytes | int, budget: _Budget) -> None:
     if field.label == "map:":
-        key, value = _map_entry(wire, field.type)
+        key, value = _map_entry(wire, field.type, budget)
         result.setdefault(field.name, {})[key] = value
         return
     if field.label == "[]" and field.type in _INTEGERS and isinstance(wire, bytes):
-        result.setdefault(field.name, []).extend(_packed(wire, field.type))
+        result.setdefault(field.name, []).extend(_packed(wire, field.type, budget))
         return
-    value = _value(wire, field.type)
+    value = _value(wire, field.type, budget)
     if field.name == _INLINE:
         result.update(value)
     elif field.label == "[]":
@@ -146,20 +162,21 @@ def _put(result: Object, field: _Field, wire: bytes | int) -> None:
         result.pop(field.name, None)
 
 
-def _map_entry(wire: bytes | int, type_name: str) -> tuple[str, Any]:
-    entry = dict(_fields(_expect_bytes(wire)))
+def _map_entry(wire: bytes | int, type_name: str, budget: _Budget) -> tuple[str, Any]:
+    entry = dict(_fields(_expect_bytes(wire), budget))
     empty: bytes | int = 0 if type_name in _INTEGERS else b""
-    return _text(entry.get(1, b"")), _value(entry.get(2, empty), type_name)
+    return _text(entry.get(1, b"")), _value(entry.get(2, empty), type_name, budget)
 
 
-def _packed(data: bytes, type_name: str) -> Iterator[Any]:
+def _packed(data: bytes, type_name: str, budget: _Budget) -> Iterator[Any]:
     position = 0
     while position < len(data):
+        budget.spend()
         value, position = _varint(data, position)
         yield _integer(value, type_name)
 
 
-def _value(wire: bytes | int, type_name: str) -> Any:
+def _value(wire: bytes | int, type_name: str, budget: _Budget) -> Any:
     if type_name in _INTEGERS:
         if not isinstance(wire, int):
             raise ValueError(f"a {type_name} has another wire type")
@@ -170,7 +187,7 @@ def _value(wire: bytes | int, type_name: str) -> Any:
         return _double(_expect_bytes(wire))
     if type_name == "bytes":
         return base64.b64encode(_expect_bytes(wire)).decode()
-    message = _message(_expect_bytes(wire), type_name)
+    message = _message(_expect_bytes(wire), type_name, budget)
     special = _SPECIAL.get(type_name)
     return message if special is None else special(message)
 

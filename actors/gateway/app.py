@@ -29,6 +29,7 @@ from actors.gateway.connecting import CONNECTIONS, connection_options
 from actors.gateway.deleting import delete_collection, delete_object
 from actors.gateway.documents import read_document
 from actors.gateway.evicting import create_eviction
+from actors.gateway.flow.control import BYTES_A_SEAT, SEATS_MAX
 from actors.gateway.history import read_history
 from actors.gateway.logs import read_pod_log
 from actors.gateway.media import PLAIN_FORMS
@@ -200,7 +201,7 @@ async def _in_turn(call: Call) -> web.StreamResponse:
     if flow is None or target.subresource in _STREAMED or target.segments[:2] == extras.PREFIX:
         return await _answered(call)
     is_list, limited = target.verb == "list", "limit" in call.query
-    seats = flow.seats_of(target.group, target.plural, limited=limited) if is_list else 1
+    seats = flow.seats_of(target.group, target.plural, limited=limited) if is_list else seats_of_body(call.request)
     granted = call.granted = flow.arrive(call.user, attributes_of(target), seats)
     if granted is None:
         return await _answered(call)
@@ -215,6 +216,14 @@ async def _in_turn(call: Call) -> web.StreamResponse:
     if not response.prepared:
         response.headers.update(granted.headers)
     return response
+
+
+def seats_of_body(request: web.BaseRequest) -> int:
+    """Large bodies keep the gateway and the store busy; of one whose length is not told the worst is taken."""
+    length = request.content_length
+    if length is None:
+        return SEATS_MAX if request.body_exists else 1
+    return min(SEATS_MAX, 1 + length // BYTES_A_SEAT)
 
 
 async def _answered(call: Call) -> web.StreamResponse:

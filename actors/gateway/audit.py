@@ -16,7 +16,7 @@ import msgspec
 import yaml
 
 from actors.api.clock import Millis, format_micro_time
-from actors.api.errors import BadRequest
+from actors.api.errors import ApiError
 from actors.api.rbac import Attributes
 from actors.gateway.auth.user import User
 from actors.gateway.body import parse_value
@@ -259,7 +259,7 @@ def _value(text: bytes, content_type: str) -> Any:
     body = next((body for body in (*OBJECT_BODIES, *PATCH_BODIES) if body.value == media), Body.JSON)
     try:
         return parse_value(text, body)
-    except BadRequest:
+    except ApiError:
         return {"unreadable": len(text)}
 
 

@@ -36,6 +36,8 @@ _STREAMS = frozenset({"exec", "attach", "portforward", "proxy"})
 #: So many are planned and synced together: more would keep everybody else's commits waiting.
 _COMMIT_ITEMS_MAX = 500
 _KEY_CHARS_MAX = 200
+#: So many are read before others have their turn.
+_TURN_ITEMS = 50
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,10 +77,12 @@ async def apply_batch(call: Call, answer: Answer) -> web.StreamResponse:
     if len(batch.items) > limit:
         raise TooLarge(f"the batch has {len(batch.items)} items, at most {limit} are taken at once: send several")
     commits = _Commits(call, _key_of(call, text), len(batch.items))
-    tasks = [
-        asyncio.create_task(_answer(ItemCall.of(call, commits, n), i, batch, answer)) for n, i in enumerate(batch.items)
-    ]
+    tasks: list[asyncio.Task[Result]] = []
     try:
+        for n, item in enumerate(batch.items):
+            tasks.append(asyncio.create_task(_answer(ItemCall.of(call, commits, n), item, batch, answer)))
+            if n % _TURN_ITEMS == 0:
+                await asyncio.sleep(0)
         results = await asyncio.gather(*tasks)
     finally:
         for task in tasks:

@@ -1,7 +1,8 @@
 """A request's bytes to a JSON value: JSON, YAML or protobuf; hostile input is a BadRequest, never a traceback.
 
 Pure. What comes out is nested at most DEPTH_MAX deep and has only str keys, so that nothing behind it
-recurses too far, and holds no more than COLLECTIONS_MAX objects and lists: each costs everything behind it some time.
+recurses too far, and holds no more than COLLECTIONS_MAX objects and lists, with NAMES_MAX members of objects: each
+costs everything behind it some time. YAML takes far longer to read than JSON, and may say less.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from actors.gateway.media import Body
 DEPTH_MAX = 100
 #: The largest definitions of custom resources that people install hold some 20,000.
 COLLECTIONS_MAX = 50_000
+#: Those hold some 50,000.
+NAMES_MAX = 150_000
+YAML_SCALARS_MAX = 150_000
 _JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_COLLECTIONS = "objects and lists"
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
@@ -37,7 +42,7 @@ def parse_value(text: bytes, body: Body) -> Any:
     """The JSON value of `text`. Raises BadRequest, TooLarge."""
     try:
         value = _parse(text, body)
-        _count_collections(value)
+        _Count().add(value)
         return value
     except RecursionError as error:
         raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep") from error
@@ -68,8 +73,11 @@ def _parse_yaml(text: bytes) -> Any:
 
 def _check_yaml(text: bytes) -> None:
     """Before anything is built of it: libyaml's composer recurses in C, so that deep nesting would end the process."""
-    depth = collections = 0
+    depth = collections = scalars = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        scalars += isinstance(event, yaml.ScalarEvent)
+        if scalars > YAML_SCALARS_MAX:
+            raise _too_dense(YAML_SCALARS_MAX, "YAML scalars")
         if isinstance(event, yaml.AliasEvent):
             raise BadRequest("the request body is YAML with aliases, which are not accepted")
         begins = isinstance(event, yaml.CollectionStartEvent)
@@ -78,7 +86,7 @@ def _check_yaml(text: bytes) -> None:
         if depth > DEPTH_MAX:
             raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
         if collections > COLLECTIONS_MAX:
-            raise _too_dense()
+            raise _too_dense(COLLECTIONS_MAX, _COLLECTIONS)
 
 
 def _from_yaml(value: Any) -> Any:
@@ -100,18 +108,27 @@ def _key(key: Any) -> str:
     raise BadRequest("the request body is YAML with a key that is not text")
 
 
-def _count_collections(value: Any, depth: int = 0) -> int:
-    """Raises BadRequest where they are nested too deep, TooLarge."""
-    if depth > DEPTH_MAX:
-        raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
-    count = 1
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        if isinstance(item, NESTED):
-            count += _count_collections(item, depth + 1)
-    if count > COLLECTIONS_MAX:
-        raise _too_dense()
-    return count
+class _Count:
+    """Of a whole body."""
+
+    def __init__(self) -> None:
+        self._collections = self._names = 0
+
+    def add(self, value: Any, depth: int = 0) -> None:
+        """Raises BadRequest where they are nested too deep, TooLarge."""
+        if depth > DEPTH_MAX:
+            raise BadRequest(f"the request body is nested more than {DEPTH_MAX} deep")
+        self._collections += 1
+        if self._collections > COLLECTIONS_MAX:
+            raise _too_dense(COLLECTIONS_MAX, _COLLECTIONS)
+        if isinstance(value, dict):
+            self._names += len(value)
+            if self._names > NAMES_MAX:
+                raise _too_dense(NAMES_MAX, "members of objects")
+        for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+            if isinstance(item, NESTED):
+                self.add(item, depth + 1)
 
 
-def _too_dense() -> TooLarge:
-    return TooLarge(f"the request body holds more than {COLLECTIONS_MAX} objects and lists: split it up")
+def _too_dense(count: int, what: str) -> TooLarge:
+    return TooLarge(f"the request body holds more than {count} {what}: split it up")

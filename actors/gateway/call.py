@@ -24,6 +24,7 @@ from actors.gateway.config import GatewayConfig
 from actors.gateway.custom import CustomKinds
 from actors.gateway.flow.control import FlowControl, Pass
 from actors.gateway.media import Body, Form, body_type, choose_form
+from actors.gateway.off_loop import LargeBodies
 from actors.gateway.options import Query, flag_of, text_of
 from actors.gateway.port import ClusterPort, NodesPort
 from actors.gateway.render import INCLUDE_METADATA, INCLUDE_NONE, INCLUDE_OBJECT, encode
@@ -74,6 +75,10 @@ class Backend:
     @cached_property
     def admission(self) -> Chain:
         return self.chain or Chain(self.store)
+
+    @cached_property
+    def large_bodies(self) -> LargeBodies:
+        return LargeBodies()
 
     @cached_property
     def custom(self) -> CustomKinds:

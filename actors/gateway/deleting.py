@@ -15,7 +15,7 @@ from actors.api.kinds import Kind
 from actors.gateway import render
 from actors.gateway.body import parse_value
 from actors.gateway.call import Call
-from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS
+from actors.gateway.media import OBJECT_BODIES, OBJECT_FORMS, Body
 from actors.gateway.options import (
     Query,
     dry_run_causes,
@@ -103,7 +103,8 @@ def _causes(options: DeleteOptions) -> Iterator[Cause]:
 
 async def read_options(call: Call, kind: Kind) -> DeleteOptions:
     text = await call.read_body()
-    value = parse_value(text, call.body_type(OBJECT_BODIES)) if text.strip() else {}
+    body = call.body_type(OBJECT_BODIES) if text.strip() else Body.JSON
+    value = await call.backend.large_bodies.read(len(text), parse_value, text, body) if text.strip() else {}
     if not isinstance(value, dict):
         raise BadRequest("DeleteOptions cannot be handled: not an object")
     options = parse_options(value, call.query)

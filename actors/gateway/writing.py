@@ -99,7 +99,7 @@ async def patch_object(call: Call, kind: Kind) -> web.StreamResponse:
     options = parse_write(call.query, "PatchOptions", apply=body is Body.APPLY)
     text = await call.read_body()
     shape = SCALE if call.target.subresource == "scale" else kind
-    admitted = _admit_patch(call, shape, text, body, options)
+    admitted = await call.backend.large_bodies.read(len(text), _admit_patch, call, shape, text, body, options)
     call.warnings += admitted.warnings
     write = Patch(
         key=key_of(kind, call.target),
@@ -144,15 +144,19 @@ async def read_object(call: Call, kind: Kind, options: WriteOptions) -> Object:
     """The body as an object of `kind`, without unknown fields. Raises BadRequest and its like."""
     body = call.body_type(OBJECT_BODIES)
     text = await call.read_body()
+    admitted = await call.backend.large_bodies.read(len(text), _admit_object, call, kind, text, body, options)
+    call.warnings += admitted.warnings
+    read: Object = admitted.value
+    return read
+
+
+def _admit_object(call: Call, kind: Kind, text: bytes, body: Body, options: WriteOptions) -> Admitted:
     value = parse_value(text, body)
     repeats = _repeats(text, body, value, options)
     obj = identify(value, kind)
     if call.audit is not None:
         call.audit.about(obj)
-    admitted = admit_object(obj, kind, options.validation, repeats)
-    call.warnings += admitted.warnings
-    read: Object = admitted.value
-    return read
+    return admit_object(obj, kind, options.validation, repeats)
 
 
 def in_own_terms(obj: Object, kind: Kind) -> Object:

@@ -33,9 +33,9 @@ _LOG = logging.getLogger(__name__)
 _SELECTION = Selection((SCHEMAS, LEVELS))
 _RETRY_SECONDS = 1.0
 _BUSY = "the server has received too many requests and has asked us to try again later"
-#: A seat stands for about so much of a list's text; a wide list takes several.
-_BYTES_A_SEAT = 128 << 10
-_SEATS_MAX = 10
+#: A seat stands for about so much of a list's text, or of a body; a wide list takes several.
+BYTES_A_SEAT = 128 << 10
+SEATS_MAX = 10
 _SIZES_MAX = 10_000
 
 
@@ -139,7 +139,7 @@ class FlowControl:
 
     def seats_of(self, group: str, plural: str, *, limited: bool) -> int:
         """How many a list takes, by what the last one like it weighed."""
-        return min(_SEATS_MAX, 1 + self._sizes.get((group, plural, limited), 0) // _BYTES_A_SEAT)
+        return min(SEATS_MAX, 1 + self._sizes.get((group, plural, limited), 0) // BYTES_A_SEAT)
 
     def weigh(self, group: str, plural: str, size: int, *, limited: bool) -> None:
         if len(self._sizes) >= _SIZES_MAX:

@@ -174,3 +174,8 @@ def test_a_rule_says_otherwise_than_the_policy_about_managed_fields_and_stages_a
     other.started()
     other.completed(200, body)
     assert [line["stage"] for line in lines[1:]] == ["ResponseStarted"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"[" + b"{}," * 60_000 + b"{}]"], ids=["malformed", "too dense"])
+def test_a_body_that_is_refused_is_told_by_its_length(body: bytes) -> None:
+    assert audit._value(body, "application/json") == {"unreadable": len(body)}

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.api.errors import BadRequest, TooLarge
-from actors.gateway.body import COLLECTIONS_MAX, DEPTH_MAX, parse_value
+from actors.api.protobuf import FIELDS_MAX
+from actors.gateway.body import COLLECTIONS_MAX, DEPTH_MAX, NAMES_MAX, YAML_SCALARS_MAX, parse_value
 from actors.gateway.duplicates import find_repeats
 from actors.gateway.media import Body
+from actors.gateway.off_loop import BYTES_MIN, LargeBodies
 
 
 def test_yaml_is_json_with_other_signs() -> None:
@@ -52,13 +57,50 @@ def test_depth() -> None:
 
 
 def test_density() -> None:
-    """Scalars are cheap: a list of many numbers is no matter."""
     assert len(parse_value(b"[" + b",".join([b"{}"] * (COLLECTIONS_MAX - 1)) + b"]", Body.JSON)) == COLLECTIONS_MAX - 1
     assert len(parse_value(b"[" + b",".join([b"1"] * 500_000) + b"]", Body.JSON)) == 500_000
     dense = b'{"a":[' + b",".join([b"[{}]"] * (COLLECTIONS_MAX // 2)) + b"]}"
     for body in (Body.JSON, Body.YAML, Body.APPLY):
         with pytest.raises(TooLarge, match="more than 50000 objects and lists"):
             parse_value(dense, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "what"),
+    [
+        (Body.JSON, b"{" + b",".join(b'"%d":0' % i for i in range(NAMES_MAX + 1)) + b"}", "members of objects"),
+        (Body.YAML, b"[" + b"x," * (YAML_SCALARS_MAX + 1) + b"]", "YAML scalars"),
+        (Body.APPLY, b"a:\n" + b"- x\n" * (YAML_SCALARS_MAX + 1), "YAML scalars"),
+        (Body.PROTOBUF, b"k8s\0" + b"\x18\0" * (FIELDS_MAX + 1), "fields"),
+    ],
+    ids=["json", "yaml", "apply", "protobuf"],
+)
+def test_what_takes_long_to_read_is_bounded(body: Body, text: bytes, what: str) -> None:
+    """1.4 million scalars of YAML took 18 seconds, as many fields of protobuf four."""
+    with pytest.raises(TooLarge, match=what):
+        parse_value(text, body)
+
+
+def test_large_bodies_are_read_off_the_loop_one_at_a_time() -> None:
+    running = together = 0
+
+    def read() -> int:
+        nonlocal running, together
+        running += 1
+        together = max(together, running)
+        time.sleep(0.01)
+        running -= 1
+        return threading.get_ident()
+
+    async def run() -> tuple[int, list[int]]:
+        bodies = LargeBodies()
+        return await bodies.read(BYTES_MIN - 1, read), await asyncio.gather(
+            *(bodies.read(BYTES_MIN, read) for _ in range(3))
+        )
+
+    small, large = asyncio.run(run())
+    assert (small, together) == (threading.get_ident(), 1)
+    assert small not in large
 
 
 def test_duplicates() -> None:

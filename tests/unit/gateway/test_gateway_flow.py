@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.test_utils import make_mocked_request
 
 from actors.api.key import Key
 from actors.api.rbac import Attributes
+from actors.gateway.app import seats_of_body
 from actors.gateway.auth.user import NOBODY, User, authenticated, service_account_groups, service_account_name
 from actors.gateway.flow.objects import default_levels, default_schemas, plan_defaults
 from actors.gateway.flow.queues import Pool, Ticket, deal
@@ -253,3 +257,19 @@ def _of(resource: str) -> Any:
     from actors.reconcile.watch import Selection
 
     return Selection((resource,))
+
+
+@pytest.mark.parametrize(
+    ("headers", "seats"),
+    [
+        ({}, 1),
+        ({"Content-Length": "1000"}, 1),
+        ({"Content-Length": str(300 << 10)}, 3),
+        ({"Content-Length": str(3 << 20)}, 10),
+        ({"Transfer-Encoding": "chunked"}, 10),
+    ],
+)
+def test_large_bodies_take_several_seats(headers: dict[str, str], seats: int) -> None:
+    """Of one whose length is not told the worst is taken."""
+    payload = StreamReader(Mock(_reading_paused=False), limit=1 << 16) if headers else EMPTY_PAYLOAD
+    assert seats_of_body(make_mocked_request("POST", "/", headers, payload=payload)) == seats
