@@ -8,9 +8,9 @@ zero. `quantity` has integers for those who only compare.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
+from actors.api.kept import kept_for_short
 from actors.api.quantity import Quantity, parse_nanos
 
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
@@ -43,7 +43,7 @@ ZERO = Amount(0)
 Amounts = dict[str, Amount]
 
 
-@lru_cache(maxsize=4096)
+@kept_for_short(4096)
 def _parse(text: str) -> Amount:
     return Amount(parse_nanos(text), _form_of(text))
 

@@ -10,6 +10,8 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from actors.api.kept import kept_for_short
+
 Millis = int
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))$")
@@ -34,7 +36,7 @@ def format_micro_time(now: Millis) -> str:
     return f"{format_time(now)[:-1]}.{now % 1000:03d}000Z"
 
 
-@lru_cache(maxsize=4096)
+@kept_for_short(4096)
 def parse_time(text: str) -> Millis:
     """Milliseconds since the epoch. Raises ValueError for anything but RFC 3339."""
     match = _RFC3339.match(text)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from actors.api.errors import BadRequest
+from actors.api.kept import kept_for_short
 from actors.api.kinds import is_static
+from actors.api.selector import REQUIREMENTS_MAX
 
 _SELECTOR_CHARS_MAX = 64 * 1024
 _META_FIELDS = frozenset({"metadata.name", "metadata.namespace"})
@@ -68,12 +70,15 @@ _TERM = re.compile(r"(?:[^\\,]|\\.?)+", re.DOTALL)
 _SIGN = re.compile(r"(.*?)(==|!=|=)(.*)$", re.DOTALL)
 
 
-@lru_cache(maxsize=1024)
+@kept_for_short(1024)
 def parse_fields(text: str) -> tuple[FieldRequirement, ...]:
     """Of a `fieldSelector` query parameter; a backslash frees `,`, `=` and itself of meaning. Raises BadRequest."""
     if len(text) > _SELECTOR_CHARS_MAX:
         raise BadRequest(f"fieldSelector is longer than {_SELECTOR_CHARS_MAX} characters")
-    return tuple(_requirements(text))
+    requirements = tuple(islice(_requirements(text), REQUIREMENTS_MAX + 1))
+    if len(requirements) > REQUIREMENTS_MAX:
+        raise BadRequest(f"fieldSelector has more than {REQUIREMENTS_MAX} requirements")
+    return requirements
 
 
 def _requirements(text: str) -> Iterator[FieldRequirement]:

@@ -6,7 +6,8 @@ Exact: no float is involved. What is finer than the unit asked for is rounded up
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+
+from actors.api.kept import kept_for_short
 
 Quantity = str | int | float
 
@@ -15,7 +16,7 @@ _BINARY = {suffix: 1 << (10 * power) for power, suffix in enumerate(("Ki", "Mi",
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
-@lru_cache(maxsize=4096)
+@kept_for_short(4096)
 def _parse(text: str, places: int) -> int:
     """In units of 10 to the minus `places`, rounded up."""
     match = _FORM.match(text)

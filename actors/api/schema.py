@@ -17,6 +17,7 @@ import msgspec
 from actors.api.clock import parse_time
 from actors.api.codec import Object
 from actors.api.errors import Cause
+from actors.api.kept import kept_for_short
 from actors.api.kinds import SERVED
 from actors.api.quantity import parse_millis
 
@@ -238,7 +239,7 @@ def _is_quantity(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@lru_cache(maxsize=4096)
+@kept_for_short(4096)
 def _is_quantity_text(text: str) -> bool:
     try:
         parse_millis(text)

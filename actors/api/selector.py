@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from itertools import islice
 
 import msgspec
 
 from actors.api.errors import BadRequest
+from actors.api.kept import kept_for_short
 from actors.api.meta import LabelSelector
 
 Labels = Mapping[str, str] | None
@@ -19,6 +20,8 @@ Labels = Mapping[str, str] | None
 _OPERATORS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 _NAME = re.compile(r"(?:[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$")
 _SELECTOR_CHARS_MAX = 64 * 1024
+#: A watch keeps what it selects by as long as it lasts.
+REQUIREMENTS_MAX = 1_000
 
 
 class Requirement(msgspec.Struct, frozen=True):
@@ -147,14 +150,17 @@ def _checked(requirement: Requirement) -> Requirement:
     return requirement
 
 
-@lru_cache(maxsize=1024)
+@kept_for_short(1024)
 def parse_labels(text: str) -> LabelMatcher:
     """Of a `labelSelector` query parameter. Raises BadRequest."""
     if len(text) > _SELECTOR_CHARS_MAX:
         raise BadRequest(f"labelSelector is longer than {_SELECTOR_CHARS_MAX} characters")
     if not text.strip():
         return LabelMatcher()
-    return LabelMatcher(tuple(_Parser(text).parse()))
+    requirements = tuple(islice(_Parser(text).parse(), REQUIREMENTS_MAX + 1))
+    if len(requirements) > REQUIREMENTS_MAX:
+        raise BadRequest(f"labelSelector has more than {REQUIREMENTS_MAX} requirements")
+    return LabelMatcher(requirements)
 
 
 def from_selector(selector: LabelSelector | None) -> LabelMatcher:

@@ -16,20 +16,16 @@ from actors.api.rbac import Attributes, Rule
 from actors.api.validation.reviews import validate_selectors
 from actors.gateway.auth.jwt import TokenError
 from actors.gateway.auth.user import User, node_of
-from actors.gateway.body import parse_value
 from actors.gateway.call import Call
-from actors.gateway.media import OBJECT_BODIES
 from actors.gateway.options import parse_write
-from actors.gateway.writing import identify
+from actors.gateway.writing import read_object
 
 _SELF, _LOCAL = "SelfSubjectAccessReview", "LocalSubjectAccessReview"
 _EVERYTHING = (Rule(("*",), ("*",), ("*",)), Rule(("*",), paths=("*",)))
 
 
 async def create_review(call: Call, kind: Kind) -> web.StreamResponse:
-    parse_write(call.query)
-    body = call.body_type(OBJECT_BODIES)
-    obj = await call.admitted(identify(parse_value(await call.read_body(), body), kind))
+    obj = await call.admitted(await read_object(call, kind, parse_write(call.query)))
     spec = obj.get("spec") if isinstance(obj.get("spec"), dict) else {}
     return call.answer_value({**obj, "status": await _status(call, kind, spec or {})}, 201)
 

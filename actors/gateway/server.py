@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -121,7 +122,7 @@ class Gateway:
         self.port = config.port
         self.kubeconfig = config.home_path / "kubeconfig"
         self._context: ssl.SSLContext | None = None
-        self._web: web.Server | None = None
+        self._web: LimitedServer | None = None
         self._listener: asyncio.Server | None = None
         self._renewal: asyncio.Task[None] | None = None
         self._controllers: list[asyncio.Task[None]] = []
@@ -169,7 +170,7 @@ class Gateway:
         if self._audit_log is not None:
             self._audit_log.close()
 
-    async def _listen(self, server: web.Server, context: ssl.SSLContext) -> asyncio.Server:
+    async def _listen(self, server: LimitedServer, context: ssl.SSLContext) -> asyncio.Server:
         limits = self.config
         factory = LimitedFactory(server, limits)
         shares = limits.replicas > 1
@@ -235,8 +236,8 @@ def make_context(certificates: pki.Pki) -> ssl.SSLContext:
     return context
 
 
-def make_web_server(app: App, config: GatewayConfig) -> web.Server:
-    return web.Server(
+def make_web_server(app: App, config: GatewayConfig) -> LimitedServer:
+    return LimitedServer(
         app,
         handler_cancellation=True,
         access_log=None,
@@ -247,26 +248,36 @@ def make_web_server(app: App, config: GatewayConfig) -> web.Server:
     )
 
 
+class LimitedServer(web.Server):
+    """Knows `begun`, too: the connections whose TLS is not agreed upon yet. One that fails at it is not told of: it
+    counts until its time for that is up."""
+
+    def __init__(self, app: App, **options: Any) -> None:
+        super().__init__(app, **options)
+        self.begun: set[RequestHandler] = set()
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        self.begun.discard(handler)
+        super().connection_made(handler, transport)
+
+
 class LimitedFactory:
     """Protocols for new connections: no more than allowed at once, none that never finishes its first request head."""
 
-    def __init__(self, server: web.Server, config: GatewayConfig) -> None:
+    def __init__(self, server: LimitedServer, config: GatewayConfig) -> None:
         self._server, self._config = server, config
 
     def __call__(self) -> asyncio.Protocol:
-        if len(self._server.connections) >= self._config.connections_max:
-            return _Refusal()
+        """Raises ConnectionRefusedError, upon which asyncio drops the socket: before TLS, whose state is large."""
+        if len(self._server.connections) + len(self._server.begun) >= self._config.connections_max:
+            raise ConnectionRefusedError("there are too many connections")
         protocol = self._server()
+        self._server.begun.add(protocol)
         asyncio.get_running_loop().call_later(self._config.request_head_seconds, self._check, protocol)
         return protocol
 
     def _check(self, protocol: RequestHandler) -> None:
         """Closes a connection that has not begun a request by now."""
+        self._server.begun.discard(protocol)
         if protocol in self._server.connections and not protocol._request_count:
             protocol.force_close()
-
-
-class _Refusal(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
 from actors.api.field_selector import FieldRequirement, check_fields, known_as, matches_fields, parse_fields
+from actors.api.kept import KEPT_CHARS_MAX
 from actors.api.key import Key, Stored
 from actors.api.meta import Lens
 from actors.api.selector import LabelMatcher, parse_labels
@@ -83,10 +85,19 @@ class Matcher:
         return matches_fields(self._body_fields, stored.key.resource, self._decode_fields(stored.body))
 
 
-@lru_cache(maxsize=4096)
+_kept = lru_cache(maxsize=4096)(Matcher)
+#: Of long selectors: as long as somebody who watches has them.
+_watched: WeakValueDictionary[Selection, Matcher] = WeakValueDictionary()
+
+
 def matcher_of(selection: Selection) -> Matcher:
     """Raises BadRequest."""
-    return Matcher(selection)
+    if len(selection.labels) + len(selection.fields) <= KEPT_CHARS_MAX:
+        return _kept(selection)
+    matcher = _watched.get(selection)
+    if matcher is None:
+        matcher = _watched[selection] = Matcher(selection)
+    return matcher
 
 
 def _equal_to(fields: tuple[FieldRequirement, ...], path: str) -> str | None:

@@ -183,7 +183,9 @@ def test_odd_paths(served: RunningGateway, path: str) -> None:
 @pytest.mark.parametrize(
     ("query", "code"),
     [
-        ("labelSelector=" + "a=b," * 10_000 + "c", 200),
+        ("labelSelector=" + "a=b," * 900 + "c", 200),
+        ("labelSelector=" + "a=b," * 10_000 + "c", 400),
+        ("fieldSelector=" + "metadata.name!=b," * 2_000, 400),
         ("labelSelector=" + "(" * 10_000, 400),
         ("labelSelector=%3D", 400),
         ("labelSelector=a+in+(b", 400),
@@ -310,6 +312,51 @@ def test_too_many_connections_are_refused_and_forgotten(served: RunningGateway) 
             return
         time.sleep(0.2)
     pytest.fail("the gateway does not answer any more")
+
+
+def test_too_many_connections_without_tls_are_refused(served: RunningGateway) -> None:
+    """Of each the state of TLS is a third of a megabyte."""
+    held = [socket.create_connection(("127.0.0.1", served.gateway.port), 10) for _ in range(70)]
+    try:
+        time.sleep(0.5)
+        assert 15 <= sum(_is_cut_off(connection, 0.01) for connection in held) <= 25
+    finally:
+        for connection in held:
+            connection.close()
+    time.sleep(1)  # what was not agreed upon in time is forgotten
+    assert served.request("GET", "/livez")[0] == 200
+
+
+def test_what_is_asked_for_in_vain_fills_no_metrics(served: RunningGateway) -> None:
+    def ask(number: int) -> None:
+        for certificate in ("", "admin"):
+            assert served.request("GET", f"{PODS}/x/vain{number}", certificate=certificate)[0] in (401, 404)
+
+    ask(0)
+    before = served.request("GET", "/metrics")[2]
+    for number in range(1, 4):
+        ask(number)
+    after = served.request("GET", "/metrics")[2]
+    assert b"vain" not in after and after.count(b"\n") - before.count(b"\n") < 60  # those of /metrics itself
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"resourceAttributes": [1]},
+        {"resourceAttributes": {"fieldSelector": {"requirements": 5}}},
+        {"resourceAttributes": {"fieldSelector": {"requirements": [{"key": "a", "operator": "In", "values": 5}]}}},
+        {"resourceAttributes": {"labelSelector": {"requirements": [1]}}},
+        {"nonResourceAttributes": 5},
+        [],
+        5,
+    ],
+)
+@pytest.mark.parametrize("resource", ["selfsubjectaccessreviews", "subjectaccessreviews", "selfsubjectrulesreviews"])
+def test_broken_reviews(served: RunningGateway, resource: str, spec: object) -> None:
+    body = json.dumps({"spec": spec}).encode()
+    code, _, answer = served.request("POST", f"/apis/authorization.k8s.io/v1/{resource}", body)
+    assert (code, json.loads(answer)["reason"]) == (400, "BadRequest")
 
 
 def test_watchers_that_do_not_read_are_cut_off(served: RunningGateway) -> None:

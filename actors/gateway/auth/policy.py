@@ -19,6 +19,8 @@ from actors.gateway.auth.nodes.authorizer import NodeAuthorizer
 from actors.gateway.auth.user import User, node_of, service_account_name
 
 _ANSWERS_MAX = 10_000
+#: Reviews ask in any words, of any user: what is longer is worked out anew, not kept.
+_KEPT_CHARS_MAX = 4096
 #: The shape of each resource that makes up a policy.
 SHAPES: dict[str, type[Resource]] = {
     f"roles.{rbac.GROUP}": Role,
@@ -73,9 +75,11 @@ class Policy:
             asked = msgspec.structs.replace(asked, fields=())
         known = self._answers.get((user, asked))
         if known is None:
-            if len(self._answers) >= _ANSWERS_MAX:
-                self._answers.clear()
-            known = self._answers[user, asked] = self._decide(user, asked)
+            known = self._decide(user, asked)
+            if len(repr((user, asked))) <= _KEPT_CHARS_MAX:
+                if len(self._answers) >= _ANSWERS_MAX:
+                    self._answers.clear()
+                self._answers[user, asked] = known
         return known
 
     def _decide_next(self, user: User, asked: Attributes, before: str) -> Decision:
@@ -107,7 +111,11 @@ class Policy:
     def _within(self, user: User, namespace: str) -> Iterator[Grant]:
         grants = self._grants.get(user)
         if grants is None:
-            grants = self._grants[user] = tuple(self._resolve(user))
+            grants = tuple(self._resolve(user))
+            if len(repr(user)) <= _KEPT_CHARS_MAX:
+                if len(self._grants) >= _ANSWERS_MAX:
+                    self._grants.clear()
+                self._grants[user] = grants
         return (grant for grant in grants if grant.namespace in ("", namespace))
 
     def _resolve(self, user: User) -> Iterable[Grant]:

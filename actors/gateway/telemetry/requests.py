@@ -140,7 +140,8 @@ def place_of(request: web.BaseRequest, target: Target, kind: Kind | None = None)
         head = target.segments[0] if target.segments else ""
         return _place(verb, dry_run, "", "", "", f"/{head}" if head in _KNOWN_PATHS else "", "")
     scope = "resource" if target.name else "namespace" if target.namespace else "cluster"
-    if kind is None and STATIC.find(target.group, target.version, target.plural) is None:
+    found = kind or STATIC.find(target.group, target.version, target.plural)
+    if found is None or target.subresource not in ("", "history", *found.subresources):
         return _place(verb, dry_run, "", "", "", "", "")
     return _place(verb, dry_run, target.group, target.version, target.plural, target.subresource, scope)
 

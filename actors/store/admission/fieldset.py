@@ -7,13 +7,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from actors.api.codec import Object
 from actors.api.crd.fields import NodeField
 from actors.api.crd.kinds import CustomKind
+from actors.api.kept import kept_for_short
 from actors.api.kinds import Kind
 from actors.api.schema import Field, definition_name
 
@@ -125,13 +125,13 @@ def item_steps(items: list[Any], field: Field | None) -> list[str] | None:
 
 def _key_step(item: Object, keys: Sequence[str]) -> str:
     if len(keys) == 1 and isinstance(name := item.get(keys[0]), str):
-        return _name_step(keys[0], name)
+        return _name_step(name, keys[0])
     found = {key: item.get(key, KEY_DEFAULTS.get(key)) for key in sorted(keys)}
     return "k:" + _compact({key: value for key, value in found.items() if value is not None})
 
 
-@lru_cache(maxsize=4096)
-def _name_step(key: str, name: str) -> str:
+@kept_for_short(4096)
+def _name_step(name: str, key: str) -> str:
     """Of the lists that go by one name, which are nearly all."""
     return "k:" + _compact({key: name})
 
