@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.api.rbac import Attributes
-from actors.gateway.audit import DEFAULT, AuditPolicyError, Entry, Policy, Trail, read_policy
+from actors.gateway.audit import DEFAULT, AuditPolicyError, Entry, Policy, Trail, _value, read_policy
 from actors.gateway.audit_log import RotatingLog
 from actors.gateway.auth.authorize import attributes_of
 from actors.gateway.auth.user import User
@@ -178,4 +178,4 @@ def test_a_rule_says_otherwise_than_the_policy_about_managed_fields_and_stages_a
 
 @pytest.mark.parametrize("body", [b"{", b"[" + b"{}," * 60_000 + b"{}]"], ids=["malformed", "too dense"])
 def test_a_body_that_is_refused_is_told_by_its_length(body: bytes) -> None:
-    assert audit._value(body, "application/json") == {"unreadable": len(body)}
+    assert _value(body, "application/json") == {"unreadable": len(body)}
