@@ -41,7 +41,7 @@ from actors.gateway.reading import get_object, list_objects
 from actors.gateway.render import encode
 from actors.gateway.reviews import create_review
 from actors.gateway.served import REVIEWS, STATIC, SUBRESOURCES
-from actors.gateway.stream import STREAMING
+from actors.gateway.stream import AUDIT_ID, STREAMING
 from actors.gateway.streams.pod import open_attach, open_exec
 from actors.gateway.streams.portforward import open_portforward
 from actors.gateway.target import Target, parse_target
@@ -87,6 +87,8 @@ _SUBRESOURCE: dict[tuple[str, str], Callable[[Call], Awaitable[web.StreamRespons
 
 _SELECTING = frozenset({"list", "watch", "deletecollection"})
 _NOT_IN_PATHS = re.compile(r"^\.{1,2}$|[/%]")
+#: What a client may call its request; others are given an id.
+_AUDIT_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 #: What takes as long as its client likes.
 _STREAMED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
@@ -114,17 +116,23 @@ class App:
             meter.end(request, code)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        given = request.headers.get("Audit-Id", "")
+        request[AUDIT_ID] = given if _AUDIT_ID.fullmatch(given) else self.backend.new_id()
+        response = await self._audited(request)
+        response.headers.setdefault("Audit-Id", request[AUDIT_ID])
+        return await compressed(request, response)
+
+    async def _audited(self, request: web.BaseRequest) -> web.StreamResponse:
         trail = self.backend.trail
         if trail is None:
-            return await compressed(request, await self._serve(request, None))
-        entry = trail.begin(request.raw_path, request.headers, request.remote or "")
+            return await self._serve(request, None)
+        entry = trail.begin(request[AUDIT_ID], request.raw_path, request.headers, request.remote or "")
         response: web.StreamResponse | None = None
         try:
             response = await self._serve(request, entry)
-            response.headers.setdefault("Audit-Id", entry.id)
         finally:
             tell_audit(entry, response)
-        return await compressed(request, response)
+        return response
 
     async def _serve(self, request: web.BaseRequest, entry: Entry | None) -> web.StreamResponse:
         try:

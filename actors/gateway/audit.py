@@ -270,13 +270,12 @@ def _without_managers(value: Any) -> Any:
 
 
 class Trail:
-    """`new_id` and `clock` are its only randomness and time; `sink` takes whole lines."""
+    """`clock` is its only time; `sink` takes whole lines."""
 
-    def __init__(self, policy: Policy, sink: Sink, clock: Callable[[], Millis], new_id: Callable[[], str]) -> None:
+    def __init__(self, policy: Policy, sink: Sink, clock: Callable[[], Millis]) -> None:
         self.policy, self.sink, self.clock = policy, sink, clock
-        self._new_id = new_id
 
-    def begin(self, uri: str, headers: Mapping[str, str], remote: str) -> Entry:
+    def begin(self, id: str, uri: str, headers: Mapping[str, str], remote: str) -> Entry:
         agent, media = headers.get("User-Agent", ""), headers.get("Content-Type", "")
         facts = Facts(uri, self.clock(), (remote,) if remote else (), agent, media)
-        return Entry(self, facts, self._new_id())
+        return Entry(self, facts, id)

@@ -34,8 +34,6 @@ async def stream_list(call: Call, pieces: Iterable[bytes], content_type: str) ->
     headers.update(call.granted.headers if call.granted is not None else {})
     for text in few_warnings(call.warnings):
         headers.add("Warning", format_warning(text))
-    if call.audit is not None:
-        headers["Audit-Id"] = call.audit.id
     packer = zlib.compressobj(LEVEL, wbits=_GZIP) if accepts_gzip(call.request) else None
     if packer is not None:
         headers["Content-Encoding"] = "gzip"

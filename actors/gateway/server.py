@@ -14,7 +14,6 @@ import secrets
 import socket
 import ssl
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -82,7 +81,7 @@ def open_trail(config: GatewayConfig, number: int = 0) -> tuple[RotatingLog | No
         raise GatewayError(
             f"cannot write the audit log {audit.path}: {error.strerror}; see gateway.audit.path"
         ) from error
-    return audit_log, Trail(policy, audit_log.write, now_ms, lambda: str(uuid.uuid4()))
+    return audit_log, Trail(policy, audit_log.write, now_ms)
 
 
 class Gateway:

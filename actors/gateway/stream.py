@@ -9,6 +9,8 @@ from aiohttp import web
 
 #: Key of a request whose reply is a stream that has begun: no Status can follow.
 STREAMING = web.RequestKey("streaming", bool)
+#: By which a request is known in the audit log, here and at servers behind this one: its `Audit-Id`.
+AUDIT_ID = web.RequestKey("audit_id", str)
 
 
 class Stream:
@@ -18,6 +20,7 @@ class Stream:
         self._request = request
         self._stall_seconds = stall_seconds
         headers = {"Content-Type": content_type, "Cache-Control": "no-cache, private"}
+        headers |= {"Audit-Id": request[AUDIT_ID]} if AUDIT_ID in request else {}
         self.response: web.StreamResponse = web.StreamResponse(headers=headers)
 
     async def open(self) -> None:

@@ -205,3 +205,15 @@ async def test_selectors_of_reviews(name: str, selector: dict[str, Any], told: s
     answer = await Wire().ask("POST", path, {"spec": spec})
     causes = answer.json["details"]["causes"]
     assert [f"{cause['field']}: {cause['message']}" for cause in causes] == [told.format(name=name)]
+
+
+async def test_every_answer_has_an_audit_id() -> None:
+    """Its client's own, where it is one; also without an audit log, and of a stream and a refusal."""
+    wire = Wire()
+    paths = (MAPS, f"{MAPS}/nope", "/version", f"{MAPS}?watch=true&timeoutSeconds=1", "/raypod/v1/status")
+    answers = [await wire.ask("GET", path) for path in paths]
+    given = [answer.headers["Audit-Id"] for answer in answers]
+    assert len(set(given)) == len(paths)
+    assert (await wire.ask("GET", MAPS, Audit_ID="mine-1")).headers["Audit-Id"] == "mine-1"
+    for strange in ("two words", "x" * 65, "\u00e9"):
+        assert (await wire.ask("GET", MAPS, Audit_ID=strange)).headers["Audit-Id"] not in (*given, strange)

@@ -19,12 +19,12 @@ SECRET = b'{"metadata":{"name":"s","managedFields":[1]},"data":{"password":"aHVu
 
 def trail(policy: Policy = DEFAULT) -> tuple[Trail, list[dict[str, Any]]]:
     lines: list[dict[str, Any]] = []
-    return Trail(policy, lambda line: lines.append(json.loads(line)), lambda: 1_795_428_000_123, lambda: "id-1"), lines
+    return Trail(policy, lambda line: lines.append(json.loads(line)), lambda: 1_795_428_000_123), lines
 
 
 def entry(of: Trail, method: str = "POST", path: str = "/api/v1/namespaces/x/secrets", user: User = ALICE) -> Entry:
     target = parse_target(method, path, False)
-    found = of.begin(path, {"User-Agent": "kubectl/1", "Content-Type": "application/json"}, "10.0.0.1")
+    found = of.begin("id-1", path, {"User-Agent": "kubectl/1", "Content-Type": "application/json"}, "10.0.0.1")
     found.identify(user, user, target, attributes_of(target))
     found.body = SECRET
     return found
