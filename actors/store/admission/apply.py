@@ -32,11 +32,12 @@ from actors.store.admission.fieldset import (
 )
 from actors.store.admission.last_applied import allowed_conflicts, with_last_applied
 from actors.store.admission.outcome import Context, Outcome, Put
-from actors.store.admission.ownership import APPLY, Claim, Owner, read_claims, with_claims
+from actors.store.admission.ownership import APPLY, UPDATE, Claim, Owner, read_claims, with_claims
 from actors.store.admission.pruning import pruned
 from actors.store.admission.subresource import scaled
 from actors.store.admission.update import check_subresource, check_view, decode_as, finish_update
 
+_UNRECORDED = Owner("before-first-apply", UPDATE)
 #: The object itself and those of its parts that can be applied.
 _APPLIED = frozenset({"", "status", "scale", "ephemeralcontainers", "resize"})
 
@@ -89,7 +90,7 @@ def _create(write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Con
 def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind: Kind, context: Context) -> Outcome:
     metadata.check_preconditions(kind, stored, write.uid, write.revision)
     live = decode_as(stored, kind)
-    claims = read_claims(live)
+    claims = read_claims(live) or [_before_first_apply(live, kind, context)]
     others = [other for other in claims if other.owner != claim.owner]
     mine = next((known for known in claims if known.owner == claim.owner), None)
     shape = root_of(kind)
@@ -109,6 +110,11 @@ def _merge_into(stored: Stored, write: Patch, wanted: Object, claim: Claim, kind
     merged = with_claims(merged, [*others[:position], claim, *others[position:]])
     check_view(merged, live, kind.view(write.api_version))
     return finish_update(merged, stored, live, kind, write.subresource, "", context)
+
+
+def _before_first_apply(live: Object, kind: Kind, context: Context) -> Claim:
+    """Who owns what nobody has kept a record of (structured-merge-diff's users: fieldmanager/skipnonapplied.go)."""
+    return Claim(_UNRECORDED, kind.api_version, format_time(context.now), _wanted_paths(live, kind, ""))
 
 
 # --- conflicts --------------------------------------------------------------------------------------------------

@@ -205,6 +205,20 @@ def test_a_manager_is_required_and_managed_fields_may_not_be_applied() -> None:
         assert reply.error is not None and reply.error["code"] == 400
 
 
+def test_what_nobody_recorded_is_of_before_the_first_apply() -> None:
+    """Whoever wants it otherwise must say so; the same, or more, is no conflict."""
+    engine = new_engine()
+    create = Create(
+        resource="configmaps", namespace="default", object={"metadata": {"name": "smp"}, "data": {"k": "v"}}
+    )
+    engine.commit([create], 0)
+    error = apply(engine, KEY, {"data": {"k": "mine"}}, "me").error or {}
+    assert error["message"] == 'Apply failed with 1 conflict: conflict with "before-first-apply" using v1: .data.k'
+    obj = applied(engine, KEY, {"data": {"k": "v", "l": "w"}}, "me")
+    assert managers(obj) == {"before-first-apply/Update": {".data.k"}, "me/Apply": {".data.k", ".data.l"}}
+    assert applied(engine, KEY, {"data": {"l": "w"}}, "me")["data"] == {"k": "v", "l": "w"}
+
+
 def test_broken_managed_fields_are_nobodys() -> None:
     engine = new_engine()
     applied(engine, KEY, {"data": {"k": "v"}}, "x")
