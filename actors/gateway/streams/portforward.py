@@ -30,7 +30,7 @@ from actors.gateway.streams.spdy import STREAMS_MAX, SpdyConnection, SpdyStream,
 from actors.gateway.streams.spdy_process import open_spdy
 from actors.gateway.streams.takeover import Taken
 from actors.gateway.streams.upgrade import WEBSOCKET, choose_protocol, websocket_protocols
-from actors.gateway.streams.websocket import messages, open_websocket, send
+from actors.gateway.streams.websocket import heard, messages, open_websocket, send
 from actors.nodelet.streams.frames import Frames, first_of
 
 PROTOCOL = "portforward.k8s.io"
@@ -159,7 +159,7 @@ class _Connection:
 
     async def receive(self) -> None:
         """Until the client has gone."""
-        async for message in self._socket:
+        async for message in heard(self._socket):
             self._idle.touch()
             if message.type is not WSMsgType.BINARY:
                 continue

@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 
 from actors.gateway.spdy.session import REFUSED_STREAM, GoneAway, Opened, Received, Reset, Session
 from actors.gateway.streams.idle import Idle
+from actors.gateway.streams.websocket import heard
 
 _UNREAD_BYTES_MAX = 256 << 10
 STREAMS_MAX = 2_000
@@ -35,15 +36,13 @@ class Bytes(Protocol):
 
 class WebSocketBytes:
     def __init__(self, socket: web.WebSocketResponse) -> None:
-        self._socket = socket
+        self._socket, self._heard = socket, heard(socket)
 
     async def receive(self) -> bytes:
-        while True:
-            message = await self._socket.receive()
+        async for message in self._heard:
             if message.type is WSMsgType.BINARY and message.data:
                 return bytes(message.data)
-            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
-                return b""
+        return b""
 
     async def send(self, data: bytes) -> None:
         await self._socket.send_bytes(data)

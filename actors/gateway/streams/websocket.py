@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMessage, WSMsgType, web
 
 from actors.api.errors import BadRequest, Unavailable
 from actors.api.streams import CLOSE, ERROR, RESIZE, STDERR, STDIN, STDOUT, StreamRequest, split_payload
@@ -17,6 +18,7 @@ from actors.gateway.streams.upgrade import choose_protocol, websocket_protocols
 from actors.nodelet.streams.frames import Frames, first_of
 
 _MESSAGE_BYTES_MAX = 16 << 20
+_TURN_MESSAGES = 64
 _CLIENT_CHANNELS = frozenset({STDIN, RESIZE, CLOSE})
 
 
@@ -35,7 +37,11 @@ async def serve_websocket(call: Call, request: StreamRequest, frames: Frames) ->
 
 async def open_websocket(call: Call, protocol: str) -> web.WebSocketResponse:
     socket = web.WebSocketResponse(
-        protocols=(protocol,) if protocol else (), max_msg_size=_MESSAGE_BYTES_MAX, compress=False, timeout=1.0
+        protocols=(protocol,) if protocol else (),
+        max_msg_size=_MESSAGE_BYTES_MAX,
+        compress=False,
+        timeout=1.0,
+        autoping=False,
     )
     if not socket.can_prepare(call.request).ok:
         raise BadRequest("Upgrade request required")
@@ -44,6 +50,19 @@ async def open_websocket(call: Call, protocol: str) -> web.WebSocketResponse:
         call.audit.started(101)
     await socket.prepare(call.request)
     return socket
+
+
+async def heard(socket: web.WebSocketResponse) -> AsyncIterator[WSMessage]:
+    """All that the client says but pings, which are answered. Of many small messages others have their turn."""
+    count = 0
+    async for message in socket:
+        count += 1
+        if count % _TURN_MESSAGES == 0:
+            await asyncio.sleep(0)
+        if message.type is WSMsgType.PING:
+            await socket.pong(message.data)
+        elif message.type is not WSMsgType.PONG:
+            yield message
 
 
 async def send(socket: web.WebSocketResponse, codec: Codec, message: bytes) -> None:
@@ -55,7 +74,7 @@ async def send(socket: web.WebSocketResponse, codec: Codec, message: bytes) -> N
 
 async def messages(socket: web.WebSocketResponse, codec: Codec, idle: Idle) -> AsyncIterator[tuple[int, bytes]]:
     """Channel and payload of each that the client sends, until it has gone or says what cannot be read."""
-    async for message in socket:
+    async for message in heard(socket):
         idle.touch()
         if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
             continue
