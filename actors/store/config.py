@@ -12,8 +12,9 @@ from actors.store.admission.profile import AdmissionConfig
 
 class StoreConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """History is kept for watches, old reads and `raypod history` until it is older than `retention_minutes` or larger
-    than `retention_bytes` or `retention_revisions`, but never less than the last minute; what is asked for below that
-    is answered Expired, with the oldest revision that is left. Idempotency keys live `reply_retention_minutes`.
+    than `retention_bytes` or `retention_revisions`, but never less than the last minute, unless that alone is four
+    times `retention_bytes`; what is asked for below that is answered Expired, with the oldest revision that is left.
+    Idempotency keys live `reply_retention_minutes`.
     `encryption_file`: the EncryptionConfiguration by which what is on the disk is sealed; "": `encryption.yaml` under
     the home, made at the first start with a key for Secrets; `off`: none. `admission`: which of the built-in plugins
     are on.

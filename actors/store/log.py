@@ -21,6 +21,8 @@ from actors.store.shelf import Shelf
 
 #: History and answers younger than this stay, whatever their number: a client that repeats a commit finds its answer.
 RETENTION_MS_MIN = 60_000
+#: So many times the bytes that are to be kept, the last minute is not spared: somebody fills the memory.
+_FLOOD = 4
 #: One compaction drops no more changes than this, for the disk is busy meanwhile.
 _DROPPED_MAX = 5000
 
@@ -179,7 +181,8 @@ class Log:
         for position, change in enumerate(changes):
             crowded = len(changes) - position > config.retention_revisions or bytes_left > config.retention_bytes
             at = change.record.at
-            if position == _DROPPED_MAX or not (at < oldest or (crowded and at < now - RETENTION_MS_MIN)):
+            flooded = bytes_left > _FLOOD * config.retention_bytes
+            if position == _DROPPED_MAX or not (at < oldest or flooded or (crowded and at < now - RETENTION_MS_MIN)):
                 break
             horizon, horizon_at = change.revision, at
             bytes_left -= len(change.record.stored.body)

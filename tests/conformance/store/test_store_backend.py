@@ -127,6 +127,28 @@ def test_history_younger_than_a_minute_is_never_dropped(reopen: Reopen) -> None:
     assert again.log.horizon == again.revision - 1
 
 
+def test_a_minute_that_would_fill_the_memory_is_not_kept_whole(reopen: Reopen) -> None:
+    """One who writes a megabyte twenty times a second is no reason to keep a gigabyte."""
+    config = StoreConfig(retention_bytes=20_000)
+    engine = start(reopen(), config)
+    engine.commit([new_map("a")], MINUTE)
+    for n in range(100):
+        engine.commit([Patch(key=Key("configmaps", "default", "a"), patch={"data": {"n": f"{n}" * 1000}})], MINUTE)
+    engine.compact(MINUTE + 1000)
+    kept = engine.changes(ALL, engine.log.horizon).events
+    assert 60_000 < sum(len(event.stored.body) for event in kept) <= 80_000
+    assert start(reopen(), config).changes(ALL, engine.log.horizon).events == kept
+
+
+def test_a_dry_run_is_not_remembered_by_its_key(reopen: Reopen) -> None:
+    """Its answers hold objects that are nowhere else: to carry it out again changes nothing."""
+    engine = start(reopen())
+    tried = Create(resource="configmaps", namespace="default", object={"metadata": {"name": "t"}}, dry_run=True)
+    engine.commit([tried], MINUTE, "tried")
+    engine.commit([new_map("a")], MINUTE, "done")
+    assert [answer.key for answer in reopen().load().answers] == ["done"]
+
+
 def test_who_and_the_time_of_the_horizon_survive(reopen: Reopen) -> None:
     config = StoreConfig(retention_minutes=1)
     engine = start(reopen(), config)
