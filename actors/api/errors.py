@@ -9,7 +9,7 @@ ApiError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,7 +25,26 @@ class Cause(msgspec.Struct, frozen=True):
     def to_status(self) -> dict[str, str]:
         """A StatusCause, without what is empty."""
         told = {"field": self.field, "message": self.message, "reason": self.reason}
-        return {name: text for name, text in told.items() if text}
+        return {name: _short(text, _CAUSE_CHARS_MAX) for name, text in told.items() if text}
+
+
+#: Answers show what was wrong, as long as the client has made it, some of it many times over.
+_CAUSE_CHARS_MAX, _CAUSES_CHARS_MAX, _MESSAGE_CHARS_MAX = 4 << 10, 256 << 10, 32 << 10
+
+
+def _short(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else f"{text[:chars_max]}..."
+
+
+def _told(causes: Sequence[Cause]) -> Iterator[dict[str, str]]:
+    """As many as there is room for."""
+    room = _CAUSES_CHARS_MAX
+    for cause in causes:
+        told = cause.to_status()
+        room -= sum(map(len, told.values()))
+        if room < 0:
+            return
+        yield told
 
 
 class ApiError(Exception):
@@ -58,11 +77,11 @@ class ApiError(Exception):
         details: dict[str, Any] = {
             key: value
             for key, value in (
-                ("name", self.name),
+                ("name", _short(self.name, _CAUSE_CHARS_MAX)),
                 ("group", self.group),
                 ("kind", self.kind),
                 ("uid", self.uid),
-                ("causes", [cause.to_status() for cause in self.causes]),
+                ("causes", [*_told(self.causes)]),
                 ("retryAfterSeconds", self.retry_after_seconds),
             )
             if value
@@ -72,7 +91,7 @@ class ApiError(Exception):
             "apiVersion": "v1",
             "metadata": {"continue": self.cursor} if self.cursor else {},
             "status": "Failure",
-            "message": self.message,
+            "message": _short(self.message, _MESSAGE_CHARS_MAX),
             "reason": self.reason,
             "code": self.code,
         }

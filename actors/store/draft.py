@@ -19,6 +19,7 @@ from actors.store.log import Log
 from actors.store.record import Answer, Batch, Record
 
 #: What hostile input makes of code that expects a Kubernetes object. It is the client's fault, so it is answered.
+_REMEMBERED_CHARS_MAX = 1_000
 _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError, OverflowError)
 
 
@@ -75,7 +76,7 @@ class Draft:
             return known.replies
         replies = tuple(self.write(write, request.user) for write in request.writes)
         if key and not all(write.dry_run for write in request.writes):  # to try again changes nothing
-            self.answers[key] = Answer(key, replies, self._revision, self._context.now)
+            self.answers[key] = Answer(key, tuple(map(_remembered, replies)), self._revision, self._context.now)
         return replies
 
     def write(self, write: StoreWrite, user: str) -> Reply:
@@ -128,3 +129,13 @@ class Draft:
         if len(body) > limit:
             raise TooLarge(f"the object is too large: {len(body)} bytes, at most {limit} are stored")
         return body
+
+
+def _remembered(reply: Reply) -> Reply:
+    """What a refusal says at length is not kept for a repeat."""
+    message = reply.error.get("message", "") if reply.error else ""
+    if reply.error is None or len(message) <= _REMEMBERED_CHARS_MAX:
+        return reply
+    details = {name: value for name, value in reply.error.get("details", {}).items() if name != "causes"}
+    error = {**reply.error, "message": f"{message[:_REMEMBERED_CHARS_MAX]}...", "details": details}
+    return msgspec.structs.replace(reply, error=error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.api.errors import Expired
@@ -146,7 +147,17 @@ def test_a_dry_run_is_not_remembered_by_its_key(reopen: Reopen) -> None:
     tried = Create(resource="configmaps", namespace="default", object={"metadata": {"name": "t"}}, dry_run=True)
     engine.commit([tried], MINUTE, "tried")
     engine.commit([new_map("a")], MINUTE, "done")
-    assert [answer.key for answer in reopen().load().answers] == ["done"]
+    assert (engine.log.answer("tried"), engine.log.answer("done") is None) == (None, False)
+
+
+def test_a_long_refusal_is_remembered_in_short(reopen: Reopen) -> None:
+    engine = start(reopen())
+    wrong = Create(resource="configmaps", namespace="default", object={"metadata": {"name": "X" * 100_000}})
+    [first] = engine.commit([wrong], MINUTE, "wrong")
+    [again] = engine.commit([wrong], MINUTE, "wrong")
+    assert first.error is not None and len(msgspec.json.encode(first.error)) > 30_000
+    assert again.error is not None and again.error["reason"] == "Invalid"
+    assert len(msgspec.json.encode(again.error)) < 7_000
 
 
 def test_who_and_the_time_of_the_horizon_survive(reopen: Reopen) -> None:
