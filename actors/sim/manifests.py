@@ -1,4 +1,4 @@
-"""What users of the simulated cluster write: pods, jobs and deployments, drawn from a seed.
+"""What users of the simulated cluster write: pods, jobs and all that keeps pods running, drawn from a seed.
 
 A container's behaviour is in its environment: SIM_RUN_MS (how long it runs, -1: for ever), SIM_EXIT (its code),
 SIM_START (127: there is no such command), SIM_STUBBORN (only SIGKILL ends it).
@@ -40,11 +40,39 @@ def container(random_: random.Random, run_ms: int, exit_code: int = 0, name: str
     return {"name": name, "image": IMAGE, "env": env, "resources": {"limits": limits}}
 
 
-def deployment(name: str, replicas: int, random_: random.Random) -> Object:
-    template = {
+def _serving(name: str, random_: random.Random) -> Object:
+    """A template of pods that run for ever."""
+    return {
         "metadata": {"labels": {"app": name}},
         "spec": {"terminationGracePeriodSeconds": 2, "containers": [container(random_, FOREVER)]},
     }
+
+
+def stateful_set(name: str, replicas: int, random_: random.Random) -> Object:
+    spec: Object = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "serviceName": name}
+    spec |= {"template": _serving(name, random_)}
+    spec["podManagementPolicy"] = random_.choice(("OrderedReady", "OrderedReady", "Parallel"))
+    return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
+
+
+def daemon_set(name: str, random_: random.Random) -> Object:
+    """Mostly small, for it is everywhere; a big one waits where there is no room."""
+    template = _serving(name, random_)
+    cpu = random_.choice(("100m", "100m", "1500m"))
+    template["spec"]["containers"][0]["resources"] = {"limits": {"cpu": cpu, "memory": "64Mi"}}
+    spec: Object = {"selector": {"matchLabels": {"app": name}}, "template": template}
+    rolling = random_.choice(({"maxUnavailable": 1}, {"maxUnavailable": "50%"}, {"maxUnavailable": 0, "maxSurge": 1}))
+    spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": rolling}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": name}, "spec": spec}
+
+
+def replication_controller(name: str, replicas: int, random_: random.Random) -> Object:
+    spec: Object = {"replicas": replicas, "selector": {"app": name}, "template": _serving(name, random_)}
+    return {"apiVersion": "v1", "kind": "ReplicationController", "metadata": {"name": name}, "spec": spec}
+
+
+def deployment(name: str, replicas: int, random_: random.Random) -> Object:
+    template = _serving(name, random_)
     spec: Object = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template}
     if random_.random() < 0.3:
         spec["strategy"] = {"type": "Recreate"}

@@ -70,6 +70,8 @@ _TELLERS: dict[str, Callable[[Object], Iterable[str]]] = {
     "nodes": _node,
     "deployments.apps": _replicas,
     "replicasets.apps": _replicas,
+    "statefulsets.apps": _replicas,
+    "replicationcontrollers": _replicas,
     "jobs.batch": _job,
     "events": _event,
 }

@@ -16,6 +16,7 @@ import pytest
 from actors.api.quota import usage_of
 from actors.controllers import core as controllers_core
 from actors.controllers import (
+    daemonset,
     deployment,
     garbage_collector,
     job_indexes,
@@ -23,6 +24,7 @@ from actors.controllers import (
     namespace,
     pod_gc,
     replicaset,
+    statefulset,
     taint_eviction,
 )
 from actors.nodelet import attempts, inventory, lifecycle, status, sync_pod, termination
@@ -122,6 +124,40 @@ def deployment_takes_all_old_pods_down(patch: Patch) -> None:
         return {new.metadata.name: deployment_.spec.replicas, **{rs.metadata.name: 0 for rs in old}}
 
     patch.setattr(deployment, "plan_rolling", plan)
+
+
+def stateful_sets_wait_for_nobody(patch: Patch) -> None:
+    patch.setattr(statefulset._State, "_is_healthy", lambda self, pod: True)
+
+
+def stateful_sets_roll_all_at_once(patch: Patch) -> None:
+    def roll(self: Any, there: dict[int, Any]) -> Iterator[Any]:
+        old = [pod for pod in there.values() if statefulset.version_of(pod) != self.update]
+        for pod in old if any(ordinal in self.ordinals for ordinal in there) else ():
+            yield from () if pod.metadata.is_deleting else self._delete(pod)
+
+    patch.setattr(statefulset._State, "_roll", roll)
+
+
+def daemon_sets_overlook_pods_that_wait(patch: Patch) -> None:
+    original = daemonset._places
+
+    def places(daemon: Any, pods: Any, view: Any) -> Any:
+        return original(daemon, [pod for pod in pods if pod.spec.node_name], view)
+
+    patch.setattr(daemonset, "_places", places)
+
+
+def daemon_sets_roll_all_at_once(patch: Patch) -> None:
+    patch.setattr(daemonset, "_bounds", lambda daemon, nodes: (nodes, 0))
+
+
+def daemon_pods_wait_for_nodes_that_are_gone(patch: Patch) -> None:
+    patch.setattr(daemonset, "_stranded", lambda pods, view: ())
+
+
+def replicas_only_grow(patch: Patch) -> None:
+    patch.setattr(replicaset, "select_victims", lambda pods, count: [])
 
 
 def garbage_is_not_collected(patch: Patch) -> None:
@@ -337,6 +373,12 @@ DEFECTS: list[tuple[Plant, str]] = [
     (job_forgets_how_often_an_index_failed, "are its limit"),
     (job_gives_an_index_up_too_early, "has failed after"),
     (deployment_takes_all_old_pods_down, "pods available"),
+    (stateful_sets_wait_for_nobody, "is made before that of ordinal"),
+    (stateful_sets_roll_all_at_once, "is taken down while those of"),
+    (daemon_sets_overlook_pods_that_wait, "daemon pods"),
+    (daemon_sets_roll_all_at_once, "is available on"),
+    (daemon_pods_wait_for_nodes_that_are_gone, "wait for nodes that are gone"),
+    (replicas_only_grow, "replication controller rc-[0-9]+ has"),
     (garbage_is_not_collected, "outlived|is there"),
     (orphans_are_collected, "left behind|orphan|replica set|rest"),
     (namespaces_go_before_they_are_empty, "namespace"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from actors.reconcile.actions import Reply
 from actors.sim.laws.calm import CordonsHold, GoneMeansStopped, RollingKeepsAvailable
+from actors.sim.laws.daemons import DaemonsStayAvailable, OneDaemonPerNode
 from actors.sim.laws.history import FinalizersHold, GenerationsAreObserved, Mirror, NamespacesHold, RevisionsGrow
 from actors.sim.laws.indexes import IndexesFailByThemselves
 from actors.sim.laws.law import Breach, Law, read
@@ -15,6 +16,7 @@ from actors.sim.laws.machines import MachineLaws
 from actors.sim.laws.nodes import NodesHoldTheirPods
 from actors.sim.laws.pods import AddressesAreUnique, FinishedIsFinal, RestartsGrow, TimesMakeSense
 from actors.sim.laws.quotas import QuotasAreExact
+from actors.sim.laws.stateful import StatefulPodsComeInOrder, StatefulPodsGoOneAtATime
 from actors.sim.laws.workloads import JobsCountRight, NeverTooMany
 from actors.store.engine import Engine
 from actors.store.record import Batch
@@ -47,9 +49,12 @@ class Laws:
             NeverTooMany(has_twin),
             JobsCountRight(),
             IndexesFailByThemselves(has_twin),
+            StatefulPodsComeInOrder(has_twin),
+            OneDaemonPerNode(has_twin),
         ]
         if is_calm:
             self._laws += [GoneMeansStopped(self.machines), RollingKeepsAvailable(), CordonsHold()]
+            self._laws += [StatefulPodsGoOneAtATime(), DaemonsStayAvailable()]
 
     def durable(self, batch: Batch) -> None:
         for record in batch.records:

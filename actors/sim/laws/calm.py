@@ -5,8 +5,9 @@ from __future__ import annotations
 from actors.api.clock import Millis
 from actors.api.meta import controller_of
 from actors.api.namespaces import Namespace
-from actors.api.node import Node
+from actors.api.node import TAINT_UNSCHEDULABLE, Node, Taint
 from actors.api.pod import Pod
+from actors.api.toleration import is_tolerated
 from actors.api.workloads import Deployment, ReplicaSet
 from actors.controllers.pods import is_ready
 from actors.controllers.rollout import read_bounds
@@ -15,6 +16,7 @@ from actors.sim.laws.machines import MachineLaws
 
 #: So long after a cordon everybody knows of it, where nothing goes wrong.
 _NOTICED_MS: Millis = 1_000
+_CORDON = Taint(key=TAINT_UNSCHEDULABLE, effect="NoSchedule")
 
 
 class GoneMeansStopped:
@@ -85,7 +87,7 @@ class RollingKeepsAvailable:
 
 
 class CordonsHold:
-    """No pod is bound to a node that has been cordoned for a while."""
+    """No pod is bound to a node that has been cordoned for a while, but those that put up with it (of DaemonSets)."""
 
     def __init__(self) -> None:
         self._cordoned_ms: dict[str, Millis] = {}
@@ -100,5 +102,6 @@ class CordonsHold:
                 self._cordoned_ms.pop(obj.metadata.name, None)
         elif isinstance(obj, Pod) and obj.spec.node_name and obj.metadata.uid not in self._bound:
             self._bound.add(obj.metadata.uid)
-            if now - self._cordoned_ms.get(obj.spec.node_name, now) > _NOTICED_MS:
+            bears = is_tolerated(_CORDON, obj.spec.tolerations)
+            if not bears and now - self._cordoned_ms.get(obj.spec.node_name, now) > _NOTICED_MS:
                 raise Breach(f"pod {obj.metadata.name} is bound to {obj.spec.node_name}, which is cordoned")

@@ -15,7 +15,7 @@ from actors.api.meta import Resource
 from actors.api.namespaces import Namespace
 from actors.api.node import Node
 from actors.api.pod import Pod
-from actors.api.workloads import Deployment, Job, ReplicaSet
+from actors.api.workloads import DaemonSet, Deployment, Job, ReplicaSet, ReplicationController, StatefulSet
 from actors.store.record import Record
 
 T = TypeVar("T", bound=Resource)
@@ -27,6 +27,9 @@ _SHAPES: dict[str, type[Resource]] = {
     "deployments.apps": Deployment,
     "replicasets.apps": ReplicaSet,
     "jobs.batch": Job,
+    "statefulsets.apps": StatefulSet,
+    "daemonsets.apps": DaemonSet,
+    "replicationcontrollers": ReplicationController,
 }
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from actors.api.meta import controller_of
 from actors.api.pod import Pod
-from actors.api.workloads import Job, ReplicaSet
+from actors.api.workloads import Job, ReplicaSet, ReplicationController, StatefulSet
 from actors.controllers.job_indexes import INDEX_ANNOTATION
 from actors.controllers.job_tally import FINALIZER
 from actors.sim.laws.law import Breach, Sight
@@ -18,9 +18,9 @@ _ENDS = ("Complete", "Failed")
 
 
 class NeverTooMany:
-    """A ReplicaSet or Job never has more live pods than it was ever asked for; an index has one at a time.
+    """Nothing that keeps pods has more live ones than it was ever asked for; an index of a Job has one at a time.
 
-    Pods that a user has taken from a ReplicaSet's selection are not its own any more. While two controllers both think
+    Pods that a user has taken from a selection are its owner's no more. While two controllers both think
     that they lead (`has_twin`), what one of them decided on old news may make one too many, as in Kubernetes, whose
     leader election does not fence: such an owner is excused until the excess is gone.
     """
@@ -34,9 +34,10 @@ class NeverTooMany:
 
     def see(self, sight: Sight) -> None:
         obj = sight.obj
-        if isinstance(obj, ReplicaSet):
+        if isinstance(obj, ReplicaSet | ReplicationController | StatefulSet):
             self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.replicas)
-            self._selected[obj.metadata.uid] = obj.spec.selector.match_labels or {}
+            selector = obj.spec.selector if isinstance(obj, StatefulSet) else obj.spec.label_selector
+            self._selected[obj.metadata.uid] = selector.match_labels or {}
         elif isinstance(obj, Job):
             self._asked[obj.metadata.uid] = max(self._asked[obj.metadata.uid], obj.spec.parallelism)
         elif isinstance(obj, Pod):

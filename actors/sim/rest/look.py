@@ -10,7 +10,8 @@ from typing import TypeVar
 from actors.api.codec import lens
 from actors.api.key import Key, Stored
 from actors.api.meta import Resource
-from actors.api.node import NODE_DEVICES_ANNOTATION, Node, Taint
+from actors.api.node import NODE_DEVICES_ANNOTATION, TAINT_UNSCHEDULABLE, Node, Taint
+from actors.api.node_affinity import is_wanted
 from actors.api.pod import Pod
 from actors.api.quantity import parse_resource
 from actors.api.toleration import is_tolerated
@@ -20,6 +21,7 @@ from actors.sim.laws.nodes import devices_of, requests_of
 from actors.sim.store import SimStore
 
 T = TypeVar("T", bound=Resource)
+_CORDON = Taint(key=TAINT_UNSCHEDULABLE, effect="NoSchedule")
 
 
 class Look:
@@ -66,7 +68,9 @@ class Look:
 
     def _fits(self, pod: Pod, node: Node) -> bool:
         name = node.metadata.name
-        if node.spec.unschedulable or not _bears(pod, node.spec.taints or ()):
+        if not _bears(pod, [*(node.spec.taints or ()), *([_CORDON] if node.spec.unschedulable else [])]):
+            return False
+        if not is_wanted({"affinity": pod.spec.affinity or {}}, node):
             return False
         if _host_ports(pod) & {p for o in self.all(Pod) if o.spec.node_name == name for p in _host_ports(o)}:
             return False

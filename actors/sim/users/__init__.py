@@ -9,6 +9,7 @@ from actors.api.key import Key, Stored
 from actors.reconcile.actions import StoreWrite
 from actors.sim.rest.look import Look
 from actors.sim.users.changers import Changers
+from actors.sim.users.daemon_sets import DaemonSets
 from actors.sim.users.deployments import Deployments
 from actors.sim.users.jobs import Jobs
 from actors.sim.users.meddlers import Meddlers
@@ -16,16 +17,18 @@ from actors.sim.users.namespaces import Namespaces
 from actors.sim.users.operators import Operators
 from actors.sim.users.pods import Pods
 from actors.sim.users.quotas import Quotas
+from actors.sim.users.replication_controllers import ReplicationControllers
 from actors.sim.users.scenario import Draw, Scenario
+from actors.sim.users.stateful_sets import StatefulSets
 
 __all__ = ["Users"]
 
 #: How often each scenario has its turn; some seeds leave some out.
-_WEIGHTS = (4, 5, 4, 2, 2, 1, 1)
+_WEIGHTS = (4, 5, 4, 2, 2, 3, 1, 1, 1, 1)
 #: How often pods that run are changed.
 _CHANGED = 0.1
 #: The first of them make something, the others disturb it.
-_CREATORS = 5
+_CREATORS = 8
 
 
 class Users:
@@ -42,6 +45,9 @@ class Users:
             Pods(draw, is_calm),
             Namespaces(draw),
             Quotas(draw),
+            StatefulSets(draw),
+            DaemonSets(draw),
+            ReplicationControllers(draw),
             Operators(draw, nodes, is_calm),
         ]
         if not is_calm:

@@ -45,9 +45,9 @@ class Meddlers:
 
     def _relabel_pod(self) -> StoreWrite:
         """It no longer is what its ReplicaSet selects: it is let go, and lives on without an owner. Where a quota
-        bounds the pods it would keep another one's place for ever."""
+        bounds the pods, or a StatefulSet waits for its name, it would keep another one's place for ever."""
         bounded = {key.namespace for key in self._objects() if key.resource == "resourcequotas"}
-        free = [key for key in self._owned(_PODS) if key.namespace not in bounded]
+        free = [key for key in self._owned(_PODS) if key.namespace not in bounded and not key.name.startswith("db-")]
         if not free:
             return self._touch()
         return Patch(key=self._draw.random.choice(free), patch={"metadata": {"labels": {"app": "stray"}}})
