@@ -86,7 +86,7 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
     active = tuple(pod for pod in pods if is_active_of(job, pod))
     known_failed = failed_before(job)
     won = {index_of(pod) for pod in wins if 0 <= index_of(pod) < bound} - known_failed if indexed else set()
-    now_completed = completed | won
+    now_completed, unwritten = completed | won, won - completed
     now_failed = known_failed | select_failed(job, lost) - now_completed if has_own_limits(job) else None
     delayed = _delayed(job, [*lost, *ignored], {*now_completed, *(now_failed or ()), *map(index_of, active)})
     kept = {pod.metadata.uid for pod in delayed.values()}
@@ -94,7 +94,7 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
     if not indexed:
         succeeded.add(pod for pod in wins if pod.metadata.uid not in failed.known)
     releasable = [p for p in ended if p.metadata.uid in (*succeeded.known, *failed.known)]
-    releasable += [p for p in wins if indexed and index_of(p) not in won - completed]
+    releasable += [p for p in wins if indexed and index_of(p) not in unwritten]
     releasable += [pod for pod in ignored if pod not in releasable]
     return Tally(
         active=active,

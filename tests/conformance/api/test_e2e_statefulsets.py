@@ -343,6 +343,33 @@ def test_adopts_orphans_and_lets_go_of_strays(work: Workloads) -> None:
     work.until("pods/ss-0", "adopted", lambda pod: owners(pod) == [uid])
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "replicas", "names"),
+    [
+        (None, 2, 3, ["ss-2", "ss-3", "ss-4"]),
+        (2, 4, 2, ["ss-4", "ss-5"]),
+        (3, 2, 2, ["ss-2", "ss-3"]),
+        (3, None, 2, ["ss-0", "ss-1"]),
+    ],
+    ids=["set", "increased", "decreased", "removed"],
+)
+def test_ordinals_start_elsewhere(
+    work: Workloads, before: int | None, after: int | None, replicas: int, names: list[str]
+) -> None:
+    """Setting, Increasing, Decreasing, Removing .start.ordinal"""
+    obj = stateful_set("ss", 2)
+    if before is not None:
+        obj["spec"]["ordinals"] = {"start": before}
+    path = make(work, obj)
+    work.running(2, "foo=bar")
+    assert [*by_name(work)] == [f"ss-{(before or 0) + number}" for number in range(2)]
+    ordinals = None if after is None else {"start": after}
+    work.patch("merge", path, {"spec": {"ordinals": ordinals, "replicas": replicas}}).ok()
+    eventually(f"pods {names}", lambda: [*by_name(work)] == names)
+    work.running(replicas, "foo=bar")
+    work.until(path, "told", lambda s: s["status"].get("readyReplicas") == s["status"]["replicas"] == replicas)
+
+
 def test_scale_is_a_resource_of_its_own(work: Workloads) -> None:
     """should have a working scale subresource"""
     path = make(work, stateful_set("ss", 1))
