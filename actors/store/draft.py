@@ -18,8 +18,8 @@ from actors.store.ids import Ids
 from actors.store.log import Log
 from actors.store.record import Answer, Batch, Record
 
-#: What hostile input makes of code that expects a Kubernetes object. It is the client's fault, so it is answered.
 _REMEMBERED_CHARS_MAX = 1_000
+#: What hostile input makes of code that expects a Kubernetes object. It is the client's fault, so it is answered.
 _MALFORMED = (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError, OverflowError)
 
 
