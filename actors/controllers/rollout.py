@@ -29,12 +29,13 @@ def read_bounds(deployment: Deployment) -> Bounds:
     if strategy.type == "Recreate":
         return Bounds(0, replicas)
     update = strategy.rolling_update or RollingUpdate()
-    surge = _share(update.max_surge, replicas, round_up=True)
-    unavailable = min(_share(update.max_unavailable, replicas, round_up=False), replicas)
+    surge = share_of(update.max_surge, replicas, round_up=True)
+    unavailable = min(share_of(update.max_unavailable, replicas, round_up=False), replicas)
     return Bounds(surge, 1 if surge == 0 and unavailable == 0 else unavailable)
 
 
-def _share(value: int | str, whole: int, *, round_up: bool) -> int:
+def share_of(value: int | str, whole: int, *, round_up: bool) -> int:
+    """Of `whole`: a number, or a part such as `25%`."""
     if isinstance(value, int):
         return max(value, 0)
     percent = int(value.removesuffix("%"))

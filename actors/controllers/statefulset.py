@@ -17,6 +17,7 @@ from actors.api.selector import LabelMatcher, from_selector
 from actors.api.volumes import PersistentVolumeClaim
 from actors.api.workloads import ControllerRevision, StatefulSet
 from actors.controllers.pods import adopt, available_at, is_ready, pod_key, release
+from actors.controllers.rollout import share_of
 from actors.controllers.stateful_claims import any_ends, make_claims, own_claims, set_of
 from actors.controllers.stateful_pods import first_ordinal, make_pod, name_at, ordinal_of, version_of
 from actors.controllers.template_history import History, read_history, take_in, template_of, trim, write_version
@@ -93,6 +94,14 @@ class _State(msgspec.Struct):
     def partition(self) -> int:
         rolling = self.stateful.spec.update_strategy.rolling_update
         return first_ordinal(self.stateful) + (rolling.partition if rolling else 0)
+
+    @property
+    def unavailable_max(self) -> int:
+        """How many an update may take at a time; 0 where nothing is said: one, and in order."""
+        rolling = self.stateful.spec.update_strategy.rolling_update
+        if rolling is None or rolling.max_unavailable is None:
+            return 0
+        return max(share_of(rolling.max_unavailable, self.stateful.spec.replicas, round_up=False), 1)
 
     def next(self, view: View) -> Iterable[Action]:
         """What is to be done before anything else; in order, one pod at a time, unless pods need not wait."""
@@ -176,6 +185,9 @@ class _State(msgspec.Struct):
         """From the last down to the partition: the next of another version goes once all after it are healthy."""
         if not self._rolls or any(ordinal not in self.ordinals for ordinal in there):
             return
+        if self.unavailable_max:
+            yield from self._roll_many(there, self.unavailable_max)
+            return
         for ordinal in reversed(self.ordinals):
             pod = there.get(ordinal)
             if ordinal < self.partition or pod is None:
@@ -185,6 +197,19 @@ class _State(msgspec.Struct):
                 return
             if not self._is_healthy(pod):
                 return
+
+    def _roll_many(self, there: dict[int, Pod], most: int) -> Iterable[Action]:
+        """As many at a time as may be unavailable (KEP-961). One that is so already costs nothing to take down."""
+        room = most - sum(ordinal not in there or not self._is_healthy(there[ordinal]) for ordinal in self.ordinals)
+        for ordinal in reversed(self.ordinals):
+            pod = there.get(ordinal)
+            if ordinal < self.partition:
+                return
+            if pod is None or version_of(pod) == self.update or pod.metadata.is_deleting:
+                continue
+            if (cost := self._is_healthy(pod)) <= max(room, 0):
+                room -= cost
+                yield from self._delete(pod)
 
     def _is_healthy(self, pod: Pod) -> bool:
         at = available_at(pod, self.stateful.spec.min_ready_seconds)

@@ -52,6 +52,8 @@ def stateful_set(name: str, replicas: int, random_: random.Random) -> Object:
     spec: Object = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "serviceName": name}
     spec |= {"template": _serving(name, random_)}
     spec["podManagementPolicy"] = random_.choice(("OrderedReady", "OrderedReady", "Parallel"))
+    if most := random_.choice((None, None, 2, "50%")):
+        spec["updateStrategy"] = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": most}}
     return {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name}, "spec": spec}
 
 

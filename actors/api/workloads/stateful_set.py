@@ -10,6 +10,7 @@ from actors.api.workloads.template import PodTemplate
 
 class StatefulStrategy(Lens, frozen=True):
     partition: int = 0
+    max_unavailable: int | str | None = None
 
 
 class StatefulUpdate(Lens, frozen=True):

@@ -11,6 +11,7 @@ from actors.api.meta import controller_of
 from actors.api.pod import Pod
 from actors.api.workloads import StatefulSet
 from actors.controllers.pods import is_ready
+from actors.controllers.rollout import share_of
 from actors.sim.laws.law import Breach, Sight
 
 #: So long after a set was scaled, pods may still go by what was asked before.
@@ -65,9 +66,17 @@ class StatefulPodsComeInOrder:
         newest[ordinal].was_ready = newest[ordinal].was_ready or is_ready(pod)
 
 
+def _allowed(stateful: StatefulSet) -> int:
+    """How many may go at a time."""
+    rolling = stateful.spec.update_strategy.rolling_update
+    if rolling is None or rolling.max_unavailable is None:
+        return 1
+    return max(share_of(rolling.max_unavailable, stateful.spec.replicas, round_up=False), 1)
+
+
 class StatefulPodsGoOneAtATime:
     """Where nothing goes wrong, a set with OrderedReady takes no pod down while another goes, nor does any set for an
-    update."""
+    update, but as many as may be unavailable."""
 
     def __init__(self) -> None:
         self._members = _Members()
@@ -96,5 +105,6 @@ class StatefulPodsGoOneAtATime:
         others = [other for other, member in members.items() if member.is_leaving and other != ordinal]
         if stateful.spec.pod_management_policy != "OrderedReady":
             others = [other for other in others if other < replicas] if ordinal < replicas else []
-        if others and now - self._scaled_ms.get(stateful.metadata.uid, now - _NOTICED_MS) >= _NOTICED_MS:
+        noticed = now - self._scaled_ms.get(stateful.metadata.uid, now - _NOTICED_MS) >= _NOTICED_MS
+        if noticed and len(others) >= _allowed(stateful):
             raise Breach(f"pod {pod.metadata.name} is taken down while those of {others} go")

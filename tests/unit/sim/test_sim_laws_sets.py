@@ -64,6 +64,17 @@ def test_pods_go_one_at_a_time(policy: str, ordinals: tuple[int, int]) -> None:
         history.see("pods", member(second, **DYING), at=5_002)
 
 
+def test_an_update_takes_no_more_than_may_be_unavailable() -> None:
+    history = History(StatefulPodsGoOneAtATime())
+    found = stateful_set("OrderedReady", 4)
+    found["spec"]["updateStrategy"] = {"rollingUpdate": {"maxUnavailable": "50%"}}
+    history.see("statefulsets.apps", found)
+    history.see("pods", member(3, **DYING), at=5_000)
+    history.see("pods", member(2, **DYING), at=5_000)
+    with pytest.raises(Breach, match=r"db-1 is taken down while those of \[3, 2\] go"):
+        history.see("pods", member(1, **DYING), at=5_001)
+
+
 def test_what_is_too_much_of_a_parallel_set_goes_at_once_and_so_does_what_was_until_now() -> None:
     history = History(StatefulPodsGoOneAtATime())
     history.see("statefulsets.apps", stateful_set("Parallel"))
