@@ -114,9 +114,11 @@ def tally(job: Job, pods: Sequence[Pod]) -> Tally:
 
 
 def _delayed(job: Job, failures: Sequence[Pod], over: Collection[int]) -> dict[int, Pod]:
-    """Where the outcome is certain nothing is waited for."""
+    """Where the outcome is certain nothing is waited for. What was deleted before it failed takes its count along while
+    the Job is suspended, for who knows when its successor comes."""
     is_judged = any(is_true(job.status.conditions, type_) for type_ in ("SuccessCriteriaMet", "FailureTarget"))
-    return select_last(job, failures, over) if has_own_limits(job) and not is_judged else {}
+    held = [pod for pod in failures if pod.is_finished or not job.spec.suspend]
+    return select_last(job, held, over) if has_own_limits(job) and not is_judged else {}
 
 
 class _List:

@@ -166,3 +166,16 @@ def test_suspension_counts_a_pod_that_somebody_else_has_deleted(world: Rig) -> N
     finish(world, pod["metadata"]["name"], "Failed")
     world.settle()
     assert status(world)["failed"] == 1
+
+
+def test_what_was_deleted_before_it_failed_is_not_kept_while_the_job_is_suspended(world: Rig) -> None:
+    """Its successor may come in a week, or never."""
+    wide = {"name": "main", "image": "host", "resources": {"requests": {"cpu": "1000"}}}
+    make(world, backoffLimitPerIndex=1, template={"spec": {"restartPolicy": "Never", "containers": [wide]}})
+    world.delete(Key("pods", "default", live(world)["1"]["metadata"]["name"]))
+    world.patch(KEY, {"spec": {"suspend": True}})
+    world.settle()
+    assert world.list("pods") == []
+    world.patch(KEY, {"spec": {"suspend": False}})
+    world.settle()
+    assert len(live(world)) == 2
